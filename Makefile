@@ -1,0 +1,41 @@
+# `make demo` and `make test` need only Python 3.10 or later (with venv), pip and make.
+
+PYTHON ?= python3
+# Processes that pytest runs in: a number, or auto for one a core.
+WORKERS ?= auto
+VENV := .venv
+BIN := $(VENV)/bin
+
+# A virtual environment may be missing, half made, or left without its Python by an upgrade.
+USABLE := $(shell $(BIN)/python -c 'import pip, sys; print(sys.version_info >= (3, 10))' 2>/dev/null)
+VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean venv
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
+
+demo: $(VENV)/.agents  ## Train an agent for a minute and a half; compare it with the optimum
+	$(BIN)/python -m agents.demo
+
+test: $(VENV)/.test  ## Run the tests; WORKERS=2 for two processes
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/.test  ## Check style, format and types
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+
+clean:  ## Remove the virtual environment, caches and build output; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@$(PYTHON) -c 'import sys; sys.exit("hwgym needs Python 3.10 or later; try: make PYTHON=python3.11" if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+
+# A stamp a set of extras: installed once, and again when the pins or the package's own change.
+$(VENV)/.%: pyproject.toml constraints.txt $(VENV_RULE)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Agents that search hwgym's environments, and a demonstration of one."""

@@ -1,0 +1,1 @@
+"""Comparisons with the reference and timings; run each as ``python -m benchmarks.<name>``."""

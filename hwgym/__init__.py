@@ -1,0 +1,49 @@
+"""Hardware-resource assignment for DNN accelerators as reinforcement-learning environments.
+
+``import hwgym`` registers the environments of ``envs_registry.py`` with Gymnasium::
+
+    import gymnasium as gym
+    import hwgym
+
+    env = gym.make("HWAssign-MobileNetV2-NVDLA-v0")
+    print(env.unwrapped.optimum().objective)
+"""
+
+import envs_registry
+from hwgym._version import __version__
+from hwgym.cost import Costs, Dataflow, Hardware, Shapes, Technology, evaluate
+from hwgym.design_space import DesignSpace
+from hwgym.problem import PLATFORMS, AssignmentProblem, Scores
+from hwgym.solver import Certificate, optimum
+from hwgym.workloads import (
+    Layer,
+    Workload,
+    models,
+    released_models,
+    released_workload,
+    workload,
+)
+
+__all__ = [
+    "PLATFORMS",
+    "AssignmentProblem",
+    "Certificate",
+    "Costs",
+    "Dataflow",
+    "DesignSpace",
+    "Hardware",
+    "Layer",
+    "Scores",
+    "Shapes",
+    "Technology",
+    "Workload",
+    "__version__",
+    "evaluate",
+    "models",
+    "optimum",
+    "released_models",
+    "released_workload",
+    "workload",
+]
+
+envs_registry.register()

@@ -1,0 +1,49 @@
+"""MAESTRO's cost model in vectorised numpy: dataflows as data, every statistic as an array."""
+
+from hwgym.cost.dataflow import (
+    CONFUCIUX_EYERISS,
+    DATAFLOWS,
+    DEPTHWISE,
+    EYERISS,
+    NVDLA,
+    SHIDIANNAO,
+    Cluster,
+    Dataflow,
+    Directive,
+    SpatialMap,
+    TemporalMap,
+    dataflow,
+)
+from hwgym.cost.hardware import (
+    MAESTRO_2019,
+    MAESTRO_2021,
+    TECHNOLOGIES,
+    Hardware,
+    Technology,
+    technology,
+)
+from hwgym.cost.model import Costs, Shapes, evaluate
+
+__all__ = [
+    "CONFUCIUX_EYERISS",
+    "DATAFLOWS",
+    "DEPTHWISE",
+    "EYERISS",
+    "MAESTRO_2019",
+    "MAESTRO_2021",
+    "NVDLA",
+    "SHIDIANNAO",
+    "TECHNOLOGIES",
+    "Cluster",
+    "Costs",
+    "Dataflow",
+    "Directive",
+    "Hardware",
+    "Shapes",
+    "SpatialMap",
+    "Technology",
+    "TemporalMap",
+    "dataflow",
+    "evaluate",
+    "technology",
+]

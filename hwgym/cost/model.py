@@ -1,0 +1,433 @@
+"""``evaluate``: every statistic of every design point, as arrays that broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwgym.cost.dataflow import Dataflow, dataflow
+from hwgym.cost.engine import (
+    INPUTS,
+    NEVER,
+    TENSORS,
+    Interconnect,
+    Totals,
+    analyse,
+    build_levels,
+    quotient,
+)
+from hwgym.cost.hardware import Hardware, Technology, integers
+from hwgym.workloads import Layer
+
+__all__ = ["Costs", "Shapes", "evaluate"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+CHUNK = 16384  # design points analysed at once: bounds memory, and keeps arrays near the cache
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Layer shapes as integer arrays that broadcast with each other.
+
+    Attributes:
+        K, C: Output and input channels (depthwise layers: K is 1, C the channels).
+        Y, X: *Input* rows and columns.
+        R, S: Filter rows and columns.
+        stride: Along both axes.
+        depthwise: Booleans.
+
+    Raises:
+        ValueError: If a size is not an integer or below 1, or a filter is larger than its input.
+    """
+
+    K: ArrayLike
+    C: ArrayLike
+    Y: ArrayLike
+    X: ArrayLike
+    R: ArrayLike
+    S: ArrayLike
+    stride: ArrayLike = 1
+    depthwise: ArrayLike = False
+
+    def __post_init__(self) -> None:
+        for name in "KCYXRS":
+            object.__setattr__(self, name, integers(f"layer {name}", getattr(self, name)))
+        object.__setattr__(self, "stride", integers("layer stride", self.stride))
+        object.__setattr__(self, "depthwise", np.asarray(self.depthwise, dtype=bool))
+        for image, filter_ in (("Y", "R"), ("X", "S")):
+            if np.any(np.asarray(getattr(self, filter_)) > np.asarray(getattr(self, image))):
+                raise ValueError(f"layer {filter_} is larger than {image}: filter exceeds input")
+        if np.any(np.asarray(self.depthwise) & (np.asarray(self.K) != 1)):
+            raise ValueError("depthwise layers have K = 1; put their channels in C")
+
+    @classmethod
+    def of(cls, layers: Iterable[Layer] | Layer) -> Shapes:
+        """The shapes of layers: scalars for one, else 1-D arrays. ``repeat`` is not looked at."""
+        if isinstance(layers, Layer):
+            return cls(*layers.shape[:6], depthwise=layers.shape[6])
+        columns = [layer.shape for layer in layers]
+        if not columns:
+            raise ValueError("no layers given")
+        k, c, y, x, r, s, depthwise = map(np.array, zip(*columns, strict=True))
+        return cls(k, c, y, x, r, s, depthwise=depthwise)
+
+    def reshape(self, *shape: int) -> Shapes:
+        """Every field broadcast together, then reshaped (to broadcast against PEs and tiles)."""
+        arrays = np.broadcast_arrays(*(np.asarray(getattr(self, f.name)) for f in fields(self)))
+        return Shapes(*(a.reshape(*shape) for a in arrays))
+
+    @property
+    def macs(self) -> Ints:
+        """The multiply-accumulates that the layers really need."""
+        v = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        rows = (v["Y"] - v["R"]) // v["stride"] + 1
+        columns = (v["X"] - v["S"]) // v["stride"] + 1
+        macs: Ints = v["K"] * v["C"] * rows * columns * v["R"] * v["S"]
+        return macs
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Every statistic of a query, as arrays of its broadcast shape.
+
+    The fields are named after MAESTRO's CSV columns and hold what it prints, defects included (see
+    the documentation's list); the last block is ours. ``{tensor}`` is input, weight or output;
+    buffers hold one byte an element; L1 is a PE's own buffer, L2 the shared one.
+
+    Attributes:
+        num_pes: PEs.
+        runtime_cycles: Latency.
+        energy_nj: MAESTRO's energy: L2 accesses only for a mapping of two levels (L1 too for one),
+            without MACs and without L2 output reads.
+        throughput_macs_per_cycle, throughput_per_energy: MACs per cycle; that per nJ, in 1e9.
+        area_um2, power_mw: PEs, buffers, bus and arbiter.
+        noc_bw_req, peak_bw_req, avg_bw_req, offchip_bw_req: Elements per cycle.
+        vector_width: SIMD lanes.
+        l1_bytes, l2_bytes: Buffer a PE needs; shared buffer needed. Double-buffered.
+        multicast_weight, multicast_input: 1, or NaN where nothing is read.
+        num_input_pixels, num_weight_pixels: Elements of the two input tensors.
+        ops_per_joule: MACs per joule.
+        num_macs: MACs that the mapping performs; see ``true_macs``.
+        pe_power, l1_power, l2_power, noc_power: Parts of ``power_mw``.
+        {tensor}_l1_read, {tensor}_l1_write, {tensor}_l2_read, {tensor}_l2_write: Accesses.
+        {tensor}_reuse: L1 reads per L1 write.
+        ingress_delay_*, egress_delay_*, compute_delay_*: Least, greatest, average cycles of a case.
+        avg_utilized_pes: PEs busy, averaged over iterations.
+        arithmetic_intensity: MACs per element brought in, of the last case.
+
+        mappable: False where the reference has no answer, because the array cannot hold one cluster
+            of the mapping or because the analysis divides by zero; all else is 0 there.
+        true_macs: MACs that the layer needs.
+        array_area_um2, array_power_mw: PEs and buffers without bus and arbiter:
+            PEs x (MACs + L1) + L2.
+        total_energy_nj: MAC energy x (MACs + all L1 and all L2 accesses in MAC energies).
+    """
+
+    num_pes: Ints
+    runtime_cycles: Ints
+    energy_nj: Floats
+    throughput_macs_per_cycle: Floats
+    throughput_per_energy: Floats
+    area_um2: Floats
+    power_mw: Floats
+    noc_bw_req: Ints
+    avg_bw_req: Floats
+    peak_bw_req: Ints
+    vector_width: Ints
+    offchip_bw_req: Ints
+    l2_bytes: Ints
+    l1_bytes: Ints
+    multicast_weight: Floats
+    multicast_input: Floats
+    num_input_pixels: Ints
+    num_weight_pixels: Ints
+    ops_per_joule: Floats
+    num_macs: Ints
+    pe_power: Floats
+    l1_power: Floats
+    l2_power: Floats
+    noc_power: Floats
+    input_l1_read: Ints
+    input_l1_write: Ints
+    input_l2_read: Ints
+    input_l2_write: Ints
+    input_reuse: Floats
+    weight_l1_read: Ints
+    weight_l1_write: Ints
+    weight_l2_read: Ints
+    weight_l2_write: Ints
+    weight_reuse: Floats
+    output_l1_read: Ints
+    output_l1_write: Ints
+    output_l2_read: Ints
+    output_l2_write: Ints
+    output_reuse: Floats
+    ingress_delay_min: Ints
+    ingress_delay_max: Ints
+    ingress_delay_avg: Ints
+    egress_delay_min: Ints
+    egress_delay_max: Ints
+    egress_delay_avg: Ints
+    compute_delay_min: Ints
+    compute_delay_max: Ints
+    compute_delay_avg: Ints
+    avg_utilized_pes: Floats
+    arithmetic_intensity: Floats
+    mappable: NDArray[np.bool_]
+    true_macs: Ints
+    array_area_um2: Floats
+    array_power_mw: Floats
+    total_energy_nj: Floats
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The broadcast shape of the query."""
+        return self.runtime_cycles.shape
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where the design point does all of the layer's work within the array's peak rate.
+
+        The mapping can be built, performs at least the layer's MACs, takes at least as long as its
+        PEs and lanes need for them, and has a positive runtime and energy.
+        """
+        valid: NDArray[np.bool_] = (
+            self.mappable
+            & (self.num_macs >= self.true_macs)
+            & (self.runtime_cycles * self.num_pes * self.vector_width >= self.true_macs)
+            & (self.runtime_cycles > 0)
+            & (self.energy_nj > 0)
+        )
+        return valid
+
+    def as_dict(self) -> dict[str, NDArray[Any]]:
+        """All fields by name (1-D queries make a ``pandas.DataFrame`` of it)."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+def evaluate(
+    layers: Shapes | Iterable[Layer] | Layer,
+    mapping: str | Dataflow,
+    num_pes: ArrayLike,
+    tile_k: ArrayLike,
+    hardware: Hardware | None = None,
+    *,
+    cluster_size: ArrayLike | None = None,
+) -> Costs:
+    """Cost of layers under a dataflow, exactly as MAESTRO (commit 4eb08d1) computes it.
+
+    All arguments broadcast: for every layer with every PE count and tile, pass
+    ``Shapes.of(layers).reshape(-1, 1, 1)``, PEs of shape (P, 1) and tiles of shape (T,). Memory is
+    bounded by the result: points are analysed in chunks.
+
+    Args:
+        layers: A :class:`Shapes`, a layer, or layers (a workload), which become a 1-D array.
+        mapping: A :class:`Dataflow` or its name. Depthwise layers get its depthwise mapping.
+        num_pes: PEs of the partition.
+        tile_k: Filters that a PE's buffer holds (channels, for depthwise layers).
+        hardware: Interconnect, lanes and technology; its numbers may be arrays too.
+        cluster_size: PEs per cluster, for dataflows that leave it open; by default ``num_pes``.
+
+    Returns:
+        Arrays of the broadcast shape. int64 throughout, so large layers that overflow the
+        reference's 32-bit counters come out right.
+
+    Raises:
+        ValueError: If an argument is not a positive integer or an unknown name.
+    """
+    hardware = hardware or Hardware()
+    shapes = layers if isinstance(layers, Shapes) else Shapes.of(layers)
+    style = dataflow(mapping)
+    columns: dict[str, Ints] = {f.name: np.asarray(getattr(shapes, f.name)) for f in fields(shapes)}
+    columns["num_pes"] = integers("num_pes", num_pes)
+    columns["tile_k"] = integers("tile_k", tile_k)
+    columns["cluster_size"] = (
+        columns["num_pes"] if cluster_size is None else integers("cluster_size", cluster_size)
+    )
+    columns |= hardware.arrays()
+    broadcast = dict(zip(columns, np.broadcast_arrays(*columns.values()), strict=True))
+    shape = broadcast["K"].shape
+    depthwise = broadcast["depthwise"].ravel()
+    flat = {n: a.ravel() for n, a in broadcast.items()}
+
+    out: dict[str, NDArray[Any]] = {}
+    for is_depthwise in (False, True):
+        rows = np.flatnonzero(depthwise == is_depthwise)
+        for start in range(0, len(rows), CHUNK):
+            chunk = rows[start : start + CHUNK]
+            part = _evaluate(
+                {n: a[chunk].astype(np.int64) for n, a in flat.items()},
+                style,
+                hardware.tech,
+                depthwise=is_depthwise,
+            )
+            for name, values in part.items():
+                if name not in out:
+                    out[name] = np.zeros(len(depthwise), values.dtype)
+                out[name][chunk] = values
+    if not len(depthwise):
+        raise ValueError("the query is empty")
+    return Costs(**{n: a.reshape(shape) for n, a in out.items()})
+
+
+def _evaluate(
+    q: dict[str, Ints], style: Dataflow, tech: Technology, *, depthwise: bool
+) -> dict[str, NDArray[Any]]:
+    dims = {d: q[d] for d in "KCYXRS"}
+    parameters = {n: q[n] for n in ("num_pes", "tile_k", "cluster_size")}
+    levels, too_small = build_levels(
+        style.levels(depthwise=depthwise),
+        style.cluster_sizes(depthwise=depthwise),
+        dims,
+        q["stride"],
+        parameters,
+        depthwise=depthwise,
+    )
+    noc = Interconnect(
+        q["noc_bandwidth"],
+        q["noc_hops"] * q["noc_hop_latency"],
+        q["simd_lanes"],
+        q["offchip_bandwidth"],
+    )
+    total = analyse(levels, dims, noc, depthwise=depthwise)
+    mappable = ~(too_small | total.aborted)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = _statistics(q, total, tech, depthwise=depthwise)
+    true_macs = Shapes(**dims, stride=q["stride"]).macs
+    for values in out.values():
+        values[~mappable] = 0
+    return out | {"mappable": mappable, "true_macs": true_macs, "num_pes": q["num_pes"]}
+
+
+def _statistics(
+    q: dict[str, Ints], t: Totals, tech: Technology, *, depthwise: bool
+) -> dict[str, NDArray[Any]]:
+    """The printed statistics of the top level's totals."""
+    size = {
+        name: np.prod([q[d] for d in dims], axis=0) for name, dims in TENSORS[depthwise].items()
+    }
+    # Output size along rows and columns, at stride 1: what the reference takes for L2 output reads.
+    outputs = size["output"] // (q["Y"] * q["X"]) * (q["Y"] - q["R"] + 1) * (q["X"] - q["S"] + 1)
+
+    out: dict[str, NDArray[Any]] = {}
+    for name in TENSORS[depthwise]:
+        is_input = name in INPUTS
+        read = t.macs if is_input else t.l1_write_output
+        write = t.l2_read[name] if is_input else t.l1_write_output
+        out[f"{name}_l1_read"] = read
+        out[f"{name}_l1_write"] = write
+        out[f"{name}_l2_read"] = t.l2_read[name] if is_input else outputs
+        out[f"{name}_l2_write"] = size[name] if is_input else t.l2_write_output
+        out[f"{name}_reuse"] = _extended_ratio(read, write)
+
+    l1 = ("input_l1_read", "input_l1_write", "weight_l1_read", "weight_l1_write",
+          "output_l1_read", "output_l1_write")  # fmt: skip
+    l2 = ("input_l2_read", "input_l2_write", "weight_l2_read", "weight_l2_write",
+          "output_l2_write")  # fmt: skip
+    # Summed in the reference's order. It adds L1 only when the last level is also the first that
+    # it reports: a mapping of one level, or one whose every case is without work.
+    energy = np.zeros(len(t.runtime))
+    for name in l2:
+        energy = energy + out[name] * tech.l2_energy_macs
+    for name in l1:
+        energy = energy + np.where(t.is_leaf, out[name] * tech.l1_energy_macs, 0.0)
+    energy = energy * tech.mac_energy_nj
+    out["energy_nj"] = energy
+    accesses_l1 = sum(out[n] for n in l1)
+    accesses_l2 = sum(out[n] for n in (*l2, "output_l2_read"))
+    out["total_energy_nj"] = tech.mac_energy_nj * (
+        t.macs + tech.l1_energy_macs * accesses_l1 + tech.l2_energy_macs * accesses_l2
+    )
+
+    l2_bytes = t.l2_request["input"] + t.l2_request["output"] + t.l2_request["weight"]
+    out |= _area_and_power(q, t.l1_bytes, l2_bytes, tech)
+    out["runtime_cycles"], out["num_macs"] = t.runtime, t.macs
+    out["l1_bytes"], out["l2_bytes"] = t.l1_bytes, l2_bytes
+    out["throughput_macs_per_cycle"] = t.macs / t.runtime
+    macs, runtime = t.macs.astype(np.longdouble), t.runtime.astype(np.longdouble)
+    out["throughput_per_energy"] = (macs / runtime / energy * 1e9).astype(np.float64)
+    out["ops_per_joule"] = t.macs / energy * 1e9
+    out["noc_bw_req"] = t.peak_bandwidth
+    out["peak_bw_req"] = t.peak_bandwidth.copy()
+    out["avg_bw_req"] = _extended_ratio(t.bandwidth_sum, t.cases)
+    out["offchip_bw_req"] = t.offchip_bandwidth
+    out["vector_width"] = q["simd_lanes"].copy()
+    out["num_input_pixels"], out["num_weight_pixels"] = size["input"].copy(), size["weight"].copy()
+    for name in INPUTS:
+        out[f"multicast_{name}"] = t.l2_read[name] / t.l2_read[name]
+    worked = t.cases > 0
+    for name, total in t.delay_sum.items():
+        average = quotient(total, np.where(worked, t.cases, 1))
+        out[f"{name}_delay_min"], out[f"{name}_delay_max"] = t.delay_min[name], t.delay_max[name]
+        out[f"{name}_delay_avg"] = np.where(worked, average, NEVER)
+    out["avg_utilized_pes"] = t.active_units
+    out["arithmetic_intensity"] = t.intensity
+    return out
+
+
+def _area_and_power(
+    q: dict[str, Ints], l1_bytes: Ints, l2_bytes: Ints, tech: Technology
+) -> dict[str, NDArray[Any]]:
+    n, lanes = q["num_pes"], q["simd_lanes"]
+    l1_units, l2_units = _units(l1_bytes, tech.l1_unit_bytes), _units(l2_bytes, tech.l2_unit_bytes)
+    bus = 14.662 * n + 28.895
+    arbiter = 1.2886 * n.astype(np.float64) ** 2 + 5.5814 * n - 23.711
+    noc_area = tech.bus_area_um2 * bus * q["noc_bandwidth"] + np.maximum(
+        tech.arbiter_area_um2 * arbiter, tech.arbiter_area_um2
+    )
+    noc_power = tech.bus_power_mw * bus / 1000 * q["noc_bandwidth"] + np.maximum(
+        tech.arbiter_power_mw * arbiter / 1000, tech.arbiter_power_mw
+    )
+    mac_area, mac_power = tech.mac_area_um2 * lanes, tech.mac_power_mw * lanes
+    pe_power, l1_power = _repeated_sum(mac_power, n), _repeated_sum(tech.l1_power_mw * l1_units, n)
+    l2_area, l2_power = tech.l2_area_um2 * l2_units, tech.l2_power_mw * l2_units
+    # MAESTRO adds up PE by PE, each its MACs and its buffer.
+    pes_area = _repeated_sum(mac_area + tech.l1_area_um2 * l1_units, n)
+    pes_power = _repeated_sum(mac_power + tech.l1_power_mw * l1_units, n)
+    return {
+        "array_area_um2": n * (mac_area + tech.l1_area_um2 * l1_units) + l2_area,
+        "array_power_mw": n * (mac_power + tech.l1_power_mw * l1_units) + l2_power,
+        "area_um2": pes_area + l2_area + noc_area,
+        "power_mw": pes_power + l2_power + noc_power,
+        "pe_power": pe_power,
+        "l1_power": l1_power,
+        "l2_power": l2_power,
+        "noc_power": noc_power,
+    }
+
+
+def _repeated_sum(value: NDArray[np.floating[Any]], times: Ints) -> Floats:
+    """``value`` added up ``times`` times, rounded each time, as the reference counts its PEs.
+
+    Beyond 4,096 times the product, which differs by less than 1e-12 relative.
+    """
+    most = int(times.max())
+    if most > 4096:
+        return (value * times).astype(np.float64)
+    distinct, index = np.unique(value, return_inverse=True)
+    total = np.empty(len(value))
+    block = 2**20 // most
+    for start in range(0, len(distinct), block):
+        part = np.repeat(distinct[start : start + block, None], most, axis=1)
+        sums = np.add.accumulate(part, axis=1)
+        rows = np.flatnonzero((index >= start) & (index < start + block))
+        total[rows] = sums[index[rows] - start, times[rows] - 1]
+    return total
+
+
+def _units(size: Ints, unit: int) -> Floats:
+    """Whole SRAM units for ``size`` bytes, at least one (negative sizes stay so, as they do in the
+    reference; such points are not valid)."""
+    units: Floats = np.ceil(size / unit)
+    return np.where(units == 0, 1.0, units)
+
+
+def _extended_ratio(a: Ints, b: Ints) -> Floats:
+    """``a / b`` in extended precision where the platform has it, as the reference computes it."""
+    return (a.astype(np.longdouble) / b.astype(np.longdouble)).astype(np.float64)

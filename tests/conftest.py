@@ -1,0 +1,51 @@
+"""What several test modules share: settings, small workloads, and the brute-force oracle."""
+
+import itertools
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from hwgym import Layer, Workload
+
+mpl.use("agg")
+
+# Examples are cheap but the first may fill a cache: no deadline. No database: leave no files.
+settings.register_profile("hwgym", deadline=None, database=None, max_examples=40)
+settings.load_profile("hwgym")
+
+
+@pytest.fixture(scope="session")
+def three_kinds():
+    """One layer of each kind; the middle one runs twice."""
+    return Workload(
+        "three-kinds",
+        (
+            Layer("conv", "CONV", K=16, C=8, OY=14, OX=7, R=3, S=3),
+            Layer("depthwise", "DSCONV", K=1, C=24, OY=7, OX=14, R=5, S=3, repeat=2),
+            Layer.gemm("gemm", M=20, N=30, K=40),
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def every_assignment():
+    """All assignments of a small problem, as action numbers (N, steps)."""
+
+    def listed(problem):
+        choices = itertools.product(range(problem.num_actions), repeat=problem.num_steps)
+        return np.array(list(choices))
+
+    return listed
+
+
+@pytest.fixture(scope="session")
+def brute_force(every_assignment):
+    """The least objective of a small problem, by looking at every assignment."""
+
+    def least(problem):
+        scores = problem.evaluate_actions(every_assignment(problem))
+        return float(scores.objective[scores.feasible].min())
+
+    return least

@@ -1,0 +1,204 @@
+"""The cost model: exact against the reference, right where that overflows, clear on errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.parity import CARRIED, compare
+from hwgym import Layer, workload
+from hwgym.cost import (
+    DEPTHWISE,
+    EYERISS,
+    MAESTRO_2019,
+    NVDLA,
+    Cluster,
+    Dataflow,
+    Hardware,
+    Shapes,
+    SpatialMap,
+    Technology,
+    TemporalMap,
+    dataflow,
+    evaluate,
+    technology,
+)
+from hwgym.cost import model as model_module
+
+# Printed by the reference with more digits than a float holds, then read back.
+PRINTED_EXTENDED = {"throughput_per_energy", "input_reuse", "weight_reuse", "output_reuse"}
+PES = np.array([1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128])
+SMALL = Shapes(16, 8, 18, 18, 3, 3)
+
+
+@pytest.mark.parametrize("path", sorted(CARRIED.glob("*.parquet")), ids=lambda p: p.stem)
+def test_equals_the_reference(path):
+    report = compare(pd.read_parquet(path))
+    assert len(report) == 51
+    assert (report.rows > 900).all()
+    assert report.differ.sum() == 0, report[report.differ > 0]
+    inexact = set(report.index[report.inexact > 0])
+    assert inexact <= PRINTED_EXTENDED | {"avg_bw_req", "avg_utilized_pes"}
+
+
+def test_the_comparison_can_fail():
+    frame = pd.read_parquet(CARRIED / "grid_dla.parquet").head(50)
+    frame.loc[frame.index[3], "runtime_cycles"] += 1
+    frame.loc[frame.index[4], "energy_nj"] *= 1 + 1e-11
+    report = compare(frame)
+    assert report.differ[report.differ > 0].to_dict() == {"runtime_cycles": 1, "energy_nj": 1}
+
+
+@pytest.mark.parametrize("name", ["NVDLA", "Eyeriss", "ShiDianNao"])
+def test_layers_that_overflow_the_reference(name):
+    """A 512 x 4096 x 4096 product: runtime and MACs grow linearly with its rows, all the way."""
+    rows = np.array([1, 2, 3, 64, 512])
+    costs = evaluate(Shapes(4096, 4096, rows, 1, 1, 1), name, 1, 1)
+    assert costs.num_macs.tolist() == (rows * 4096 * 4096).tolist()
+    assert costs.num_macs[-1] > 2**32
+    per_row = costs.runtime_cycles[2] - costs.runtime_cycles[1]
+    expected = costs.runtime_cycles[1] + per_row * (rows - 2)
+    assert costs.runtime_cycles[1:].tolist() == expected[1:].tolist()
+    assert costs.valid.all()
+
+
+def test_arguments_broadcast_like_numpy():
+    layers = workload("AlexNet")
+    costs = evaluate(Shapes.of(layers).reshape(-1, 1, 1), NVDLA, PES[:, None], np.arange(1, 4))
+    assert costs.shape == (5, 12, 3)
+    for layer, pes, tile in [(0, 0, 0), (2, 5, 1), (4, 11, 2)]:
+        one = evaluate(layers[layer], NVDLA, int(PES[pes]), tile + 1)
+        assert one.shape == ()
+        for name, values in costs.as_dict().items():
+            assert values[layer, pes, tile] == one.as_dict()[name], name
+
+
+def test_hardware_broadcasts_too():
+    bandwidth = np.array([1, 4, 1_000_000])
+    costs = evaluate(SMALL, NVDLA, 8, 2, Hardware(noc_bandwidth=bandwidth))
+    assert np.all(np.diff(costs.runtime_cycles) < 0)
+    assert np.all(np.diff(costs.noc_power) > 0)
+
+
+def test_chunks_do_not_show(monkeypatch):
+    layers = Shapes.of(workload("MobileNetV2")).reshape(-1, 1)
+    whole = evaluate(layers, EYERISS, PES, 3).as_dict()
+    monkeypatch.setattr(model_module, "CHUNK", 17)
+    for name, values in evaluate(layers, EYERISS, PES, 3).as_dict().items():
+        np.testing.assert_array_equal(values, whole[name], err_msg=name)
+
+
+def test_depthwise_layers_take_the_depthwise_mapping_whatever_the_dataflow():
+    layer = Layer("dw", "DSCONV", 1, 32, 14, 14, 3, 3)
+    runtimes = {n: int(evaluate(layer, n, 8, 2).runtime_cycles) for n in ("NVDLA", "Eyeriss")}
+    assert len(set(runtimes.values())) == 1
+    # A dataflow may bring its own.
+    own = Dataflow("own", NVDLA.directives, (SpatialMap(1, 1, "C"), *DEPTHWISE[1:]))
+    assert int(evaluate(layer, own, 8, 2).l1_bytes) < int(evaluate(layer, NVDLA, 8, 2).l1_bytes)
+
+
+def test_arrays_that_cannot_hold_a_cluster_are_not_mappable():
+    costs = evaluate(SMALL, EYERISS, np.array([1, 2, 3, 4]), 1)  # a cluster is 3 filter rows
+    assert costs.mappable.tolist() == [False, False, True, True]
+    assert costs.valid.tolist() == [False, False, True, True]
+    assert costs.runtime_cycles[:2].tolist() == [0, 0]
+
+
+def test_valid_flags_what_no_hardware_can_do():
+    # ConfuciuX's Eyeriss maps two output dimensions over the PEs of one.
+    costs = evaluate(Shapes(64, 64, 58, 58, 3, 3), "ConfuciuX-Eyeriss", 16, 1)
+    assert costs.runtime_cycles * 16 < costs.true_macs
+    assert not costs.valid
+    assert evaluate(Shapes(64, 64, 58, 58, 3, 3), "ConfuciuX-Eyeriss", 1, 1).valid
+
+
+def test_valid_needs_all_the_work_done():
+    layer = Shapes(1, 147, 3, 3, 3, 3, depthwise=True)
+    costs = evaluate(layer, NVDLA, PES[:, None], np.arange(1, 13))
+    np.testing.assert_array_equal(
+        costs.valid,
+        (costs.num_macs >= 147 * 9) & (costs.runtime_cycles * PES[:, None] >= 147 * 9),
+    )
+
+
+def test_energy_and_area_of_a_point_by_hand():
+    costs = evaluate(SMALL, NVDLA, 8, 2, Hardware(technology="maestro-2019"))
+    l1 = sum(
+        int(getattr(costs, f"{t}_l1_{d}"))
+        for t in ("input", "weight", "output")
+        for d in ("read", "write")
+    )
+    l2 = sum(
+        int(getattr(costs, f"{t}_l2_{d}"))
+        for t in ("input", "weight", "output")
+        for d in ("read", "write")
+    )
+    assert float(costs.total_energy_nj) == pytest.approx(
+        0.000904 * (int(costs.num_macs) + 1.68 * l1 + 18.61 * l2), rel=1e-14
+    )
+    units = -(-int(costs.l1_bytes) // 64)
+    pe = 4470.9014 + 4505.1889 * units
+    assert float(costs.array_area_um2) == pytest.approx(8 * pe + 4161.536, rel=1e-14)
+    assert float(costs.array_power_mw) == pytest.approx(
+        8 * (1.2223 + 0.2208 * units) + 4, rel=1e-14
+    )
+    bus = 101.7938 * (14.662 * 8 + 28.895) * 81_920_000
+    arbiter = 395.473 * (1.2886 * 64 + 5.5814 * 8 - 23.711)
+    assert float(costs.area_um2) == pytest.approx(8 * pe + 4161.536 + bus + arbiter, rel=1e-14)
+
+
+def test_beyond_4096_pes_power_is_the_product():
+    costs = evaluate(SMALL, NVDLA, np.array([4096, 8192]), 1)
+    assert costs.pe_power == pytest.approx(1.2223 * np.array([4096, 8192]), rel=1e-12)
+
+
+def test_a_dataflow_reads_as_maestro_writes_it():
+    assert str(NVDLA).splitlines()[:2] == [
+        "SpatialMap(tile_k, tile_k) K",
+        "TemporalMap(cluster_size, cluster_size) C",
+    ]
+    assert "Cluster(Sz(R), P)" in str(EYERISS)
+    assert dataflow("NVDLA") is NVDLA
+    assert dataflow(NVDLA) is NVDLA
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: dataflow("nvdla"), "did you mean 'NVDLA'"),
+        (lambda: technology("maestro-2020"), "did you mean 'maestro-20"),
+        (lambda: SpatialMap(1, 1, "Z"), "unknown dimension 'Z'"),
+        (lambda: SpatialMap(0, 1, "K"), "positive integer"),
+        (lambda: SpatialMap(1, 1.5, "K"), "positive integer"),
+        (lambda: TemporalMap("tilek", 1, "K"), "did you mean 'tile_k'"),
+        (lambda: Cluster(-1), "positive integer"),
+        (lambda: Dataflow("d", (TemporalMap(1, 1, "K"),)), "one or two spatial maps"),
+        (lambda: Dataflow("d", (SpatialMap(1, 1, "K"), Cluster(2))), "level 1: one or two spatial"),
+        (lambda: Dataflow("d", (SpatialMap(1, 1, "K"),) * 2), "mapped more than once: K"),
+        (
+            lambda: Dataflow("d", (SpatialMap(1, 1, "Y"), TemporalMap(1, 1, "Y'"))),
+            "Y' and Y exclude",
+        ),
+        (lambda: Dataflow("d", (SpatialMap(1, 1, "X'"),)), "X' needs S"),
+        (lambda: Dataflow("d", NVDLA.directives, NVDLA.directives), "depthwise mapping has no K"),
+        (lambda: Hardware(simd_lanes=0), "simd_lanes must be at least 1"),
+        (lambda: Hardware(noc_bandwidth=2.5), "noc_bandwidth must be integers"),
+        (lambda: Hardware(technology="x"), "unknown technology"),
+        (lambda: Technology(**{**_fields(MAESTRO_2019), "mac_area_um2": 0}), "mac_area_um2"),
+        (lambda: Shapes(0, 1, 1, 1, 1, 1), "layer K must be at least 1"),
+        (lambda: Shapes(1, 1.5, 1, 1, 1, 1), "layer C must be integers"),
+        (lambda: Shapes(1, 1, 2, 2, 3, 1), "R is larger than Y"),
+        (lambda: Shapes(2, 1, 2, 2, 1, 1, depthwise=True), "K = 1"),
+        (lambda: Shapes.of([]), "no layers"),
+        (lambda: evaluate(SMALL, "NVDLA", 0, 1), "num_pes must be at least 1"),
+        (lambda: evaluate(SMALL, "NVDLA", 1, 0.5), "tile_k must be integers"),
+        (lambda: evaluate(SMALL, "NVDLA", np.zeros(0, int), 1), "query is empty"),
+        (lambda: evaluate(SMALL, "NVDLA", [1, 2], [1, 2, 3]), "broadcast"),
+    ],
+)
+def test_bad_input_is_named(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def _fields(tech):
+    return {name: getattr(tech, name) for name in tech.__dataclass_fields__}
