@@ -1,0 +1,40 @@
+"""Both of ConfuciuX's stages on one budget: REINFORCE, then the genetic refiner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from agents.ga_refiner import GARefiner
+from agents.reinforce import Reinforce
+from hwgym.agent import BudgetSpent, Evaluator, Sees
+
+
+@dataclass
+class ReinforceThenGA:
+    """Settings of the two stages."""
+
+    first_share: float = 0.6
+    """Share of the samples for REINFORCE."""
+    first: Reinforce = field(default_factory=Reinforce)
+    """The first stage."""
+    second: GARefiner = field(default_factory=GARefiner)
+    """The second stage; it starts from the episodes of the first, not from logs."""
+
+    sees: ClassVar[Sees] = "layers"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.first_share < 1:
+            raise ValueError(f"first_share must lie between 0 and 1, got {self.first_share!r}")
+
+    def search(self, evaluator: Evaluator, seed: int) -> None:
+        """Spend a part of the budget on each stage."""
+        stage = evaluator.part(max(1, round(self.first_share * evaluator.samples)))
+        try:
+            self.first.search(stage, seed)
+        except BudgetSpent:
+            episodes = np.concatenate(stage.evaluated)
+            complete = (episodes >= 0).all(axis=1)
+            self.second.refine(evaluator, episodes[complete], seed)

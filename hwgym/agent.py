@@ -1,0 +1,323 @@
+"""What an agent is: something that searches a problem within a budget of samples.
+
+A *sample* is one complete assignment evaluated, by whomever. An :class:`Evaluator` hands out
+evaluations, counts them, keeps the best and the history, and writes the log; an agent never gets
+more than its budget. Agents are found by name through the entry-point group ``hwgym.agents``, so
+any package can bring its own::
+
+    [project.entry-points."hwgym.agents"]
+    my-agent = "my_package:MyAgent"
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from os import PathLike
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwgym._names import nearest
+from hwgym.episodes import EpisodeLog
+from hwgym.problem import AssignmentProblem, Scores
+
+__all__ = [
+    "Agent",
+    "BudgetSpent",
+    "Evaluator",
+    "Result",
+    "Stage",
+    "agent_names",
+    "find_agent",
+    "solve",
+]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+GROUP = "hwgym.agents"
+Sees = Literal["layers", "totals"]
+
+
+class BudgetSpent(Exception):
+    """Raised when an evaluation is asked for and no sample is left."""
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """A search method: a class with settings as fields and one method.
+
+    Attributes:
+        sees: ``"layers"`` if it uses what each layer cost and took, ``"totals"`` if only the
+            totals of an assignment and whether it was feasible.
+    """
+
+    sees: ClassVar[Sees]
+
+    def search(self, evaluator: Evaluator, seed: int) -> None:
+        """Ask ``evaluator`` for samples until satisfied, or until it raises BudgetSpent."""
+        ...
+
+
+class Evaluator:
+    """Evaluates assignments for an agent and keeps the account.
+
+    Attributes:
+        problem: What is to be solved.
+        samples: The budget.
+        spent: Samples used so far.
+        best: Action numbers (steps,) of the best feasible assignment so far, or None.
+        best_objective: Its objective; infinite while there is none.
+    """
+
+    def __init__(
+        self, problem: AssignmentProblem, samples: int, log: EpisodeLog | None = None
+    ) -> None:
+        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+            raise ValueError(f"samples must be a positive integer, got {samples!r}")
+        self.problem, self.samples, self.log = problem, samples, log
+        self.spent = 0
+        self.best: Ints | None = None
+        self.best_objective = np.inf
+        self._history = np.full(samples, np.inf)
+        self._started = time.perf_counter()
+
+    @property
+    def remaining(self) -> int:
+        """Samples left."""
+        return self.samples - self.spent
+
+    @property
+    def history(self) -> Floats:
+        """(spent,): the best feasible objective after each sample; infinite before the first."""
+        return self._history[: self.spent]
+
+    def evaluate(self, actions: Ints, returns: Floats | None = None) -> Scores:
+        """Evaluate assignments (N, steps) given as action numbers; each is one sample.
+
+        Args:
+            actions: -1 from the step on at which an episode broke off: a sample like any other, and
+                not feasible.
+            returns: (N,) of the episodes they come from, for the log.
+
+        Returns:
+            Scores of the first ``remaining`` of them.
+
+        Raises:
+            BudgetSpent: If no sample is left.
+        """
+        if not self.remaining:
+            raise BudgetSpent
+        actions = np.atleast_2d(actions)[: self.remaining]
+        complete: NDArray[np.bool_] = np.logical_and.reduce(actions >= 0, axis=1)
+        scores = self.problem.evaluate_actions(np.where(complete[:, None], actions, 0))
+        feasible: NDArray[np.bool_] = np.logical_and(scores.feasible, complete)
+        objective = np.where(feasible, scores.objective, np.inf)
+        start = self.spent
+        self._keep(actions, objective)
+        if self.log is not None:
+            self.log.add(
+                actions,
+                samples=np.arange(start, self.spent),
+                returns=None if returns is None else returns[: len(actions)],
+                wall_time=time.perf_counter() - self._started,
+            )
+        return Scores(**{**vars(scores), "valid": scores.valid & complete, "feasible": feasible})
+
+    def _keep(self, actions: Ints, objective: Floats) -> None:
+        start = self.spent
+        self.spent += len(actions)
+        self._history[start : self.spent] = np.minimum(
+            np.minimum.accumulate(objective), self.best_objective
+        )
+        best = int(objective.argmin())
+        if objective[best] < self.best_objective:
+            self.best, self.best_objective = actions[best].copy(), float(objective[best])
+
+    def part(self, samples: int) -> Stage:
+        """An evaluator for one stage of a search: at most so many samples, counted here, too."""
+        return Stage(self, min(samples, self.remaining))
+
+    def state(self) -> dict[str, Any]:
+        """The account, for a checkpoint."""
+        best = None if self.best is None else self.best.tolist()
+        return {"spent": self.spent, "best": best, "history": self.history.tolist()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from an account; the log, if there is one, drops what came after it.
+
+        Raises:
+            ValueError: If the account has more samples than the budget.
+        """
+        if state["spent"] > self.samples:
+            raise ValueError(
+                f"the checkpoint has {state['spent']} samples, the budget only {self.samples}"
+            )
+        self.spent = int(state["spent"])
+        self._history[: self.spent] = state["history"]
+        self.best = None if state["best"] is None else np.array(state["best"], np.int64)
+        self.best_objective = float(self._history[self.spent - 1]) if self.spent else np.inf
+
+
+class Stage(Evaluator):
+    """A stage of a search; remembers what it evaluated.
+
+    Attributes:
+        evaluated: The batches of action numbers (n, steps), in order.
+    """
+
+    def __init__(self, whole: Evaluator, samples: int) -> None:
+        super().__init__(whole.problem, samples)
+        self.whole = whole
+        self.evaluated: list[Ints] = []
+
+    def evaluate(self, actions: Ints, returns: Floats | None = None) -> Scores:
+        if not self.remaining:
+            raise BudgetSpent
+        actions = np.atleast_2d(actions)[: self.remaining]
+        scores = self.whole.evaluate(actions, returns)
+        self.evaluated.append(actions)
+        self._keep(actions, np.where(scores.feasible, scores.objective, np.inf))
+        return scores
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    Attributes:
+        agent: Its name.
+        problem: What it searched.
+        seed: Of the run.
+        samples: How many it used.
+        actions: Action numbers (steps,) of the best feasible assignment, or None.
+        objective: Of that; infinite if there is none.
+        history: (samples,): the best objective after each sample.
+        seconds: Wall time.
+    """
+
+    agent: str
+    problem: AssignmentProblem = field(repr=False)
+    seed: int
+    samples: int
+    actions: Ints | None = field(repr=False)
+    objective: float
+    history: Floats = field(repr=False)
+    seconds: float
+
+    @property
+    def assignment(self) -> Ints | None:
+        """Level indices (steps, 2 or 3) of the best assignment, or None."""
+        return None if self.actions is None else self.problem.space.decode(self.actions)
+
+    @property
+    def regret(self) -> float:
+        """``objective / optimum - 1``; infinite without a feasible assignment."""
+        return self.problem.regret(self.objective)
+
+
+@cache
+def _classes() -> Mapping[str, Any]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def agent_names() -> tuple[str, ...]:
+    """The names of all installed agents."""
+    return tuple(sorted(_classes()))
+
+
+def find_agent(name: str) -> type[Any]:
+    """The agent class of that name.
+
+    Raises:
+        ValueError: If there is none; the message gives the nearest name.
+        ImportError: If its module, or a package that it needs, cannot be imported.
+    """
+    if name not in _classes():
+        raise ValueError(nearest("agent", name, agent_names()))
+    found: type[Any] = _classes()[name].load()
+    return found
+
+
+def as_problem(given: AssignmentProblem | str) -> tuple[AssignmentProblem, str | None]:
+    """A problem and, where it came from one, its environment id.
+
+    Raises:
+        gymnasium.error.NameNotFound: If an id is unknown.
+    """
+    if isinstance(given, AssignmentProblem):
+        return given, None
+    import gymnasium
+
+    env = gymnasium.make(given, disable_env_checker=True)
+    problem: AssignmentProblem = env.get_wrapper_attr("problem")
+    return problem, given
+
+
+def solve(
+    agent: Agent | str,
+    problem: AssignmentProblem | str,
+    *,
+    samples: int = 5000,
+    seed: int = 0,
+    log: str | PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Result:
+    """Run an agent on a problem.
+
+    Args:
+        agent: An agent or the name of an installed one.
+        problem: A problem or an environment id.
+        samples: The budget.
+        seed: Equal seeds give equal results.
+        log: Folder for the episode log (see :mod:`hwgym.episodes`).
+        settings: Fields of the agent to change from their defaults, if it is given by name.
+
+    Raises:
+        ValueError: If a name, a setting or the budget is wrong.
+        FileExistsError: If the log folder holds a log already.
+    """
+    if isinstance(agent, str):
+        name, cls = agent, find_agent(agent)
+        allowed = tuple(getattr(cls, "__dataclass_fields__", ()))
+        for key in settings or {}:
+            if key not in allowed:
+                raise ValueError(f"{agent}: {nearest('setting', key, allowed)}")
+        searcher: Agent = cls(**(settings or {}))
+    else:
+        name, searcher = type(agent).__name__, agent
+    target, env_id = as_problem(problem)
+    start = time.perf_counter()
+    writer = None
+    if log is not None:
+        writer = EpisodeLog(
+            log, target, agent=name, env_id=env_id, seed=seed, settings=_settings_of(searcher)
+        )
+    evaluator = Evaluator(target, samples, writer)
+    try:
+        searcher.search(evaluator, seed)
+    except BudgetSpent:
+        pass
+    finally:
+        if writer is not None:
+            writer.close()
+    return Result(
+        agent=name,
+        problem=target,
+        seed=seed,
+        samples=evaluator.spent,
+        actions=evaluator.best,
+        objective=evaluator.best_objective,
+        history=evaluator.history.copy(),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _settings_of(agent: Agent) -> dict[str, Any]:
+    names = getattr(agent, "__dataclass_fields__", {})
+    return {n: getattr(agent, n) for n in names}
