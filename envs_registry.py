@@ -28,6 +28,7 @@ RELEASED_MODELS = (
 RELEASED_DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao")
 
 ENTRY_POINT = "hwgym.envs:HWAssignEnv"
+VECTOR_ENTRY_POINT = "hwgym.envs:HWAssignVectorEnv"
 
 
 def environments() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -82,4 +83,9 @@ def register() -> None:
     """Register every id with Gymnasium; those already there stay as they are."""
     for env_id, kwargs in environments():
         if env_id not in gymnasium.registry:
-            gymnasium.register(env_id, entry_point=ENTRY_POINT, kwargs=kwargs)
+            gymnasium.register(
+                env_id,
+                entry_point=ENTRY_POINT,
+                vector_entry_point=VECTOR_ENTRY_POINT,
+                kwargs=kwargs,
+            )

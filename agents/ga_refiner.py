@@ -43,7 +43,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class GARefiner:
-    """Settings of the refiner."""
+    """A genetic algorithm (ConfuciuX's second stage) that starts from episode logs."""
 
     logs: Sequence[str] = field(default_factory=tuple)
     """Episode logs to start from, of the problem that is refined (or of its levels, if fine)."""

@@ -107,7 +107,7 @@ def _expand(sharpen: Any) -> Any:
 
 @dataclass
 class Reinforce:
-    """Settings of the agent."""
+    """REINFORCE (ConfuciuX's first stage) with masks, prices and memory."""
 
     policy: Literal["lstm", "mlp"] = "lstm"
     """Recurrent, or the multi-layer perceptron of the paper's ablation."""

@@ -14,7 +14,7 @@ from hwgym.agent import BudgetSpent, Evaluator, Sees
 
 @dataclass
 class ReinforceThenGA:
-    """Settings of the two stages."""
+    """REINFORCE, then the genetic refiner on its episodes, within one budget."""
 
     first_share: float = 0.6
     """Share of the samples for REINFORCE."""

@@ -12,7 +12,7 @@ any package can bring its own::
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
@@ -73,14 +73,19 @@ class Evaluator:
         spent: Samples used so far.
         best: Action numbers (steps,) of the best feasible assignment so far, or None.
         best_objective: Its objective; infinite while there is none.
+        progress: Called with this object after each batch of samples.
     """
 
     def __init__(
-        self, problem: AssignmentProblem, samples: int, log: EpisodeLog | None = None
+        self,
+        problem: AssignmentProblem,
+        samples: int,
+        log: EpisodeLog | None = None,
+        progress: Callable[[Evaluator], object] | None = None,
     ) -> None:
         if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
             raise ValueError(f"samples must be a positive integer, got {samples!r}")
-        self.problem, self.samples, self.log = problem, samples, log
+        self.problem, self.samples, self.log, self.progress = problem, samples, log, progress
         self.spent = 0
         self.best: Ints | None = None
         self.best_objective = np.inf
@@ -127,6 +132,8 @@ class Evaluator:
                 returns=None if returns is None else returns[: len(actions)],
                 wall_time=time.perf_counter() - self._started,
             )
+        if self.progress is not None:
+            self.progress(self)
         return Scores(**{**vars(scores), "valid": scores.valid & complete, "feasible": feasible})
 
     def _keep(self, actions: Ints, objective: Floats) -> None:
@@ -267,6 +274,7 @@ def solve(
     seed: int = 0,
     log: str | PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
+    progress: Callable[[Evaluator], object] | None = None,
 ) -> Result:
     """Run an agent on a problem.
 
@@ -277,6 +285,7 @@ def solve(
         seed: Equal seeds give equal results.
         log: Folder for the episode log (see :mod:`hwgym.episodes`).
         settings: Fields of the agent to change from their defaults, if it is given by name.
+        progress: Called with the evaluator after each batch of samples.
 
     Raises:
         ValueError: If a name, a setting or the budget is wrong.
@@ -298,7 +307,7 @@ def solve(
         writer = EpisodeLog(
             log, target, agent=name, env_id=env_id, seed=seed, settings=_settings_of(searcher)
         )
-    evaluator = Evaluator(target, samples, writer)
+    evaluator = Evaluator(target, samples, writer, progress)
     try:
         searcher.search(evaluator, seed)
     except BudgetSpent:

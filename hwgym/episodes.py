@@ -48,6 +48,7 @@ __all__ = [
     "read_assignments",
     "read_episodes",
     "read_settings",
+    "to_minari",
 ]
 
 Ints = NDArray[np.int64]
@@ -352,6 +353,49 @@ def read_assignments(
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) < 60 else text[:57] + "..."
+
+
+def to_minari(path: str | os.PathLike[str], dataset_id: str, **about: Any) -> Any:
+    """Export a log as a Minari dataset, in ``multi_discrete`` actions and shaped rewards.
+
+    Observations and rewards are not in a log: they follow from the actions, and are made by playing
+    the episodes again.
+
+    Args:
+        path: A log with an environment id.
+        dataset_id: ``namespace/name-v0``, as Minari asks.
+        about: Further arguments of ``minari.create_dataset_from_buffers`` (author, description...).
+
+    Returns:
+        The ``minari.MinariDataset``.
+
+    Raises:
+        LogError: If the log cannot be read or names no environment.
+        ImportError: If Minari is not installed.
+    """
+    try:
+        import minari
+        from minari.data_collector import EpisodeBuffer
+    except ImportError as error:
+        raise ImportError("to_minari needs Minari: pip install 'minari[hdf5]'") from error
+    env_id = read_settings(path).get("env_id")
+    if env_id is None:
+        raise LogError(f"{path}: names no environment, which Minari needs")
+    env = gym.make(env_id)
+    space = env.get_wrapper_attr("problem").space
+    buffers = []
+    for number, actions in enumerate(read_episodes(path)["actions"]):
+        levels = space.decode(np.asarray(actions, dtype=np.int64))
+        buffer = EpisodeBuffer(id=number, observations=[env.reset()[0]], actions=list(levels))
+        for action in levels:
+            observation, reward, terminated, truncated, _ = env.step(action)
+            buffer.observations.append(observation)
+            buffer.rewards.append(reward)
+            buffer.terminations.append(terminated)
+            buffer.truncations.append(truncated)
+        buffers.append(buffer)
+    about = {"eval_env": env_id, **about}
+    return minari.create_dataset_from_buffers(dataset_id, buffers, env=env, **about)
 
 
 # --- logging an environment ---------------------------------------------------------------------

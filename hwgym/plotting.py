@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,14 @@ from hwgym.problem import AssignmentProblem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["AssignmentViewer", "assignment_figure", "assignment_text", "save_figure"]
+__all__ = [
+    "OBJECTIVE_LABELS",
+    "AssignmentViewer",
+    "assignment_figure",
+    "assignment_text",
+    "learning_curves",
+    "save_figure",
+]
 
 # Okabe and Ito's palette: told apart by everyone, and in grey.
 BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY = (
@@ -129,6 +137,64 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return target
+
+
+def learning_curves(
+    problem: AssignmentProblem,
+    histories: Mapping[str, ArrayLike],
+    *,
+    title: str | None = None,
+) -> Figure:
+    """Draw regret against samples, one line an agent, beside the best uniform assignment.
+
+    Args:
+        problem: What was searched.
+        histories: By name, the best feasible objective after each sample, infinite before the
+            first (``Result.history``).
+        title: Instead of the problem's own.
+
+    Raises:
+        ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    best = problem.optimum().objective
+    floor = 1e-4  # of the logarithmic axis: below it, the optimum
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8.0, 4.8), layout="constrained")
+        axis = figure.subplots()
+        lines = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, ":"), (SKY, "-"))
+        for i, (name, history) in enumerate(histories.items()):
+            regret = np.asarray(history, dtype=np.float64) / best - 1
+            colour, style = lines[i % len(lines)]
+            samples = np.arange(1, len(regret) + 1)
+            axis.plot(
+                samples, np.maximum(regret, floor), style, color=colour, label=name, linewidth=1.8
+            )
+        uniform = problem.evaluate(problem.uniform())
+        if uniform.feasible.any():
+            regret_uniform = float(uniform.objective[uniform.feasible].min()) / best - 1
+            axis.axhline(
+                max(regret_uniform, floor),
+                color=GREY,
+                linewidth=1.2,
+                label=f"best uniform assignment ({regret_uniform:.0%})",
+            )
+        axis.set_yscale("log")
+        axis.set_ylim(floor * 0.8, None)
+        ticks = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
+        shown = [t for t in ticks if t <= axis.get_ylim()[1]]
+        axis.set_yticks(
+            shown, ["0.01 % or less", "0.1 %", "1 %", "10 %", "100 %", "1000 %"][: len(shown)]
+        )
+        axis.minorticks_off()
+        axis.set_xlim(0, None)
+        axis.set_xlabel("samples (complete assignments evaluated)")
+        axis.set_ylabel("regret: above the proven optimum")
+        axis.legend(frameon=False)
+        axis.set_title(title or _title(problem), loc="left", fontweight="bold")
+    return figure
 
 
 class AssignmentViewer:

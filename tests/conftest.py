@@ -1,6 +1,10 @@
 """What several test modules share: settings, small workloads, and the brute-force oracle."""
 
 import itertools
+import os
+
+# Before torch or numpy start theirs: the tests run in several processes already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import matplotlib as mpl
 import numpy as np

@@ -16,6 +16,7 @@ from hwgym.episodes import (
     read_assignments,
     read_episodes,
     read_settings,
+    to_minari,
 )
 
 TINY = hwgym.Workload(
@@ -240,3 +241,30 @@ def test_vector_environments_log_the_same_episodes(tmp_path):
     for row in frame.itertuples():
         steps = np.arange(len(row.actions))
         assert row.latency == problem.latency[steps, row.actions].sum()
+
+
+def test_a_log_becomes_a_minari_dataset(tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    env = log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0"), tmp_path / "log")
+    env.action_space.seed(0)
+    for episode in range(4):
+        _, info = env.reset()
+        done = False
+        while not done:
+            mask = info["action_mask"] if episode % 2 else None
+            _, _, done, _, info = env.step(env.action_space.sample(mask))
+    env.close()
+    frame = read_episodes(tmp_path / "log")
+    about = {"author": "me", "author_email": "me@example.org", "code_permalink": "https://x.org"}
+    dataset = to_minari(
+        tmp_path / "log", "hwgym/test-v0", description="d", algorithm_name="random", **about
+    )
+    assert dataset.total_episodes == 4
+    assert dataset.total_steps == frame["actions"].map(len).sum()
+    for episode, expected in zip(dataset, frame["return"], strict=True):
+        assert episode.rewards.sum() == pytest.approx(expected)
+    with EpisodeLog(tmp_path / "anonymous", env.unwrapped.problem) as log:
+        log.add(np.zeros((1, 5), np.int64))
+    with pytest.raises(LogError, match="names no environment"):
+        to_minari(tmp_path / "anonymous", "hwgym/other-v0")

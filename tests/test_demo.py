@@ -2,6 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hwgym.episodes import read_episodes
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,28 +23,37 @@ def table_of(output):
     return [line for line in output.splitlines() if line.startswith("│")]
 
 
-def test_demo_prints_the_comparison_and_draws_the_assignment(tmp_path):
-    run = demo("--episodes", 20, "--seed", 3, "--out", tmp_path / "new" / "folder")
-    assert run.returncode == 0, run.stderr
-    agent, uniform, random, optimum = table_of(run.stdout)
-    assert "agent" in agent
-    assert " 20 " in agent  # the last update's further episodes do not count
-    assert "uniform" in uniform
-    assert "21,393,158" in uniform
-    assert "random search" in random
-    assert "none feasible" in random
-    assert "optimum" in optimum
-    assert "12,185,568" in optimum
-    picture = tmp_path / "new" / "folder" / "assignment.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert str(picture) in run.stdout
+def objective_of(row):
+    return row.split("│")[3]
 
-    again = demo("--episodes", 20, "--seed", 3, "--out", tmp_path)
-    assert table_of(again.stdout) == table_of(run.stdout)
+
+def test_demo_tells_the_story(tmp_path):
+    out = tmp_path / "new" / "folder"
+    run = demo("--samples", 100, "--seed", 3, "--out", out)
+    assert run.returncode == 0, run.stderr
+    first, both, ppo, uniform, random, optimum = table_of(run.stdout)
+    assert "REINFORCE " in first
+    assert " 80 " in first
+    assert "then GA refiner" in both
+    assert " 100 " in both
+    assert "MaskablePPO" in ppo
+    assert "21,393,158" in uniform
+    assert "none feasible" in random
+    assert "12,185,568" in optimum
+    for name in ("learning_curves.png", "assignment.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+        assert str(out / name) in run.stdout
+    assert len(read_episodes(out / "reinforce")) == 80
+    assert len(read_episodes(out / "refined")) == 20
+
+    again = demo("--samples", 100, "--seed", 3, "--out", out)  # over the old logs
+    assert [objective_of(r) for r in table_of(again.stdout)] == [
+        objective_of(r) for r in table_of(run.stdout)
+    ]
 
 
 def test_demo_runs_where_an_episode_is_one_step(tmp_path):
-    run = demo("--env", "HWAssignLS-VGG16-MIX-v0", "--episodes", 600, "--out", tmp_path)
+    run = demo("--env", "HWAssignLS-VGG16-MIX-v0", "--samples", 600, "--out", tmp_path)
     assert run.returncode == 0, run.stderr
     assert not run.stderr
     assert (tmp_path / "assignment.png").is_file()
@@ -63,8 +74,8 @@ def test_foreign_environment_is_told(tmp_path):
     assert "Traceback" not in run.stderr
 
 
-def test_length_must_be_positive(tmp_path):
-    for option in ("--seconds", "--episodes"):
-        run = demo(option, 0, "--out", tmp_path)
+def test_numbers_must_make_sense(tmp_path):
+    for option, least in (("--samples", 1), ("--seed", 0)):
+        run = demo(option, least - 1, "--out", tmp_path)
         assert run.returncode == 2
-        assert f"{option} must be greater than 0" in run.stderr
+        assert f"{option} must be at least {least}" in run.stderr

@@ -1,0 +1,236 @@
+"""Search with optuna's samplers, and CMA-ES (packages ``optuna`` and ``cmaes``).
+
+All of them see totals only. Their trouble is the dimension: MobileNetV2's 52 layers have 104 levels
+to choose. A Gaussian process sees far too few points, Parzen estimators hardly more, and CMA-ES
+adapts one variance a dimension, for a full covariance would take more samples than there are. Two
+things help every one of them: they begin with uniform assignments, and by default layers of the
+same shape get the same choice, which leaves fewer dimensions (and excludes assignments, so that the
+optimum may be out of reach).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.classical import Judge, alike, best_first, spread_uniform
+from hwgym._names import nearest
+from hwgym.agent import Evaluator, Sees
+from hwgym.problem import AssignmentProblem, Scores
+
+try:
+    import cmaes  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    import optuna  # type: ignore[import-not-found, unused-ignore]
+except ImportError as error:
+    raise ImportError(f"no module {error.name!r}: pip install 'hwgym[search]'") from error
+
+__all__ = ["CMAES", "OptunaSearch"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+SAMPLERS = ("tpe", "gp", "cmaes", "random")
+INVALID = 10.0
+"""An invalid assignment counts as one that exceeds the budget by this many times the budget."""
+
+
+class _Variables:
+    """What is searched: a level for every axis of every layer, or of every group of like layers."""
+
+    def __init__(self, problem: AssignmentProblem, share_alike: bool) -> None:
+        self.problem = problem
+        steps = problem.num_steps
+        groups = alike(problem) if share_alike else [np.array([i]) for i in range(steps)]
+        self.first = np.array([members[0] for members in groups])
+        self.owner = np.empty(steps, np.int64)
+        for group, members in enumerate(groups):
+            self.owner[members] = group
+        self.axes = np.tile(np.array(problem.space.shape), len(groups))
+
+    def actions(self, levels: Ints) -> Ints:
+        """Action numbers (N, steps) of levels (N, variables)."""
+        grouped = levels.reshape(len(levels), len(self.first), -1)
+        return self.problem.space.encode(grouped[:, self.owner])
+
+    def levels(self, actions: Ints) -> Ints:
+        """Levels (N, variables) of action numbers (N, steps)."""
+        return self.problem.space.decode(actions[:, self.first]).reshape(len(actions), -1)
+
+
+def _start(evaluator: Evaluator, share: float) -> tuple[Ints, Scores]:
+    """Uniform assignments for a share of the samples, best first, and their scores."""
+    problem = evaluator.problem
+    actions = spread_uniform(problem, max(int(share * evaluator.samples), 1))
+    scores = evaluator.evaluate(actions)
+    order = best_first(problem, scores)
+    return actions[order], Scores(**{k: v[order] for k, v in vars(scores).items()})
+
+
+@dataclass
+class OptunaSearch:
+    """Search with one of optuna's samplers: tpe, gp, cmaes or random.
+
+    The budget is a constraint to ``tpe`` and ``gp``, and a penalty to the others. The samplers are
+    slow: with 60 variables a proposal takes a tenth of a second (``tpe``) to seconds (``gp``), more
+    from trial to trial. So by default ``max_trials`` ends the search with samples left.
+    """
+
+    sampler: Literal["tpe", "gp", "cmaes", "random"] = "tpe"
+    """Tree-structured Parzen estimator, Gaussian process, CMA-ES, or none."""
+    max_trials: int | None = 1000
+    """Trials after which it ends, the uniform assignments not counted; None: never."""
+    max_gp_trials: int = 60
+    """Trials of ``gp`` after which ``tpe`` goes on in its place, knowing all of them."""
+    share_alike: bool = True
+    """Give layers of the same shape the same choice."""
+    start_share: float = 0.05
+    """Share of the samples for uniform assignments to begin with."""
+    told: int = 10
+    """How many of these, the best ones, the sampler hears of."""
+    penalty: float = 3.0
+    """Charge for exceeding the budget, for ``cmaes``: times the share exceeded, in units of the
+    objective of the best uniform assignment."""
+
+    sees: ClassVar[Sees] = "totals"
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise ValueError(nearest("sampler", self.sampler, SAMPLERS))
+
+    def search(self, evaluator: Evaluator, seed: int) -> None:
+        """Ask and tell until ``max_trials`` or the budget is spent."""
+        problem = evaluator.problem
+        variables = _Variables(problem, self.share_alike)
+        space: dict[str, Any] = {}
+        for i, size in enumerate(variables.axes.tolist()):
+            ordered = i % len(problem.space.shape) < 2
+            space[f"x{i}"] = (
+                optuna.distributions.IntDistribution(0, size - 1)
+                if ordered
+                else optuna.distributions.CategoricalDistribution(range(size))
+            )
+        starts, scores = _start(evaluator, self.start_share)
+        judge = Judge(problem)
+        values, excesses = judge(scores)
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                study = optuna.create_study(sampler=self._sampler(self.sampler, seed))
+                for i, levels in enumerate(variables.levels(starts[: self.told]).tolist()):
+                    study.enqueue_trial(dict(zip(space, levels, strict=True)))
+                    self._tell(study, study.ask(space), values[i], excesses[i])
+                trials = 0
+                while self.max_trials is None or trials < self.max_trials:
+                    if self.sampler == "gp" and trials == self.max_gp_trials:
+                        study.sampler = self._sampler("tpe", seed)
+                    trial = study.ask(space)
+                    levels = np.array([[trial.params[name] for name in space]])
+                    values, excesses = judge(evaluator.evaluate(variables.actions(levels)))
+                    self._tell(study, trial, values[0], excesses[0])
+                    trials += 1
+        finally:
+            optuna.logging.set_verbosity(verbosity)
+
+    def _tell(self, study: Any, trial: Any, value: float, over: float) -> None:
+        over = min(float(over), INVALID)
+        trial.set_user_attr("excess", over)  # which tpe and gp keep at or below 0
+        study.tell(trial, float(value) + (0.0 if self.constrained else self.penalty * over))
+
+    @property
+    def constrained(self) -> bool:
+        """Whether the sampler knows constraints."""
+        return self.sampler in ("tpe", "gp")
+
+    def _sampler(self, name: str, seed: int) -> Any:
+        samplers = optuna.samplers
+        if name == "random":
+            return samplers.RandomSampler(seed=seed)
+        if name == "cmaes":
+            return samplers.CmaEsSampler(seed=seed, use_separable_cma=True)
+        if name == "gp":
+            return samplers.GPSampler(
+                seed=seed, deterministic_objective=True, constraints_func=_constraints
+            )
+        return samplers.TPESampler(seed=seed, multivariate=True, constraints_func=_constraints)
+
+
+def _constraints(trial: Any) -> tuple[float]:
+    return (trial.user_attrs["excess"],)
+
+
+@dataclass
+class CMAES:
+    """CMA-ES over continuous levels, from the best uniform assignment; restarts when it converges.
+
+    A level is the integer part of a coordinate in [0, levels). The separable variant (Ros and
+    Hansen, PPSN 2008) has one variance a coordinate. Exceeding the budget is charged. A restart
+    begins at the best assignment so far, with a population twice as large.
+    """
+
+    population: int | None = None
+    """Assignments of a generation; None: 4 + 3 ln(variables)."""
+    sigma: float = 0.15
+    """First step size, as a share of the levels of an axis."""
+    separable: bool = True
+    """One variance a coordinate, not the full covariance, while the population is no larger than
+    the number of variables."""
+    share_alike: bool = True
+    """Give layers of the same shape the same choice."""
+    start_share: float = 0.05
+    """Share of the samples for uniform assignments to begin with."""
+    penalty: float = 3.0
+    """Charge for exceeding the budget: times the share exceeded, in units of the objective of the
+    best uniform assignment."""
+
+    sees: ClassVar[Sees] = "totals"
+
+    def __post_init__(self) -> None:
+        if self.population is not None and self.population < 4:
+            raise ValueError(f"population must be at least 4, got {self.population!r}")
+        if not self.sigma > 0:
+            raise ValueError(f"sigma must be positive, got {self.sigma!r}")
+
+    def search(self, evaluator: Evaluator, seed: int) -> None:
+        """Sample generations until the budget is spent."""
+        problem = evaluator.problem
+        variables = _Variables(problem, self.share_alike)
+        axes = variables.axes
+        starts, scores = _start(evaluator, self.start_share)
+        judge = Judge(problem)
+        best = variables.levels(starts[:1])[0]
+        least = self._charged(judge, scores)[0]
+        population = self.population or 4 + int(3 * np.log(len(axes)))
+        bounds = np.stack([np.zeros(len(axes)), np.ones(len(axes))], axis=1)
+        for restart in range(2**31):
+            # The separable variant's learning rates are made for small populations; beyond, its
+            # variances may turn negative.
+            separable = self.separable and population <= len(axes)
+            kind = cmaes.SepCMA if separable else cmaes.CMA
+            optimizer = kind(
+                mean=(best + 0.5) / axes,
+                sigma=self.sigma,
+                bounds=bounds,
+                seed=(seed + 1000003 * restart) % 2**32,
+                population_size=population,
+            )
+            while not optimizer.should_stop():
+                points = np.array([optimizer.ask() for _ in range(population)])
+                levels = np.minimum((points * axes).astype(np.int64), axes - 1)
+                scores = evaluator.evaluate(variables.actions(levels))
+                values = self._charged(judge, scores)
+                if len(values) < population:
+                    return  # the budget is spent
+                optimizer.tell(list(zip(points, values.tolist(), strict=True)))
+                if values.min() < least:
+                    least, best = values.min(), levels[values.argmin()]
+            population *= 2
+
+    def _charged(self, judge: Judge, scores: Scores) -> Floats:
+        value, over = judge(scores)
+        return value + self.penalty * np.minimum(over, INVALID)

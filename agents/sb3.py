@@ -1,0 +1,294 @@
+"""The agents of stable-baselines3 and sb3-contrib, as agents of hwgym.
+
+Each trains on the environment as it stands. An episode that ends, well or not, is one sample, and
+training stops when the budget is spent. Only MaskablePPO knows which choices can still end within
+budget; the others have to find out. Hyper-parameters come from ``hyperparameters.yml``, in the
+format of rl-baselines3-zoo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache, partial
+from importlib.resources import files
+from typing import Any, ClassVar
+
+import numpy as np
+import sb3_contrib
+import stable_baselines3
+import torch
+import yaml
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
+
+from agents.vec_env import HWAssignVecEnv
+from hwgym._names import nearest
+from hwgym.agent import Evaluator, Sees
+from hwgym.problem import AssignmentProblem
+
+__all__ = [
+    "A2C",
+    "ALGORITHMS",
+    "DDPG",
+    "DQN",
+    "PPO",
+    "QRDQN",
+    "SAC",
+    "TD3",
+    "TRPO",
+    "MaskablePPO",
+    "RecurrentPPO",
+    "SB3Agent",
+    "hyperparameters",
+]
+
+ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
+    "ppo": (stable_baselines3.PPO, "multi_discrete"),
+    "a2c": (stable_baselines3.A2C, "multi_discrete"),
+    "maskable-ppo": (sb3_contrib.MaskablePPO, "discrete"),
+    "recurrent-ppo": (sb3_contrib.RecurrentPPO, "multi_discrete"),
+    "trpo": (sb3_contrib.TRPO, "multi_discrete"),
+    "dqn": (stable_baselines3.DQN, "discrete"),
+    "qr-dqn": (sb3_contrib.QRDQN, "discrete"),
+    "sac": (stable_baselines3.SAC, "continuous"),
+    "td3": (stable_baselines3.TD3, "continuous"),
+    "ddpg": (stable_baselines3.DDPG, "continuous"),
+}
+"""The class behind each name, and how its actions are given unless a setting says otherwise."""
+
+
+@cache
+def _table() -> dict[str, dict[str, dict[str, Any]]]:
+    text = files("agents").joinpath("hyperparameters.yml").read_text(encoding="utf-8")
+    table: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(text)
+    return table
+
+
+def hyperparameters(algorithm: str, section: str = "default") -> dict[str, Any]:
+    """An algorithm's hyper-parameters as the YAML file has them.
+
+    Args:
+        algorithm: A key of :data:`ALGORITHMS`.
+        section: An environment id; the default is taken for one that has no section.
+
+    Raises:
+        ValueError: If the algorithm is unknown.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(nearest("algorithm", algorithm, ALGORITHMS))
+    sections = _table()[algorithm]
+    return deepcopy(sections.get(section, sections["default"]))
+
+
+@dataclass
+class SB3Agent:
+    """Any algorithm of stable-baselines3 or sb3-contrib."""
+
+    algorithm: str = "maskable-ppo"
+    """A key of ALGORITHMS."""
+    section: str = "default"
+    """Whose hyper-parameters to take: an environment id, if the file has a section for it."""
+    hyperparameters: dict[str, Any] | str = field(default_factory=dict)
+    """Those to change, as a dict or as YAML: ``{learning_rate: 0.001, n_steps: 104}``."""
+    num_envs: int | None = None
+    """Environments stepped together; by default the file's ``n_envs``."""
+    action_mode: str | None = None
+    """By default the one that suits the algorithm."""
+    reward: str | None = None
+    """By default the environment's own."""
+    device: str = "cpu"
+    """``cpu``, ``cuda``, or ``auto``."""
+    tensorboard: str | None = None
+    """Folder for stable-baselines3's training curves."""
+    save: str | None = None
+    """File for the trained model."""
+
+    sees: ClassVar[Sees] = "layers"
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(nearest("algorithm", self.algorithm, ALGORITHMS))
+        if isinstance(self.hyperparameters, str):
+            self.hyperparameters = yaml.safe_load(self.hyperparameters) or {}
+        if not isinstance(self.hyperparameters, dict):
+            raise ValueError(f"hyperparameters must be a dict, got {self.hyperparameters!r}")
+        if self.num_envs is not None and self.num_envs < 1:
+            raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
+
+    def search(self, evaluator: Evaluator, seed: int) -> None:
+        """Train until the budget is spent."""
+        if not evaluator.remaining:
+            return
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the networks are too small to share
+        env, model = self.build(evaluator.problem, seed)
+        # An episode takes num_steps steps at most; those under way when the last one ends are lost.
+        steps = (evaluator.remaining + env.num_envs) * evaluator.problem.num_steps
+        try:
+            model.learn(steps, callback=_Samples(evaluator))
+            if self.save:
+                model.save(self.save)
+        finally:
+            torch.set_num_threads(threads)
+            env.close()
+
+    def build(self, problem: AssignmentProblem, seed: int) -> tuple[VecEnv, BaseAlgorithm]:
+        """The environments and the untrained model."""
+        algorithm, action_mode = ALGORITHMS[self.algorithm]
+        assert isinstance(self.hyperparameters, dict)
+        # Copied deeply, for stable-baselines3 changes the policy_kwargs that it is given.
+        given = deepcopy(hyperparameters(self.algorithm, self.section) | self.hyperparameters)
+        num_envs = int(given.pop("n_envs", 1))
+        normalize = given.pop("normalize", False)
+        given.pop("n_timesteps", None)
+        env: VecEnv = VecMonitor(
+            HWAssignVecEnv(
+                problem=problem,
+                num_envs=self.num_envs or num_envs,
+                action_mode=self.action_mode or action_mode,
+                reward=self.reward,
+            )
+        )
+        if normalize:
+            how = normalize if isinstance(normalize, dict) else {}
+            env = VecNormalize(env, **{"gamma": given.get("gamma", 0.99), **how})
+        model = algorithm(
+            env=env,
+            seed=seed,
+            device=self.device,
+            tensorboard_log=self.tensorboard,
+            **_arguments(given, env, problem.num_steps),
+        )
+        return env, model
+
+
+def _arguments(given: dict[str, Any], env: VecEnv, episode: int) -> dict[str, Any]:
+    """The constructor's arguments, from the zoo's notation."""
+    given = dict(given)
+    for name in ("learning_rate", "clip_range", "clip_range_vf"):
+        if isinstance(given.get(name), str):
+            given[name] = _schedule(name, given[name])
+    kind, deviation = given.pop("noise_type", None), given.pop("noise_std", 0.1)
+    if kind is not None:
+        if kind != "normal":
+            raise ValueError(f"noise_type must be 'normal', got {kind!r}")
+        size = env.action_space.sample().shape
+        given["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, deviation))
+    if "n_steps" in given:
+        given["n_steps"] = -(-given["n_steps"] // episode) * episode
+        rollout = given["n_steps"] * env.num_envs
+        if "batch_size" in given:
+            sizes = range(min(given["batch_size"], rollout), 0, -1)
+            given["batch_size"] = next(size for size in sizes if rollout % size == 0)
+    return given
+
+
+def _schedule(name: str, text: str) -> Callable[[float], float]:
+    kind, _, value = text.partition("_")
+    try:
+        if kind == "lin":
+            return partial(_linear, float(value))
+    except ValueError:
+        pass
+    raise ValueError(f"{name} must be a number or lin_<number>, got {text!r}")
+
+
+def _linear(start: float, remaining: float) -> float:
+    return start * remaining
+
+
+class _Samples(BaseCallback):
+    """Hands every episode that ended to the evaluator, in the order in which they did."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        super().__init__()
+        self.evaluator = evaluator
+
+    def _on_step(self) -> bool:
+        ended = [info for info in self.locals["infos"] if "episode" in info]
+        if ended:
+            levels = np.stack([info["assignment"] for info in ended])
+            returns = np.array([info["episode"]["r"] for info in ended], np.float64)
+            self.evaluator.evaluate(_actions(self.evaluator.problem, levels), returns)
+        return self.evaluator.remaining > 0
+
+
+def _actions(problem: AssignmentProblem, levels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Action numbers (N, steps) of assignments (N, steps, 2 or 3), -1 where there is none."""
+    actions = problem.space.encode(np.maximum(levels, 0))
+    return np.where(levels[..., 0] < 0, -1, actions)
+
+
+@dataclass
+class PPO(SB3Agent):
+    """Proximal policy optimisation (Schulman et al., arXiv:1707.06347), without masks."""
+
+    algorithm: str = "ppo"
+
+
+@dataclass
+class A2C(SB3Agent):
+    """Advantage actor-critic (Mnih et al., ICML 2016)."""
+
+    algorithm: str = "a2c"
+
+
+@dataclass
+class MaskablePPO(SB3Agent):
+    """PPO over the choices that can still end within budget (Huang and Ontanon, FLAIRS 2022)."""
+
+    algorithm: str = "maskable-ppo"
+
+
+@dataclass
+class RecurrentPPO(SB3Agent):
+    """PPO with an LSTM."""
+
+    algorithm: str = "recurrent-ppo"
+
+
+@dataclass
+class TRPO(SB3Agent):
+    """Trust-region policy optimisation (Schulman et al., ICML 2015)."""
+
+    algorithm: str = "trpo"
+
+
+@dataclass
+class DQN(SB3Agent):
+    """Deep Q-network (Mnih et al., Nature 518, 2015) over the joint choices."""
+
+    algorithm: str = "dqn"
+
+
+@dataclass
+class QRDQN(SB3Agent):
+    """Quantile-regression DQN (Dabney et al., AAAI 2018)."""
+
+    algorithm: str = "qr-dqn"
+
+
+@dataclass
+class SAC(SB3Agent):
+    """Soft actor-critic (Haarnoja et al., ICML 2018), on continuous actions."""
+
+    algorithm: str = "sac"
+
+
+@dataclass
+class TD3(SB3Agent):
+    """Twin delayed DDPG (Fujimoto et al., ICML 2018), on continuous actions."""
+
+    algorithm: str = "td3"
+
+
+@dataclass
+class DDPG(SB3Agent):
+    """Deep deterministic policy gradient (Lillicrap et al., ICLR 2016), on continuous actions."""
+
+    algorithm: str = "ddpg"

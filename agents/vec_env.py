@@ -1,0 +1,165 @@
+"""HWAssignVecEnv: hwgym's vector environment as stable-baselines3 wants it.
+
+Stable-baselines3 takes no Gymnasium ``VectorEnv``. This adapter gives it what ``DummyVecEnv`` over
+scalar environments would, number by number, at the speed of the vector environment::
+
+    env = VecMonitor(HWAssignVecEnv("HWAssign-MobileNetV2-NVDLA-v0", 16, action_mode="discrete"))
+    MaskablePPO("MlpPolicy", env, gamma=1.0).learn(100_000)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvStepReturn
+
+from hwgym.envs import HWAssignVectorEnv
+
+__all__ = ["HWAssignVecEnv"]
+
+Indices = None | int | Iterable[int]
+
+SHARED = ("optimum", "evaluate")
+"""Methods that say the same of every environment."""
+
+
+class HWAssignVecEnv(VecEnv):
+    """N environments of one problem, for stable-baselines3.
+
+    Args:
+        env_id: A registered environment; or None, and the keyword arguments say everything.
+        num_envs: N.
+
+    The other arguments are those of :class:`hwgym.envs.HWAssignEnv`.
+
+    Attributes:
+        envs: The vector environment behind it.
+
+    Raises:
+        ValueError: As the environment.
+        gymnasium.error.NameNotFound: If the id is unknown.
+    """
+
+    def __init__(self, env_id: str | None = None, num_envs: int = 16, **kwargs: Any) -> None:
+        kwargs["autoreset_mode"] = AutoresetMode.SAME_STEP.value
+        self.envs: HWAssignVectorEnv
+        if env_id is None:
+            self.envs = HWAssignVectorEnv(num_envs=num_envs, **kwargs)
+        else:
+            made: Any = gym.make_vec(
+                env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs
+            )
+            self.envs = made
+        self._actions: NDArray[Any] | None = None
+        super().__init__(
+            num_envs, self.envs.single_observation_space, self.envs.single_action_space
+        )
+
+    @property
+    def spec(self) -> gym.envs.registration.EnvSpec | None:
+        """What the environment was made from, if from an id."""
+        return self.envs.spec
+
+    def reset(self) -> NDArray[np.float32]:
+        """Begin all episodes."""
+        observations, infos = self.envs.reset(seed=self._seeds)
+        self.reset_infos = self._split(infos)
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Take note of the actions; step_wait takes the step."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Observations, rewards (float32), whether the episode ended, and an info each; that of an
+        ended one is its last, with the last observation as ``terminal_observation``."""
+        observations, rewards, ended, _, infos = self.envs.step(self._actions)
+        split = self._split(infos)
+        if ended.any():
+            final, last = infos["final_info"], infos["final_obs"]
+            rows = np.flatnonzero(ended)
+            values = {
+                key: final[key][rows].tolist() if final[key].ndim == 1 else final[key][rows]
+                for key in final
+                if not key.startswith("_")
+            }
+            for k, i in enumerate(rows):
+                self.reset_infos[i] = split[i]
+                split[i] = {key: value[k] for key, value in values.items()}
+                split[i]["terminal_observation"] = last[i]
+        for info in split:
+            info["TimeLimit.truncated"] = False
+        return observations, rewards.astype(np.float32), ended, split
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self.envs.close()
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """An image of each episode; needs render_mode rgb_array."""
+        return list(self.envs.render() or [None] * self.num_envs)
+
+    def has_attr(self, attr_name: str) -> bool:
+        """Whether the environments have an attribute of that name."""
+        return hasattr(self.envs, attr_name)
+
+    def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
+        """An attribute, once for each environment.
+
+        Raises:
+            AttributeError: If there is none of that name.
+        """
+        if attr_name in ("action_space", "observation_space"):
+            attr_name = f"single_{attr_name}"
+        return [getattr(self.envs, attr_name)] * len(self._rows(indices))
+
+    def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
+        """Set an attribute of all environments.
+
+        Raises:
+            ValueError: If not all are meant: they share their attributes.
+        """
+        if set(self._rows(indices)) != set(range(self.num_envs)):
+            raise ValueError(
+                f"the environments share their attributes: set {attr_name!r} of all of them"
+            )
+        setattr(self.envs, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method: ``action_masks``, ``optimum``, ``evaluate`` or ``render``.
+
+        Raises:
+            AttributeError: If it is another one.
+        """
+        rows = self._rows(indices)
+        if method_name in SHARED:
+            result = getattr(self.envs, method_name)(*method_args, **method_kwargs)
+            return [result] * len(rows)
+        if method_name not in ("action_masks", "render"):
+            known = ", ".join(("action_masks", "render", *SHARED))
+            raise AttributeError(f"no environment method {method_name!r}; there are {known}")
+        each = getattr(self.envs, method_name)(*method_args, **method_kwargs)
+        return [None if each is None else each[i] for i in rows]
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
+    ) -> list[bool]:
+        """False for each: there are no scalar environments that could be wrapped."""
+        return [False] * len(self._rows(indices))
+
+    def _rows(self, indices: Indices) -> list[int]:
+        return list(self._get_indices(indices))
+
+    def _split(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
+        if "action_mask" not in infos:
+            return [{} for _ in range(self.num_envs)]
+        return [{"action_mask": mask} for mask in infos["action_mask"]]

@@ -1,0 +1,228 @@
+"""``python -m agents``: what it prints, and what it says when something is wrong."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import pytest
+
+import hwgym.agent
+from agents.__main__ import UsageError, main, parse_settings
+from agents.classical import BestUniform, Genetic, RandomSearch, TabulateAndSolve
+
+ENV = "HWAssign-AlexNet-NVDLA-v0"
+
+
+@dataclass
+class Interrupted:
+    """Is interrupted after ten samples. Nothing more."""
+
+    sees: ClassVar = "totals"
+
+    def search(self, evaluator, seed):
+        BestUniform().search(_First(evaluator, 20), seed)
+        raise KeyboardInterrupt
+
+
+class _First:
+    def __init__(self, evaluator, count):
+        self.evaluator, self.problem, self.remaining = evaluator, evaluator.problem, count
+
+    def evaluate(self, actions):
+        return self.evaluator.evaluate(actions)
+
+
+@dataclass
+class Settings:
+    """Has a setting of every type."""
+
+    whole: int = 1
+    number: float = 0.5
+    flag: bool = True
+    text: str = "a"
+    perhaps: int | None = None
+    file: str | None = None
+    choice: Literal["one", "two"] = "one"
+    several: tuple = ()
+    texts: Sequence[str] = ()
+    numbers: tuple[int, ...] = ()
+
+    sees: ClassVar[Literal["layers", "totals"]] = "totals"
+
+    def search(self, evaluator, seed):
+        if self.file:
+            raise FileNotFoundError(f"no file {self.file!r}")
+
+
+class _Point:
+    def __init__(self, found):
+        self.found = found
+
+    def load(self):
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    agents = {
+        "random": RandomSearch,
+        "uniform": BestUniform,
+        "tabulate": TabulateAndSolve,
+        "genetic": Genetic,
+        "interrupted": Interrupted,
+        "settings": Settings,
+        "lost": ImportError("no module 'lost': pip install 'hwgym[search]'"),
+    }
+    points = {name: _Point(found) for name, found in agents.items()}
+    monkeypatch.setattr(hwgym.agent, "_classes", lambda: points)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def code_of(argv):
+    try:
+        return main(argv)
+    except SystemExit as stop:  # argparse
+        return stop.code
+
+
+def test_a_run_prints_a_table(capsys):
+    assert code_of(["tabulate", ENV, "--samples", "200"]) == 0
+    out, _ = capsys.readouterr()
+    for word in ("tabulate on", ENV, "proven optimum", "regret", "0.000%", "area used", "145"):
+        assert word in out
+
+
+def test_json_is_one_object(capsys):
+    assert code_of(["genetic", ENV, "--samples", "300", "--seed", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    report = json.loads(out)
+    assert not err
+    assert (report["agent"], report["env"], report["seed"]) == ("genetic", ENV, 2)
+    assert report["samples"] == 300
+    assert report["regret"] == pytest.approx(report["objective"] / report["optimum"] - 1)
+    assert 0 < report["used"] <= report["budget"]
+    assert not report["interrupted"]
+    problem = hwgym.agent.as_problem(ENV)[0]
+    scores = problem.evaluate([report["assignment"]])
+    assert scores.objective[0] == report["objective"]
+    assert scores.feasible[0]
+
+
+def test_nothing_feasible_is_said(capsys):
+    argv = ["random", "HWAssign-MobileNetV2-NVDLA-Latency-Area-IoTx-v0", "--samples", "50"]
+    assert code_of([*argv, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["objective"] is report["regret"] is report["assignment"] is None
+    assert code_of(argv) == 0
+    assert "no feasible assignment found" in capsys.readouterr().out
+
+
+def test_settings_reach_the_agent_and_the_log(capsys, tmp_path):
+    read_settings = pytest.importorskip("hwgym.episodes").read_settings
+    pytest.importorskip("pyarrow")
+    log = tmp_path / "new" / "log"
+    argv = ["genetic", ENV, "--samples", "120", "--log", str(log), "--set", "population=7"]
+    assert code_of([*argv, "reset=0.5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["log"] == str(log)
+    about = read_settings(log)
+    assert about["agent"] == "genetic"
+    assert about["settings"]["population"] == 7
+    assert about["settings"]["reset"] == 0.5
+
+    assert code_of(argv) == 2
+    assert "is not empty; choose another folder" in capsys.readouterr().err
+    assert code_of(["random", ENV, "--log", str(next(log.iterdir()))]) == 2
+    assert "is a file; give a folder" in capsys.readouterr().err
+
+
+def test_an_interruption_prints_what_was_found(capsys):
+    assert code_of(["interrupted", ENV, "--json"]) == 130
+    report = json.loads(capsys.readouterr().out)
+    assert report["interrupted"]
+    assert report["samples"] == 20
+    assert report["objective"] > 0
+    assert code_of(["interrupted", ENV]) == 130
+    assert "(interrupted)" in capsys.readouterr().out
+
+
+def test_the_list(capsys):
+    assert code_of(["--list"]) == 0
+    out, _ = capsys.readouterr()
+    for word in ("uniform", "totals", "tabulate", "layers", "population=10", "sampler"):
+        assert (word in out) == (word != "sampler")
+    assert "Is interrupted after ten samples" in out
+    assert "Nothing more" not in out
+    assert "not available: no module 'lost': pip install 'hwgym[search]'" in out
+
+    assert code_of(["--list", "--json"]) == 0
+    listed = {entry["agent"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert listed["genetic"]["sees"] == "totals"
+    assert listed["genetic"]["settings"]["population"] == 10
+    assert "missing" in listed["lost"]
+
+
+def test_the_list_holds_what_is_installed(capsys, monkeypatch):
+    monkeypatch.undo()
+    assert code_of(["--list", "--json"]) == 0
+    for entry in json.loads(capsys.readouterr().out):
+        assert "missing" in entry or (entry["about"] and entry["sees"] in ("layers", "totals"))
+
+
+def test_help_has_examples(capsys):
+    assert code_of(["--help"]) == 0
+    assert "python -m agents --list" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["genetik", ENV], "unknown agent 'genetik'; did you mean 'genetic'?"),
+        (["lost", ENV], "lost: no module 'lost': pip install 'hwgym[search]'"),
+        (["random", "HWAssign-AlexNet-NVDIA-v0"], f"did you mean '{ENV}'?"),
+        (["random", "nothing like it at all"], "unknown env id 'nothing like it at all' ("),
+        (["random", "CartPole-v1"], "not an environment of hwgym: 'CartPole-v1'"),
+        (["genetic", ENV, "--set", "populaton=3"], "did you mean 'population'?"),
+        (["genetic", ENV, "--set", "sees=layers"], "unknown setting 'sees'"),
+        (["genetic", ENV, "--set", "population"], "--set wants key=value, got 'population'"),
+        (["genetic", ENV, "--set", "population=x"], "population must be an integer, got 'x'"),
+        (["genetic", ENV, "--set", "population=-1"], "population must be a positive integer"),
+        (["settings", ENV, "--set", "flag=1"], "flag must be true or false, got '1'"),
+        (["settings", ENV, "--set", "perhaps=x"], "perhaps must be an integer or None, got 'x'"),
+        (["settings", ENV, "--set", "choice=three"], "choice must be one or two, got 'three'"),
+        (["settings", ENV, "--set", "several=1"], "(not from the command line), got '1'"),
+        (["settings", ENV, "--set", "numbers=1,x"], "an integer, several separated by commas, got"),
+        (["settings", ENV, "--set", "file=lost.csv"], "settings: no file 'lost.csv'"),
+        (["random", ENV, "--samples", "0"], "--samples must be a positive integer, got 0"),
+        (["random", ENV, "--seed", "-1"], "--seed must not be negative, got -1"),
+        (["random", ENV, "--samples", "many"], "invalid int value: 'many'"),
+        (["random"], "an agent and an environment id are required"),
+        ([], "an agent and an environment id are required"),
+    ],
+)
+def test_mistakes_are_explained(argv, message, capsys):
+    assert code_of(argv) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert "Traceback" not in err
+    assert not out
+
+
+def test_values_have_their_fields_types():
+    texts = ["whole=3", "number=1e-3", "flag=False", "text=1", "perhaps=none", "choice=two"]
+    assert parse_settings("settings", Settings, texts) == {
+        "whole": 3, "number": 1e-3, "flag": False, "text": "1", "perhaps": None, "choice": "two",
+    }  # fmt: skip
+    assert parse_settings("settings", Settings, ["perhaps=4", "file=a=b"]) == {
+        "perhaps": 4,
+        "file": "a=b",
+    }
+    assert parse_settings("settings", Settings, ["file=None", "texts=a,b/c", "numbers=3"]) == {
+        "file": None,
+        "texts": ("a", "b/c"),
+        "numbers": (3,),
+    }
+    with pytest.raises(UsageError, match=r"whole must be an integer, got .1\.5."):
+        parse_settings("settings", Settings, ["whole=1.5"])

@@ -1,0 +1,339 @@
+"""The adapter to stable-baselines3, the agents behind it, and the script to copy."""
+
+import warnings
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+import yaml
+from sb3_contrib import MaskablePPO
+from sb3_contrib.common.maskable.callbacks import MaskableEvalCallback
+from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
+
+from agents import sb3, train_sb3
+from agents.vec_env import HWAssignVecEnv
+from hwgym import AssignmentProblem
+from hwgym.agent import Evaluator, solve
+from hwgym.envs import ACTION_MODES, HWAssignEnv
+
+N = 4
+TINY = {"policy_kwargs": {"net_arch": [8]}}
+ON_POLICY = {**TINY, "n_steps": 4}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The networks are too small to share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def problem(three_kinds):
+    return AssignmentProblem.of(three_kinds, "NVDLA", ratio=0.3)
+
+
+def assert_same(a, b):
+    """Equal in type, structure and every bit."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, (tuple, list)):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    else:
+        assert a == b
+
+
+# --- the adapter ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("deployment", ["LP", "LS"])
+@pytest.mark.parametrize("action_mode", ACTION_MODES)
+def test_equals_dummy_vec_env(three_kinds, action_mode, deployment):
+    kwargs = {
+        "problem": AssignmentProblem.of(three_kinds, "MIX", ratio=0.3, deployment=deployment),
+        "action_mode": action_mode,
+    }
+    ours = HWAssignVecEnv(num_envs=N, **kwargs)
+    dummy = DummyVecEnv([lambda: HWAssignEnv(**kwargs)] * N)
+    assert ours.observation_space == dummy.observation_space
+    assert ours.action_space == dummy.action_space
+    ours.action_space.seed(1)
+    ours.seed(5)
+    dummy.seed(5)
+    assert_same(ours.reset(), dummy.reset())
+    assert_same(ours.reset_infos, dummy.reset_infos)
+    ended = 0
+    for step in range(30):
+        actions = np.array([ours.action_space.sample() for _ in range(N)])
+        if step % 3:
+            actions = np.full_like(actions, -1 if action_mode == "continuous" else 0)
+        results = ours.step(actions), dummy.step(actions)
+        assert_same(*results)
+        assert_same(ours.reset_infos, dummy.reset_infos)
+        ended += results[0][2].sum()
+        if action_mode != "continuous":
+            assert_same(get_action_masks(ours), get_action_masks(dummy))
+    assert ended
+    ours.close()
+
+
+def test_attributes_and_methods(problem):
+    env = HWAssignVecEnv(problem=problem, num_envs=N)
+    assert env.get_attr("problem", [0, 2]) == [problem] * 2
+    assert env.get_attr("action_space") == [HWAssignEnv(problem=problem).action_space] * N
+    assert env.has_attr("action_masks")
+    assert not env.has_attr("action_mask")
+    with pytest.raises(AttributeError):
+        env.get_attr("nothing")
+    env.set_attr("label", 3)
+    assert env.get_attr("label", 1) == [3]
+    with pytest.raises(ValueError, match="share their attributes"):
+        env.set_attr("label", 4, indices=1)
+    assert is_masking_supported(env)
+    env.reset()
+    assert [len(mask) for mask in env.env_method("action_masks", indices=[1, 3])] == [24, 24]
+    assert env.env_method("optimum", indices=0) == [problem.optimum()]
+    assert len(env.env_method("evaluate", problem.uniform()[:2])) == N
+    with pytest.raises(AttributeError, match="there are action_masks"):
+        env.env_method("nothing")
+    assert env.env_is_wrapped(Monitor) == [False] * N
+    assert env.render_mode is None
+    assert env.seed(3) == [3, 4, 5, 6]
+
+
+def test_images(problem):
+    env = HWAssignVecEnv(problem=problem, num_envs=2, render_mode="rgb_array")
+    env.reset()
+    assert env.render().ndim == 3
+    assert len(env.get_images()) == 2
+    assert env.env_method("render", indices=1)[0].ndim == 3
+    env.close()
+
+
+def test_takes_an_id():
+    env = HWAssignVecEnv("HWAssignLS-AlexNet-NVDLA-v0", 3, action_mode="discrete")
+    assert env.num_envs == 3
+    assert env.spec.id == "HWAssignLS-AlexNet-NVDLA-v0"
+    with pytest.raises(gym.error.NameNotFound):
+        HWAssignVecEnv("HWAssign-Nothing-v0")
+
+
+def test_maskable_ppo_trains_evaluates_saves_and_loads(problem, tmp_path):
+    def make():
+        return VecMonitor(HWAssignVecEnv(problem=problem, num_envs=N, action_mode="discrete"))
+
+    env = VecNormalize(make(), gamma=1.0)
+    model = MaskablePPO(
+        "MlpPolicy", env, n_steps=6, batch_size=12, n_epochs=1, device="cpu", seed=0
+    )
+    check = MaskableEvalCallback(
+        VecNormalize(make(), gamma=1.0, training=False, norm_reward=False),
+        n_eval_episodes=8,
+        eval_freq=6,
+        best_model_save_path=str(tmp_path),
+        verbose=0,
+    )
+    model.learn(48, callback=check)
+    assert check.last_mean_reward > 0  # masked episodes are feasible
+    assert model.ep_info_buffer[0]["l"] == problem.num_steps
+    assert np.mean(model.ep_success_buffer) == 1.0
+    model.save(tmp_path / "model")
+    env.save(str(tmp_path / "normalize.pkl"))
+    again = MaskablePPO.load(tmp_path / "model", device="cpu")
+    again.set_env(VecNormalize.load(str(tmp_path / "normalize.pkl"), make()))
+    observations = again.env.reset()
+    masks = get_action_masks(again.env)
+    a, _ = model.predict(observations, action_masks=masks, deterministic=True)
+    b, _ = again.predict(observations, action_masks=masks, deterministic=True)
+    np.testing.assert_array_equal(a, b)
+    again.learn(24)
+
+
+def test_ppo_with_eval_callback(problem):
+    def make():
+        return VecMonitor(HWAssignVecEnv(problem=problem, num_envs=N))
+
+    model = PPO("MlpPolicy", make(), n_steps=6, batch_size=12, n_epochs=1, device="cpu", seed=0)
+    check = EvalCallback(make(), n_eval_episodes=4, eval_freq=6, verbose=0)
+    model.learn(24, callback=check)
+    assert check.last_mean_reward >= -1
+    mean, _ = evaluate_policy(model, make(), n_eval_episodes=4)
+    assert -1 <= mean <= 1
+
+
+# --- the agents -----------------------------------------------------------------------------------
+
+AGENTS = {
+    sb3.PPO: ON_POLICY,
+    sb3.A2C: ON_POLICY,
+    sb3.MaskablePPO: ON_POLICY,
+    sb3.RecurrentPPO: {"policy_kwargs": {"net_arch": [8], "lstm_hidden_size": 8}, "n_steps": 4},
+    sb3.TRPO: ON_POLICY,
+    sb3.DQN: {**TINY, "learning_starts": 20},
+    sb3.QRDQN: {**TINY, "learning_starts": 20},
+    sb3.SAC: {**TINY, "learning_starts": 20},
+    sb3.TD3: {**TINY, "learning_starts": 20},
+    sb3.DDPG: {**TINY, "learning_starts": 20},
+}
+
+
+class Recorder(Evaluator):
+    """Remembers what it was asked."""
+
+    def __init__(self, problem, samples):
+        super().__init__(problem, samples)
+        self.asked, self.returns = [], []
+
+    def evaluate(self, actions, returns=None):
+        self.asked.extend(actions.tolist())
+        self.returns.extend(returns.tolist())
+        return super().evaluate(actions, returns)
+
+
+def test_every_algorithm_has_an_agent():
+    assert {agent().algorithm for agent in AGENTS} == set(sb3.ALGORITHMS)
+    assert all(agent.sees == "layers" for agent in AGENTS)
+
+
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.__name__)
+def test_agents_spend_their_budget_exactly(problem, agent):
+    result = solve(agent(hyperparameters=AGENTS[agent], num_envs=3), problem, samples=40, seed=1)
+    assert result.samples == 40
+    if agent is sb3.MaskablePPO:
+        assert np.isfinite(result.history).all()
+
+
+def test_equal_seeds_give_equal_results(problem):
+    agent = sb3.MaskablePPO(hyperparameters=ON_POLICY)
+    a, b, c = (solve(agent, problem, samples=50, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(a.history, b.history)
+    assert not np.array_equal(a.history, c.history)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_samples_are_the_episodes_in_the_order_in_which_they_end(problem, normalize):
+    evaluator = Recorder(problem, 30)
+    settings = {**ON_POLICY, "normalize": normalize}
+    sb3.PPO(hyperparameters=settings, num_envs=3).search(evaluator, seed=0)
+    assert evaluator.spent == 30
+    # Played again one by one, each breaks off where it did and returns what it did.
+    env = HWAssignEnv(problem=problem, action_mode="discrete")
+    for actions, returned in zip(evaluator.asked, evaluator.returns, strict=True):
+        env.reset()
+        total, ended = 0.0, False
+        for action in actions:
+            assert ended == (action < 0)
+            if not ended:
+                _, reward, ended, _, _ = env.step(action)
+                total += reward
+        assert ended
+        assert returned == pytest.approx(total, abs=1e-6)
+    assert any(actions[-1] < 0 for actions in evaluator.asked)
+
+
+def test_no_budget_no_training(problem):
+    evaluator = Evaluator(problem, 1)
+    evaluator.evaluate(np.zeros((1, problem.num_steps), np.int64))
+    sb3.PPO().search(evaluator, seed=0)
+    assert evaluator.spent == 1
+
+
+def test_saves_the_model(problem, tmp_path):
+    agent = sb3.MaskablePPO(hyperparameters=ON_POLICY, save=str(tmp_path / "model"))
+    solve(agent, problem, samples=20)
+    assert MaskablePPO.load(tmp_path / "model", device="cpu").gamma == 1.0
+
+
+def test_rollouts_are_whole_episodes_and_batches_divide_them(problem):
+    settings = {**TINY, "n_steps": 7, "batch_size": 20}
+    env, model = sb3.PPO(hyperparameters=settings, num_envs=4).build(problem, seed=0)
+    assert model.n_steps == 9  # of three steps each
+    assert model.batch_size == 18
+    env.close()
+
+
+@pytest.mark.parametrize("algorithm", sb3.ALGORITHMS)
+def test_hyperparameters_fit_the_longest_and_the_shortest_episode(algorithm):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for env_id in ("HWAssign-MobileNetV2-NVDLA-v0", "HWAssignLS-MobileNetV2-NVDLA-v0"):
+            problem = gym.make(env_id).unwrapped.problem
+            env, model = sb3.SB3Agent(algorithm).build(problem, seed=0)
+            assert model.gamma == sb3.hyperparameters(algorithm)["gamma"]
+            env.close()
+
+
+def test_hyperparameters_may_be_yaml():
+    agent = sb3.PPO(hyperparameters="{learning_rate: 0.25, n_steps: 104}")
+    assert agent.hyperparameters == {"learning_rate": 0.25, "n_steps": 104}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"algorithm": "ppoo"}, "did you mean 'ppo'"),
+        ({"hyperparameters": "7"}, "must be a dict"),
+        ({"num_envs": 0}, "at least 1"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        sb3.SB3Agent(**settings)
+
+
+@pytest.mark.parametrize(
+    ("agent", "changed", "message"),
+    [
+        (sb3.PPO, {"learning_rate": "cos_0.1"}, "learning_rate must be"),
+        (sb3.PPO, {"learning_rate": "lin_x"}, "learning_rate must be"),
+        (sb3.TD3, {"noise_type": "pink"}, "noise_type must be"),
+    ],
+)
+def test_wrong_hyperparameters(problem, agent, changed, message):
+    with pytest.raises(ValueError, match=message):
+        agent(hyperparameters=changed).build(problem, seed=0)
+
+
+def test_settings_are_left_as_they_were(problem):
+    settings = {"policy_kwargs": {"net_arch": [8]}}
+    sb3.PPO(hyperparameters=settings).build(problem, seed=0)
+    assert settings == {"policy_kwargs": {"net_arch": [8]}}
+    assert sb3.hyperparameters("ppo")["policy_kwargs"] == {"net_arch": [64, 64]}
+
+
+def test_the_file_has_a_default_for_every_algorithm():
+    table = yaml.safe_load(Path(sb3.__file__).with_name("hyperparameters.yml").read_text())
+    assert set(table) == set(sb3.ALGORITHMS)
+    for sections in table.values():
+        assert {"n_timesteps", "policy", "n_envs", "gamma"} <= set(sections["default"])
+
+
+# --- the script -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("algo", ["maskable-ppo", "dqn"])
+def test_the_script(algo, capsys, tmp_path):
+    env_id = "HWAssignLS-AlexNet-NVDLA-v0"
+    train_sb3.main(
+        ["--env", env_id, "--algo", algo, "--timesteps", "600", "--out", str(tmp_path / "model")]
+    )
+    printed = capsys.readouterr().out
+    assert "regret of the trained policy" in printed
+    assert (tmp_path / "model.zip").exists()

@@ -1,0 +1,288 @@
+"""HWAssignVectorEnv against SyncVectorEnv over scalar environments, in lock-step."""
+
+import json
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+import hwgym  # noqa: F401 (registers the environments)
+from hwgym import AssignmentProblem
+from hwgym.envs import ACTION_MODES, HWAssignEnv, HWAssignVectorEnv
+
+N = 5
+MODES = tuple(AutoresetMode)
+LEVELS = {"pe_levels": (1, 4, 16, 64), "tile_levels": (1, 2, 5)}
+
+
+@pytest.fixture(scope="module")
+def problems(three_kinds):
+    of = AssignmentProblem.of
+    return {
+        "LP": of(three_kinds, "NVDLA", ratio=0.3),
+        "MIX": of(three_kinds, "MIX", objective="energy", constraint="power", **LEVELS),
+        "LS": of(three_kinds, "MIX", platform="cloud", deployment="LS", **LEVELS),
+        "released": of("AlexNet", "Eyeriss", platform="iotx", released=True),
+        "throughput": of(three_kinds, "ShiDianNao", objective="throughput", ratio=0.3),
+    }
+
+
+def assert_same(a, b):
+    """Equal in type, structure and every bit."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        if a.dtype == object:
+            for x, y in zip(a, b, strict=True):
+                assert_same(x, y)
+        else:
+            np.testing.assert_array_equal(a, b)
+    else:
+        assert a == b
+
+
+def arrays(value):
+    """Every array in a nested result."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from arrays(each)
+    elif isinstance(value, tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        for each in value:
+            yield from arrays(each)
+    elif isinstance(value, np.ndarray):
+        yield value
+
+
+def allowed(rng, envs):
+    """A random action that the masks allow, for every environment."""
+    masks = envs.action_masks()
+    if envs.action_mode == "discrete":
+        return np.array([rng.choice(np.flatnonzero(mask)) for mask in masks])
+    parts = np.split(masks, np.cumsum(envs.problem.space.shape)[:-1], axis=1)
+    return np.array(
+        [[rng.choice(np.flatnonzero(m)) for m in row] for row in zip(*parts, strict=True)]
+    )
+
+
+def in_lock_step(problem, autoreset, steps=40, **kwargs):
+    """Step both, comparing everything; returns how many episodes succeeded and failed."""
+    vector = HWAssignVectorEnv(
+        problem=problem, num_envs=N, autoreset_mode=autoreset.value, **kwargs
+    )
+    sync = SyncVectorEnv(
+        [lambda: HWAssignEnv(problem=problem, **kwargs)] * N, autoreset_mode=autoreset
+    )
+    assert vector.metadata == sync.metadata
+    for name in ("observation_space", "action_space"):
+        assert getattr(vector, name) == getattr(sync, name)
+        assert getattr(vector, f"single_{name}") == getattr(sync, f"single_{name}")
+    rng = np.random.default_rng(3)
+    vector.action_space.seed(4)
+    a, b = vector.reset(seed=7), sync.reset(seed=7)
+    assert_same(a, b)
+    before, succeeded, failed = [], 0, 0
+    for step in range(steps):
+        actions = vector.action_space.sample()
+        # Episodes of only allowed choices reach their end; of random ones, most break off.
+        if vector.action_mode != "continuous" and step % 20 < 14:
+            actions = allowed(rng, vector)
+        elif vector.action_mode == "continuous" and step % 20 < 14:
+            actions[:, 0] = -1.0
+        a, b = vector.step(actions), sync.step(actions)
+        assert_same(a, b)
+        if vector.action_mode != "continuous":
+            assert_same(vector.action_masks(), np.stack(sync.call("action_masks")))
+        now = list(arrays(a))
+        assert not any(np.shares_memory(x, y) for x in now for y in before)
+        before = now
+        final = a[4].get("final_info", a[4])
+        succeeded += final["is_success"].sum() if "is_success" in final else 0
+        failed += a[2].sum()
+        if autoreset is AutoresetMode.DISABLED and a[2].any():
+            mask = a[2] | (rng.random(N) < 0.2)
+            assert_same(
+                vector.reset(options={"reset_mask": mask}),
+                sync.reset(options={"reset_mask": mask}),
+            )
+    vector.close()
+    sync.close()
+    return succeeded, failed - succeeded
+
+
+@pytest.mark.parametrize("autoreset", MODES, ids=lambda m: m.name)
+@pytest.mark.parametrize("action_mode", ACTION_MODES)
+@pytest.mark.parametrize("which", ["LP", "MIX", "LS", "released", "throughput"])
+def test_equals_sync_vector_env(problems, which, action_mode, autoreset):
+    succeeded, failed = in_lock_step(problems[which], autoreset, action_mode=action_mode)
+    assert succeeded
+    assert failed
+
+
+@pytest.mark.parametrize("reward", ["shaped", "confuciux", "terminal"])
+@pytest.mark.parametrize("which", ["LP", "MIX", "LS", "released"])
+def test_equals_sync_vector_env_with_every_reward(problems, which, reward):
+    in_lock_step(problems[which], AutoresetMode.SAME_STEP, steps=20, reward=reward)
+
+
+def test_equals_sync_vector_env_on_a_registered_id():
+    kwargs = {"action_mode": "discrete"}
+    vector = gym.make_vec("HWAssign-MobileNetV2-NVDLA-v0", 2, **kwargs)
+    sync = SyncVectorEnv(
+        [lambda: gym.make("HWAssign-MobileNetV2-NVDLA-v0", disable_env_checker=True, **kwargs)] * 2,
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+    rng = np.random.default_rng(0)
+    assert_same(vector.reset(), sync.reset())
+    for _ in range(53):
+        actions = allowed(rng, vector.unwrapped)
+        assert_same(vector.step(actions), sync.step(actions))
+
+
+# --- how it is made -------------------------------------------------------------------------------
+
+
+def test_make_vec_takes_it_by_default():
+    vector = gym.make_vec("HWAssignLS-AlexNet-NVDLA-v0", num_envs=3, autoreset_mode="NextStep")
+    assert isinstance(vector.unwrapped, HWAssignVectorEnv)
+    assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    assert vector.problem.deployment == "LS"
+    assert vector.optimum() is vector.problem.optimum()
+    assert json.loads(vector.spec.to_json())["kwargs"]["autoreset_mode"] == "NextStep"
+    again = gym.make_vec(gym.envs.registration.EnvSpec.from_json(vector.spec.to_json()))
+    assert again.num_envs == 3
+
+
+def test_default_is_same_step_and_the_class_stays_as_it_is():
+    assert HWAssignVectorEnv(num_envs=2).metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert "autoreset_mode" not in HWAssignEnv.metadata
+
+
+def test_evaluate_scores_whole_assignments(problems):
+    vector = HWAssignVectorEnv(problem=problems["LP"], num_envs=2)
+    assert vector.evaluate(problems["LP"].uniform()).feasible.any()
+
+
+@pytest.mark.parametrize("num_envs", [0, -1, 1.5, True, "2"])
+def test_num_envs_must_be_positive(num_envs):
+    with pytest.raises(ValueError, match="num_envs must be a positive integer"):
+        HWAssignVectorEnv(num_envs=num_envs)
+
+
+def test_unknown_autoreset_mode_names_the_nearest():
+    with pytest.raises(ValueError, match="SameStep"):
+        HWAssignVectorEnv(autoreset_mode="SameSteps")
+
+
+# --- resets ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vector(problems):
+    return HWAssignVectorEnv(problem=problems["LP"], num_envs=3)
+
+
+def test_takes_a_seed_an_environment(vector):
+    first = vector.reset(seed=[1, None, 3])
+    assert_same(first, vector.reset(seed=5))
+    assert vector.np_random_seed == 5
+    with pytest.raises(ValueError, match="one seed or 3"):
+        vector.reset(seed=[1, 2])
+
+
+@pytest.mark.parametrize(
+    ("mask", "error"),
+    [
+        ([True, False, False], TypeError),
+        (np.array([1, 0, 0]), TypeError),
+        (np.array([True]), ValueError),
+        (np.zeros(3, bool), ValueError),
+    ],
+)
+def test_reset_mask_is_checked(vector, mask, error):
+    with pytest.raises(error, match="reset_mask"):
+        vector.reset(options={"reset_mask": mask})
+
+
+def test_options_are_left_as_they_were(vector):
+    options = {"reset_mask": np.ones(3, bool)}
+    vector.reset(options=options)
+    assert "reset_mask" in options
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda m: m.name)
+def test_step_before_reset(problems, mode):
+    vector = HWAssignVectorEnv(problem=problems["LP"], num_envs=3, autoreset_mode=mode)
+    with pytest.raises(gym.error.ResetNeeded):
+        vector.step(vector.action_space.sample())
+    vector.reset(options={"reset_mask": np.array([True, False, True])})
+    with pytest.raises(gym.error.ResetNeeded):
+        vector.step(vector.action_space.sample())
+
+
+def test_disabled_wants_a_reset_of_what_is_over(problems):
+    vector = HWAssignVectorEnv(problem=problems["LS"], num_envs=2, autoreset_mode="Disabled")
+    vector.reset()
+    vector.step(vector.action_space.sample())
+    with pytest.raises(gym.error.ResetNeeded, match=r"\[0, 1\] are over"):
+        vector.step(vector.action_space.sample())
+    vector.reset(options={"reset_mask": np.array([True, True])})
+    vector.step(vector.action_space.sample())
+
+
+# --- actions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "actions", [[[0, 0]], [[0, 0]] * 4, [[0, 0], [0, 0], [0, 99]], [[0, 0], [-1, 0], [0, 0]], 3]
+)
+def test_wrong_actions(vector, actions):
+    vector.reset()
+    with pytest.raises(ValueError, match=r"actions|level"):
+        vector.step(np.array(actions))
+
+
+def test_next_step_does_not_look_at_actions_of_episodes_that_begin(problems):
+    vector = HWAssignVectorEnv(problem=problems["LS"], num_envs=2, autoreset_mode="NextStep")
+    vector.reset()
+    vector.step(vector.action_space.sample())
+    _, rewards, terminated, _, _ = vector.step(np.full((2, 3), 99))
+    assert not rewards.any()
+    assert not terminated.any()
+
+
+def test_no_masks_of_continuous_actions(problems):
+    vector = HWAssignVectorEnv(problem=problems["LP"], num_envs=2, action_mode="continuous")
+    with pytest.raises(ValueError, match="discrete"):
+        vector.action_masks()
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+def test_renders_every_environment(problems):
+    text = HWAssignVectorEnv(problem=problems["LP"], num_envs=2, render_mode="ansi")
+    text.reset()
+    assert [type(each) for each in text.render()] == [str, str]
+    image = HWAssignVectorEnv(problem=problems["LP"], num_envs=2, render_mode="rgb_array")
+    image.reset()
+    assert [each.ndim for each in image.render()] == [3, 3]
+    image.close()
+    human = HWAssignVectorEnv(problem=problems["LS"], num_envs=1, render_mode="human")
+    human.reset()
+    human.step(human.action_space.sample())
+    human.close()
+
+
+def test_render_without_a_mode_warns(vector):
+    with pytest.warns(UserWarning, match="render_mode"):
+        assert vector.render() is None
