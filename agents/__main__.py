@@ -44,6 +44,8 @@ examples:
       Another budget, another seed, another setting.
   python -m agents reinforce HWAssign-ResNet50-Eyeriss-v0 --log runs/resnet --json
       Every episode goes to a log; the result is printed as one JSON object.
+  python -m agents reinforce HWAssign-VGG16-MIX-v0 --log runs/vgg --resume --set checkpoint=vgg.pt
+      Goes on where an interrupted run of the same command stopped.
 
 A sample is one complete assignment evaluated. Agents that see "layers" use what each layer cost and
 took in the assignments that they evaluated; those that see "totals" only the sums. The optimum is
@@ -77,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--log", type=Path, metavar="FOLDER", help="write every episode to a log in this new folder"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the log; with an agent that was set a checkpoint, go on with the run",
     )
     parser.add_argument(
         "--set",
@@ -120,7 +127,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.log is not None and args.log.exists():
         if not args.log.is_dir():
             raise UsageError(f"--log: {args.log} is a file; give a folder")
-        if any(args.log.iterdir()):
+        if any(args.log.iterdir()) and not args.resume:
             raise UsageError(f"--log: {args.log} is not empty; choose another folder")
     caught: list[Evaluator] = []
     start = time.perf_counter()
@@ -135,6 +142,7 @@ def _run(args: argparse.Namespace) -> int:
                 log=args.log,
                 settings=settings,
                 progress=show,
+                resume=args.resume,
             )
     except KeyboardInterrupt:
         interrupted = True

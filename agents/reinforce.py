@@ -191,12 +191,17 @@ class Reinforce:
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Train until the budget is spent."""
         run = _Run(self, evaluator, seed)
-        with _Metrics(self) as metrics:
-            while evaluator.remaining:
-                figures = run.update()
-                metrics.write(evaluator.spent, figures)
-                if self.checkpoint and run.updates % self.checkpoint_every == 0:
-                    run.save(self.checkpoint)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the tensors are too small to share
+        try:
+            with _Metrics(self) as metrics:
+                while evaluator.remaining:
+                    figures = run.update()
+                    metrics.write(evaluator.spent, figures)
+                    if self.checkpoint and run.updates % self.checkpoint_every == 0:
+                        run.save(self.checkpoint)
+        finally:
+            torch.set_num_threads(threads)
         if self.checkpoint:
             run.save(self.checkpoint)
         raise BudgetSpent

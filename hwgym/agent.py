@@ -151,7 +151,9 @@ class Evaluator:
         return Stage(self, min(samples, self.remaining))
 
     def state(self) -> dict[str, Any]:
-        """The account, for a checkpoint."""
+        """The account, for a checkpoint; the log is written up to it."""
+        if self.log is not None:
+            self.log.flush()
         best = None if self.best is None else self.best.tolist()
         return {"spent": self.spent, "best": best, "history": self.history.tolist()}
 
@@ -159,12 +161,14 @@ class Evaluator:
         """Go on from an account; the log, if there is one, drops what came after it.
 
         Raises:
-            ValueError: If the account has more samples than the budget.
+            ValueError: If the account has more samples than the budget, or the log fewer than it.
         """
         if state["spent"] > self.samples:
             raise ValueError(
                 f"the checkpoint has {state['spent']} samples, the budget only {self.samples}"
             )
+        if self.log is not None:
+            self.log.truncate(int(state["spent"]))
         self.spent = int(state["spent"])
         self._history[: self.spent] = state["history"]
         self.best = None if state["best"] is None else np.array(state["best"], np.int64)
@@ -191,6 +195,15 @@ class Stage(Evaluator):
         self.evaluated.append(actions)
         self._keep(actions, np.where(scores.feasible, scores.objective, np.inf))
         return scores
+
+    def state(self) -> dict[str, Any]:
+        evaluated = [batch.tolist() for batch in self.evaluated]
+        return {**super().state(), "evaluated": evaluated, "whole": self.whole.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        self.whole.restore(state["whole"])
+        self.evaluated = [np.array(batch, np.int64) for batch in state["evaluated"]]
 
 
 @dataclass(frozen=True)
@@ -275,6 +288,7 @@ def solve(
     log: str | PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[Evaluator], object] | None = None,
+    resume: bool = False,
 ) -> Result:
     """Run an agent on a problem.
 
@@ -286,6 +300,7 @@ def solve(
         log: Folder for the episode log (see :mod:`hwgym.episodes`).
         settings: Fields of the agent to change from their defaults, if it is given by name.
         progress: Called with the evaluator after each batch of samples.
+        resume: Go on with the log in that folder; for agents that resume from a checkpoint.
 
     Raises:
         ValueError: If a name, a setting or the budget is wrong.
@@ -305,7 +320,13 @@ def solve(
     writer = None
     if log is not None:
         writer = EpisodeLog(
-            log, target, agent=name, env_id=env_id, seed=seed, settings=_settings_of(searcher)
+            log,
+            target,
+            agent=name,
+            env_id=env_id,
+            seed=seed,
+            settings=_settings_of(searcher),
+            resume=resume,
         )
     evaluator = Evaluator(target, samples, writer, progress)
     try:

@@ -101,9 +101,11 @@ class EpisodeLog:
         agent, env_id, seed: What ran, on what.
         settings: The agent's, as JSON values (others are written as text).
         batch: Rows to a part file.
+        resume: Go on with a log that the folder holds, if it is of the same problem.
 
     Raises:
-        FileExistsError: If the folder holds a log already.
+        FileExistsError: If the folder holds a log already, and it is not to be resumed.
+        LogError: If it is to be resumed, but cannot be read or is of another problem.
         ImportError: If pyarrow is not installed.
     """
 
@@ -117,16 +119,20 @@ class EpisodeLog:
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
         batch: int = 1024,
+        resume: bool = False,
     ) -> None:
         self.path = Path(path)
         self.problem, self.agent, self.env_id, self.seed = problem, agent, env_id, seed
         self.batch = batch
         self._pa = _pyarrow()
         self.path.mkdir(parents=True, exist_ok=True)
-        if any(self.path.glob("*.parquet")):
+        parts = sorted(self.path.glob("*.parquet"))
+        if parts and not resume:
             raise FileExistsError(
                 f"{self.path} holds an episode log already; choose another folder"
             )
+        if parts and read_settings(self.path)["problem"] != describe(problem):
+            raise LogError(f"{self.path}: cannot be resumed, it is a log of another problem")
         self.run_id = uuid.uuid4().hex
         spec = gym.spec(env_id) if env_id is not None and env_id in gym.registry else None
         about = {
@@ -141,8 +147,12 @@ class EpisodeLog:
         self._schema = _schema(self._pa, json.dumps(about, default=str))
         self._pending: list[dict[str, Any]] = []
         self._waiting = 0
-        self._parts = 0
+        self._parts = len(parts)
         self._episodes = 0
+        if parts:
+            rows = read_episodes(self.path)
+            self._episodes = len(rows)
+            self.run_id = rows["run_id"].iloc[0] if len(rows) else self.run_id
         self._steps = np.arange(problem.num_steps)
 
     def add(
@@ -188,6 +198,26 @@ class EpisodeLog:
         os.replace(partial, target)
         self._pending, self._waiting = [], 0
         self._parts += 1
+
+    def truncate(self, samples: int) -> None:
+        """Drop the episodes from sample number ``samples`` on, as a resumed run will do them again.
+
+        Raises:
+            LogError: If there are fewer; then a part of the log is missing.
+        """
+        self.flush()
+        kept = 0
+        for part in sorted(self.path.glob("*.parquet")):
+            table = self._pa.parquet.read_table(part)
+            rows = np.flatnonzero(table["sample"].to_numpy() < samples)
+            kept += len(rows)
+            if len(rows) < len(table):
+                partial = part.with_suffix(".tmp")
+                self._pa.parquet.write_table(table.take(rows), partial, compression="zstd")
+                os.replace(partial, part)
+        if kept < samples:
+            raise LogError(f"{self.path}: has {kept} of the {samples} samples to go on from")
+        self._episodes = kept
 
     def close(self) -> None:
         """Write the rest. A log without an episode gets an empty part, to keep its settings."""

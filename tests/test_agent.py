@@ -188,6 +188,23 @@ def test_a_folder_is_not_overwritten(problem, tmp_path):
         EpisodeLog(tmp_path / "log", problem)
 
 
+def test_a_log_can_be_resumed_if_it_has_what_is_needed(problem, tmp_path):
+    with EpisodeLog(tmp_path / "log", problem, batch=4) as log:
+        log.add(draw(problem, 10))
+    with EpisodeLog(tmp_path / "log", problem, resume=True) as log:
+        log.truncate(7)
+        log.add(draw(problem, 5, seed=1), samples=np.arange(7, 12))
+    frame = read_episodes(tmp_path / "log")
+    assert frame["sample"].tolist() == list(range(12))
+    assert frame["episode"].tolist() == list(range(12))
+    assert frame["run_id"].nunique() == 1
+    with pytest.raises(LogError, match="has 12 of the 20 samples"):
+        EpisodeLog(tmp_path / "log", problem, resume=True).truncate(20)
+    other = hwgym.AssignmentProblem.of("AlexNet")
+    with pytest.raises(LogError, match="cannot be resumed, it is a log of another problem"):
+        EpisodeLog(tmp_path / "log", other, resume=True)
+
+
 def test_logs_that_cannot_be_used_say_why(problem, tmp_path):
     with pytest.raises(LogError, match="no episode log there"):
         read_episodes(tmp_path / "nothing")

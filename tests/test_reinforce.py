@@ -112,6 +112,29 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(small, tmp_path):
     np.testing.assert_array_equal(resumed.best, whole.best)
 
 
+@pytest.mark.parametrize("agent_class", [Reinforce, ReinforceThenGA])
+def test_a_killed_run_goes_on_with_its_log(agent_class, small, tmp_path):
+    def agent(path):
+        first = Reinforce(checkpoint=str(path), checkpoint_every=2)
+        return first if agent_class is Reinforce else ReinforceThenGA(first=first)
+
+    def stop(evaluator):
+        if evaluator.spent >= 160:
+            raise KeyboardInterrupt
+
+    whole = solve(agent(tmp_path / "whole.pt"), small, samples=320, log=tmp_path / "whole")
+    run = {"samples": 320, "log": tmp_path / "log"}
+    with pytest.raises(KeyboardInterrupt):
+        solve(agent(tmp_path / "run.pt"), small, progress=stop, **run)
+    with pytest.raises(FileExistsError):
+        solve(agent(tmp_path / "run.pt"), small, **run)
+    resumed = solve(agent(tmp_path / "run.pt"), small, resume=True, **run)
+    np.testing.assert_array_equal(resumed.history, whole.history)
+    columns = ["sample", "objective", "feasible"]
+    first, second = (read_episodes(tmp_path / n)[columns] for n in ("whole", "log"))
+    assert first.equals(second)
+
+
 def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
     path = str(tmp_path / "run.pt")
     run(Reinforce(checkpoint=path), small, 40)
