@@ -34,6 +34,9 @@ BUDGET_RTOL = 1e-12
 """An assignment over budget by less than this share is within it: sums of areas are floats, and
 the order of adding must not decide."""
 
+_COLUMNS = ("cost", "latency", "energy", "area", "power", "invalid")
+_BATCH = 512  # assignments scored at once: what they gather stays in cache
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -355,28 +358,36 @@ class AssignmentProblem:
             raise ValueError(f"actions must have shape (N, {self.num_steps}), got {actions.shape}")
         if actions.size and (actions.min() < 0 or actions.max() >= self.num_actions):
             raise ValueError(f"action numbers must lie in 0..{self.num_actions - 1}")
-        steps = np.arange(self.num_steps)
-
-        def total(table: Floats) -> Floats:
-            # One addition a step, in order, as an episode adds up.
-            return np.add.accumulate(table[steps, actions], axis=1)[:, -1]
-
-        used = total(self.usage)
-        valid: Bools = np.logical_and.reduce(self.valid[steps, actions], axis=1)
-        if self.objective == "throughput":
-            objective = self.cost[steps, actions].max(axis=1)
-        else:
-            objective = total(self.cost)
+        totals = np.empty((len(actions), len(_COLUMNS)))
+        period = np.empty(len(actions))
+        rows = actions + np.arange(self.num_steps) * self.num_actions
+        for start in range(0, len(actions), _BATCH):
+            chunk = slice(start, start + _BATCH)
+            values = self._columns[rows[chunk]]
+            # Along this axis numpy adds step by step, in order, as an episode does.
+            np.add.reduce(values, axis=1, out=totals[chunk])
+            if self.objective == "throughput":
+                np.maximum.reduce(values[..., 0], axis=1, out=period[chunk])
+        cost, latency, energy, area, power, invalid = totals.T
+        used = area if self.constraint == "area" else power
+        valid: Bools = invalid == 0
+        objective = period if self.objective == "throughput" else cost
         return Scores(
             objective=np.where(valid, objective, np.inf),
-            latency_cycles=total(self.latency),
-            energy_nj=total(self.energy),
-            area_um2=total(self.area),
-            power_mw=total(self.power),
+            latency_cycles=latency,
+            energy_nj=energy,
+            area_um2=area,
+            power_mw=power,
             used=used,
             valid=valid,
             feasible=valid & (used <= self.limit),
         )
+
+    @cached_property
+    def _columns(self) -> Floats:
+        """(steps x actions, columns): what one choice adds, side by side in memory."""
+        tables = (self.cost, self.latency, self.energy, self.area, self.power, ~self.valid)
+        return _read_only(np.stack([t.ravel().astype(np.float64) for t in tables], axis=1))
 
     def uniform(self) -> NDArray[np.int64]:
         """The assignments that give every step the same choice: (actions, steps, 2 or 3)."""

@@ -54,13 +54,17 @@ class EpisodeKernel:
         # Invalid choices fit no budget, so one comparison decides.
         self._cost = np.where(problem.valid, problem.cost, np.inf)
         self._needs = np.where(problem.valid, problem.usage, np.inf)
-        self._previous = np.vstack([self.levels[1] + 1.0, np.zeros(len(self.levels[0]))])
-        self._previous /= self.levels[0]  # the last row (index -1): no action yet
+        previous = np.vstack([self.levels[1] + 1.0, np.zeros(len(self.levels[0]))])
+        previous /= self.levels[0]  # the last row (index -1): no action yet
+        progress = np.arange(problem.num_steps + 1) / problem.num_steps
+        self._seen_layer, self._seen_action, self._seen_progress = (
+            (share * 2.0 - 1.0).astype(np.float32) for share in (self.features, previous, progress)
+        )
 
     @property
     def observation_size(self) -> int:
         """Layer (7), previous action (2 or 3), progress, budget left."""
-        return int(self.features.shape[1] + self._previous.shape[1] + 2)
+        return int(self.features.shape[1] + self._seen_action.shape[1] + 2)
 
     def reset(self, where: Bools | None = None) -> None:
         """Begin anew, all episodes or those of a mask (N,)."""
@@ -105,14 +109,13 @@ class EpisodeKernel:
         """(N, observation_size) float32 in [-1, 1]; always a new array."""
         p, t = self.problem, self.step_index
         before = np.where(t > 0, self.actions[self._rows, t - 1], -1)
-        left = np.clip(1.0 - self.used / p.limit, 0.0, 1.0)
-        parts = (
-            self.features[t],
-            self._previous[before],
-            (t / p.num_steps)[:, None],
-            left[:, None],
-        )
-        return (np.concatenate(parts, axis=1) * 2.0 - 1.0).astype(np.float32)
+        layer = self.features.shape[1]
+        out = np.empty((self.num_envs, self.observation_size), np.float32)
+        out[:, :layer] = self._seen_layer[t]
+        out[:, layer:-2] = self._seen_action[before]
+        out[:, -2] = self._seen_progress[t]
+        out[:, -1] = np.clip(1.0 - self.used / p.limit, 0.0, 1.0) * 2.0 - 1.0
+        return out
 
     def masks(self) -> Bools:
         """(N, actions): the choices after which an episode can still end feasibly.
