@@ -241,7 +241,7 @@ class _Run:
         # A pipeline's period does not add up; a high power of the costs stands in for the maximum.
         self.cost = p.cost
         if p.objective == "throughput":
-            self.cost = (p.cost / p.best_cost.max()) ** 8
+            self.cost = p.cost**8
         self.steps = torch.arange(p.num_steps, device=self.device)
         if args.checkpoint and Path(args.checkpoint).exists():
             self.load(args.checkpoint)
@@ -357,7 +357,7 @@ class _Run:
             charge = cost + price * self.tilt * np.where(known, usage, 0.0)
             return float(usage[self._index, charge.argmin(axis=1)].sum())
 
-        low, high = 0.0, self.cost.max() / self.problem.limit
+        low, high = 0.0, float(cost[known].max()) / self.problem.limit
         if used(low) <= self.problem.limit:
             self.price = 0.0
             return

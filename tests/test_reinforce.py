@@ -1,6 +1,7 @@
 """REINFORCE, the genetic refiner, and both together."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet
@@ -159,6 +160,28 @@ def test_learning_does_not_read_the_optimum(small, monkeypatch):
 
     monkeypatch.setattr(hwgym.AssignmentProblem, "optimum", forbidden)
     run(ReinforceThenGA(), small, 200)
+
+
+@pytest.mark.parametrize("agent", [Reinforce(), ReinforceThenGA()], ids=lambda a: type(a).__name__)
+def test_what_was_never_seen_makes_no_difference(agent, small):
+    """Not so for the constraint, whose least values the masks know."""
+    first = run(agent, small, 150)
+    evaluated = []
+
+    class Watched(Evaluator):
+        def evaluate(self, actions, returns=None):
+            evaluated.append(actions[: self.remaining])
+            return super().evaluate(actions, returns)
+
+    with pytest.raises(BudgetSpent):
+        agent.search(Watched(small, 150), 0)
+    seen = np.zeros((small.num_steps, small.num_actions), bool)
+    seen[np.arange(small.num_steps), np.concatenate(evaluated)] = True
+    assert not seen.all()
+    corrupt = np.where(seen, small.space.latency_cycles, 7 * small.space.latency_cycles + 1)
+    space = replace(small.space, latency_cycles=corrupt)
+    second = run(agent, hwgym.AssignmentProblem(space, budget=small.budget), 150)
+    np.testing.assert_array_equal(first.history, second.history)
 
 
 @pytest.mark.parametrize(
