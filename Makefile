@@ -16,7 +16,7 @@ VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
 
-demo: $(VENV)/.agents  ## Train an agent for a minute and a half; compare it with the optimum
+demo: $(VENV)/.agents  ## Search, refine and compare with the proven optimum: about two minutes
 	$(BIN)/python -m agents.demo
 
 test: $(VENV)/.test  ## Run the tests; WORKERS=2 for two processes
