@@ -19,6 +19,7 @@ from importlib.metadata import entry_points
 from os import PathLike
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -272,9 +273,7 @@ def as_problem(given: AssignmentProblem | str) -> tuple[AssignmentProblem, str |
     """
     if isinstance(given, AssignmentProblem):
         return given, None
-    import gymnasium
-
-    env = gymnasium.make(given, disable_env_checker=True)
+    env = gym.make(given, disable_env_checker=True)
     problem: AssignmentProblem = env.get_wrapper_attr("problem")
     return problem, given
 

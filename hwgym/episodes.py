@@ -192,10 +192,7 @@ class EpisodeLog:
         if not self._waiting:
             return
         columns = {k: np.concatenate([p[k] for p in self._pending]) for k in self._pending[0]}
-        target = self.path / f"part-{self._parts:05d}.parquet"
-        partial = target.with_suffix(".tmp")
-        self._pa.parquet.write_table(self._table(columns), partial, compression="zstd")
-        os.replace(partial, target)
+        self._write(self._table(columns), self.path / f"part-{self._parts:05d}.parquet")
         self._pending, self._waiting = [], 0
         self._parts += 1
 
@@ -212,9 +209,7 @@ class EpisodeLog:
             rows = np.flatnonzero(table["sample"].to_numpy() < samples)
             kept += len(rows)
             if len(rows) < len(table):
-                partial = part.with_suffix(".tmp")
-                self._pa.parquet.write_table(table.take(rows), partial, compression="zstd")
-                os.replace(partial, part)
+                self._write(table.take(rows), part)
         if kept < samples:
             raise LogError(f"{self.path}: has {kept} of the {samples} samples to go on from")
         self._episodes = kept
@@ -223,8 +218,13 @@ class EpisodeLog:
         """Write the rest. A log without an episode gets an empty part, to keep its settings."""
         self.flush()
         if not self._parts:
-            target = self.path / "part-00000.parquet"
-            self._pa.parquet.write_table(self._schema.empty_table(), target)
+            self._write(self._schema.empty_table(), self.path / "part-00000.parquet")
+
+    def _write(self, table: Any, target: Path) -> None:
+        """Write a part, whole or not at all."""
+        partial = target.with_suffix(".tmp")
+        self._pa.parquet.write_table(table, partial, compression="zstd")
+        os.replace(partial, target)
 
     def __enter__(self) -> EpisodeLog:
         return self

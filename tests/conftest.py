@@ -20,6 +20,29 @@ settings.register_profile("hwgym", deadline=None, database=None, max_examples=40
 settings.load_profile("hwgym")
 
 
+def assert_same(a, b):
+    """Equal in type, structure and every bit."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same(a[key], b[key])
+    elif isinstance(a, (tuple, list)):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert_same(x, y)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        if a.dtype == object:
+            for x, y in zip(a, b, strict=True):
+                assert_same(x, y)
+        else:
+            np.testing.assert_array_equal(a, b)
+    else:
+        assert a == b
+
+
 @pytest.fixture(scope="session")
 def three_kinds():
     """One layer of each kind; the middle one runs twice."""

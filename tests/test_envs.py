@@ -6,6 +6,7 @@ import math
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import assert_same
 
 from hwgym import AssignmentProblem, Hardware
 from hwgym.envs import ACTION_MODES, REWARDS, HWAssignEnv
@@ -34,24 +35,6 @@ def masked_episode(env, rng):
         _, reward, terminated, _, info = env.step(actions[-1])
         rewards.append(reward)
     return actions, rewards, info
-
-
-def assert_same(a, b):
-    """Equal in type, structure and every bit."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, (tuple, list)):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    elif isinstance(a, np.ndarray):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    else:
-        assert a == b
 
 
 # --- observations ---------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import json
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import assert_same
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import hwgym  # noqa: F401 (registers the environments)
@@ -26,29 +27,6 @@ def problems(three_kinds):
         "released": of("AlexNet", "Eyeriss", platform="iotx", released=True),
         "throughput": of(three_kinds, "ShiDianNao", objective="throughput", ratio=0.3),
     }
-
-
-def assert_same(a, b):
-    """Equal in type, structure and every bit."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            assert_same(a[key], b[key])
-    elif isinstance(a, tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            assert_same(x, y)
-    elif isinstance(a, np.ndarray):
-        assert a.dtype == b.dtype
-        assert a.shape == b.shape
-        if a.dtype == object:
-            for x, y in zip(a, b, strict=True):
-                assert_same(x, y)
-        else:
-            np.testing.assert_array_equal(a, b)
-    else:
-        assert a == b
 
 
 def arrays(value):
