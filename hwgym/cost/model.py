@@ -18,6 +18,7 @@ from hwgym.cost.engine import (
     Totals,
     analyse,
     build_levels,
+    distinct,
     quotient,
 )
 from hwgym.cost.hardware import Hardware, Technology, integers
@@ -251,34 +252,45 @@ def evaluate(
         columns["num_pes"] if cluster_size is None else integers("cluster_size", cluster_size)
     )
     columns |= hardware.arrays()
-    broadcast = dict(zip(columns, np.broadcast_arrays(*columns.values()), strict=True))
-    shape = broadcast["K"].shape
-    depthwise = broadcast["depthwise"].ravel()
-    flat = {n: a.ravel() for n, a in broadcast.items()}
+    shape = np.broadcast_shapes(*(c.shape for c in columns.values()))
+    points = int(np.prod(shape))
+    if not points:
+        raise ValueError("the query is empty")
 
     out: dict[str, NDArray[Any]] = {}
-    for is_depthwise in (False, True):
-        rows = np.flatnonzero(depthwise == is_depthwise)
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
+    for start in range(0, points, CHUNK):
+        index = np.unravel_index(np.arange(start, min(start + CHUNK, points)), shape or (1,))
+        # What is the same for all points stays one number: it divides faster.
+        chunk = {
+            n: c.reshape(()) if c.size == 1 else np.broadcast_to(c, shape or (1,))[index]
+            for n, c in columns.items()
+        }
+        depthwise = np.broadcast_to(chunk.pop("depthwise"), len(index[0]))
+        for is_depthwise in (False, True):
+            rows = np.flatnonzero(depthwise == is_depthwise)
+            if not len(rows):
+                continue
+            query = {n: c if c.ndim == 0 else c[rows] for n, c in chunk.items()}
+            first, kind = distinct([np.broadcast_to(c, len(rows)) for c in query.values()])
             part = _evaluate(
-                {n: a[chunk].astype(np.int64) for n, a in flat.items()},
+                {n: c if c.ndim == 0 else c[first] for n, c in query.items()},
+                len(first),
                 style,
                 hardware.tech,
                 depthwise=is_depthwise,
             )
             for name, values in part.items():
                 if name not in out:
-                    out[name] = np.zeros(len(depthwise), values.dtype)
-                out[name][chunk] = values
-    if not len(depthwise):
-        raise ValueError("the query is empty")
+                    out[name] = np.empty(points, values.dtype)
+                out[name][start + rows] = values[kind]
     return Costs(**{n: a.reshape(shape) for n, a in out.items()})
 
 
 def _evaluate(
-    q: dict[str, Ints], style: Dataflow, tech: Technology, *, depthwise: bool
+    columns: dict[str, Ints], rows: int, style: Dataflow, tech: Technology, *, depthwise: bool
 ) -> dict[str, NDArray[Any]]:
+    """All statistics of ``rows`` points; a column is (rows,) or one number for all."""
+    q = {n: np.broadcast_to(c, rows) for n, c in columns.items()}
     dims = {d: q[d] for d in "KCYXRS"}
     parameters = {n: q[n] for n in ("num_pes", "tile_k", "cluster_size")}
     levels, too_small = build_levels(
@@ -290,10 +302,10 @@ def _evaluate(
         depthwise=depthwise,
     )
     noc = Interconnect(
-        q["noc_bandwidth"],
-        q["noc_hops"] * q["noc_hop_latency"],
-        q["simd_lanes"],
-        q["offchip_bandwidth"],
+        columns["noc_bandwidth"],
+        np.asarray(columns["noc_hops"] * columns["noc_hop_latency"]),
+        columns["simd_lanes"],
+        columns["offchip_bandwidth"],
     )
     total = analyse(levels, dims, noc, depthwise=depthwise)
     mappable = ~(too_small | total.aborted)
