@@ -22,7 +22,7 @@ from hwgym.cost.hardware import (
     Technology,
     technology,
 )
-from hwgym.cost.model import Costs, Shapes, evaluate
+from hwgym.cost.model import Costs, Shapes, evaluate, evaluate_chunks
 
 __all__ = [
     "CONFUCIUX_EYERISS",
@@ -45,5 +45,6 @@ __all__ = [
     "TemporalMap",
     "dataflow",
     "evaluate",
+    "evaluate_chunks",
     "technology",
 ]

@@ -341,21 +341,32 @@ _Grid = tuple[tuple[int, ...], ...]
 
 
 @lru_cache(maxsize=8192)
-def _grid(code: int, maps: int) -> tuple[_Grid, Ints]:
-    """The grid of a group, and its cases (counted in C order) in the reference's order.
+def _grid(code: int, maps: int) -> _Grid:
+    """The grid of rows whose maps have these states: two bits a map, has a steady state, has an
+    edge state."""
+    states = (code >> (2 * i) & 3 for i in range(maps))
+    return tuple((INIT, *[STEADY] * (s & 1), *[EDGE] * (s >> 1)) for s in states)
 
-    ``code`` has two bits a map: has a steady state, has an edge state. The order matters where the
-    reference lets a later case overwrite an earlier one.
+
+@lru_cache(maxsize=8192)
+def _cases(grid: _Grid) -> Ints:
+    """(maps, cases): along which positions each case lies, in the reference's order of cases.
+
+    The order matters where the reference lets a later case overwrite an earlier one.
     """
-    states = []
-    for i in range(maps):
-        bits = code >> (2 * i) & 3
-        states.append((INIT, *([STEADY] if bits & 1 else []), *([EDGE] if bits & 2 else [])))
-    sizes = [len(s) for s in states]
-    inner = [int(np.prod(sizes[i + 1 :])) for i in range(maps)]
-    cases = np.arange(int(np.prod(sizes)))
-    axes = tuple(-(-cases // step) % size for step, size in zip(inner, sizes, strict=True))
-    return tuple(states), np.ravel_multi_index(axes, sizes)
+    sizes = [len(positions) for positions in grid]
+    steps = [int(np.prod(sizes[i + 1 :])) for i in range(len(sizes))]
+    number = np.arange(int(np.prod(sizes)))
+    return np.array([-(-number // step) % size for step, size in zip(steps, sizes, strict=True)])
+
+
+@lru_cache(maxsize=8192)
+def _rows_of(grid: _Grid, shape: tuple[int, ...]) -> Ints:
+    """For each case, where it is in an array over the grid that has been flattened; of length one
+    along the maps that it does not depend on."""
+    steps = np.append(np.cumprod(shape[:0:-1])[::-1], 1)
+    rows: Ints = (_cases(grid) * ((np.array(shape) > 1) * steps)[:, None]).sum(axis=0)
+    return rows
 
 
 @dataclass
@@ -400,7 +411,7 @@ DELAYS = ("ingress", "egress", "compute")
 NEVER, FOREVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 """Untouched, the reference's least delay is the greatest 80-bit float; as an integer, this."""
 
-BLOCK = 1 << 14
+BLOCK = 1 << 15
 """Cases x rows analysed at once: what they touch stays in cache."""
 
 _W = TypeVar("_W", bound=Work)
@@ -424,22 +435,22 @@ def _analyse(
     run: Callable[[_Block, _Below | None], _W],
 ) -> _W:
     """Analyse level ``depth`` on tiles ``dims``; row i belongs to design point ``points[i]``."""
-    level = levels[depth].take(points)
+    level = levels[0] if depth == 0 else levels[depth].take(points)
     states = [_states(m, dims[m.dim], level.units) for m in level.maps]
     code = np.zeros(len(points), np.int64)
     for i, s in enumerate(states):
         code |= (s.has_steady.astype(np.int64) | s.has_edge.astype(np.int64) << 1) << (2 * i)
 
     # Rows side by side whose maps go through the same states: a block of them shares its cases.
-    order = np.argsort(code, kind="stable")
+    order = np.argsort(code.astype(np.uint16), kind="stable")  # 2 bits for each of 6 dimensions
     code, points = code[order], points[order]
     level, noc_here = level.take(order), noc.take(points)
     states = [s.take(order) for s in states]
     starts = np.flatnonzero(np.diff(code, prepend=-1)).tolist()
     blocks = []
     for start, end in zip(starts, [*starts[1:], len(code)], strict=True):
-        grid, cases = _grid(int(code[start]), len(states))
-        step = max(BLOCK // len(cases), 1)
+        grid = _grid(int(code[start]), len(states))
+        step = max(BLOCK // int(np.prod([len(positions) for positions in grid])), 1)
         for begin in range(start, end, step):
             rows = slice(begin, min(begin + step, end))
             blocks.append(
@@ -447,7 +458,6 @@ def _analyse(
                     level.take(rows),
                     [s.take(rows) for s in states],
                     grid,
-                    cases,
                     noc_here.take(rows),
                     tensors,
                     points[rows],
@@ -541,31 +551,34 @@ def _kinds(levels: Sequence[Level], noc: Interconnect) -> Ints:
 
 def distinct(columns: Sequence[Ints]) -> tuple[Ints, Ints]:
     """Which rows differ: the indices of one of each kind, and the kind of every row."""
-    code, span = np.zeros(len(columns[0]), np.int64), 1
+    rows = len(columns[0])
+    code, span = np.zeros(rows, np.int64), 1
     for column in columns:
         least = int(column.min())
         width = int(column.max()) - least + 1
         if width == 1:
             continue
-        if width > 1 << 31:
-            column = np.unique(column, return_inverse=True)[1]
-            least, width = 0, int(column.max()) + 1
-        if span * width >= 1 << 62:
-            code = np.unique(code, return_inverse=True)[1]
-            span = int(code.max()) + 1
-        code *= width
-        code += column - least
+        if least:
+            column = column - least
+        if span * width > 8 * rows:
+            (code, span), (column, width) = _ranks(code, span), _ranks(column, width)
+        code = code * width + column
         span *= width
-    if span > 4 * len(code):
-        _, first, kind = np.unique(code, return_index=True, return_inverse=True)
-        return first, kind
-    seen = np.zeros(span, bool)
-    seen[code] = True
-    number = np.cumsum(seen) - 1
-    kind = number[code]
-    first = np.empty(int(number[-1]) + 1, np.int64)
-    first[kind] = np.arange(len(code))
-    return first, kind
+    code, span = _ranks(code, span)
+    first = np.empty(span, np.int64)
+    first[code] = np.arange(rows)
+    return first, code
+
+
+def _ranks(values: Ints, span: int) -> tuple[Ints, int]:
+    """The place of each value, in 0..span - 1, among those that occur, and how many do."""
+    if span > 8 * len(values):
+        found, ranks = np.unique(values, return_inverse=True)
+        return ranks, len(found)
+    occurs = np.zeros(span, bool)
+    occurs[values] = True
+    place = np.cumsum(occurs) - 1
+    return place[values], int(place[-1]) + 1
 
 
 class _Block:
@@ -581,12 +594,11 @@ class _Block:
         level: Level,
         states: list[_States],
         grid: _Grid,
-        cases: Ints,
         noc: Interconnect,
         tensors: dict[str, str],
         points: Ints,
     ) -> None:
-        self.level, self.states, self.grid, self.cases = level, states, grid, cases
+        self.level, self.states, self.grid = level, states, grid
         self.noc, self.points = noc, points
         self.shape = (*(len(positions) for positions in grid), len(points))
         self.maps = level.maps
@@ -616,14 +628,15 @@ class _Block:
         positions = grid[i]
         if len(positions) == 1:
             return by_position[positions[0]]
-        values = np.stack([by_position[p] for p in positions])
-        return values.reshape(len(positions), *[1] * (len(grid) - 1 - i), -1)
+        chosen = [by_position[p] for p in positions]
+        if all(c is chosen[0] for c in chosen):
+            return chosen[0]
+        return np.array(chosen).reshape(len(positions), *[1] * (len(grid) - 1 - i), -1)
 
     def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
         """(cases, rows), in the reference's order of cases."""
-        if len(self.cases) == 1:
-            return values.reshape(1, -1)
-        return np.broadcast_to(values, self.shape).reshape(len(self.cases), -1)[self.cases]
+        shape = (1,) * (len(self.shape) - values.ndim) + values.shape[:-1]
+        return values.reshape(-1, len(self.points)).take(_rows_of(self.grid, shape), axis=0)
 
     def at_edge(self, i: int, grid: _Grid) -> Bools:
         return self.along(i, (self.states[i].init_edge, self.no, self.yes), grid)
@@ -633,10 +646,8 @@ class _Block:
         return self.along(i, (s.init_edge, self.no, s.clipped_edge), grid)
 
     def any_at_edge(self, maps: Sequence[int], grid: _Grid) -> Bools:
-        edge = self.no
-        for i in maps:
-            edge = edge | self.at_edge(i, grid)
-        return edge
+        edges = [self.at_edge(i, grid) for i in maps]
+        return edges[0] if len(edges) == 1 else edges[0] | edges[1]
 
     def first_held(self, i: int, m: _Map) -> Ints:
         """Indices held in the first iteration."""
@@ -663,13 +674,10 @@ class _Block:
             last = len(sizes[m.dim]) - 1
             which.append([last if p == EDGE else 0 for p in positions])
         axes = [len(s) for s in sizes.values()]
-        dims = {}
-        for i, (dim, values) in enumerate(sizes.items()):
-            shape = (len(values), *[1] * (len(axes) - 1 - i), -1)
-            whole = np.broadcast_to(np.stack(values).reshape(shape), (*axes, len(self.points)))
-            dims[dim] = whole.reshape(-1, len(self.points))
-        of_case = np.ravel_multi_index(np.meshgrid(*which, indexing="ij"), axes).ravel()
-        return _Tiles(dims, of_case[self.cases])
+        tiles = np.indices(axes).reshape(len(axes), -1)
+        dims = {d: np.array(v)[tiles[i]] for i, (d, v) in enumerate(sizes.items())}
+        places = [np.array(w)[c] for w, c in zip(which, _cases(self.grid), strict=True)]
+        return _Tiles(dims, np.asarray(np.ravel_multi_index(tuple(places), axes)))
 
     # --- traffic and work of the cases ----------------------------------------------------------
 
@@ -866,7 +874,9 @@ class _Block:
     def busy_units(self) -> Ints:
         i = self.spatial[0]
         units, edge = self.level.units, self.level.edge_units
-        return self.along(i, (np.where(self.states[i].init_edge, edge, units), units, edge), self.grid)
+        return self.along(
+            i, (np.where(self.states[i].init_edge, edge, units), units, edge), self.grid
+        )
 
     def descend(self, below: _Below) -> Work:
         """What each case finds below, (cases, rows): the cycles of the slower of the full
@@ -918,8 +928,9 @@ class _Cases:
     def of(cls, block: _Block, below: _Below | None) -> _Cases:
         sent, macs, busiest = (block.ordered(v) for v in block.outgoing())
         works = busiest > 0
-        begun = np.logical_or.accumulate(works, axis=0)
-        sized_by = np.where(begun[-1], works.argmax(axis=0), len(works) - 1)
+        sized_by = np.zeros(works.shape[1], np.int64)
+        if not works[0].all():
+            sized_by = np.where(works.any(axis=0), works.argmax(axis=0), len(works) - 1)
 
         brought, aborted = {}, block.no
         for t in INPUTS:
@@ -945,9 +956,19 @@ class _Cases:
             "egress": block.noc.delay(sent),
             "compute": found.runtime,
         }
-        done = np.where(works, times, 0)
+        done = times if works.all() else times * works
         return cls(
-            block, sent, macs, brought, works, sized_by, times, done, delay, found, aborted,
+            block,
+            sent,
+            macs,
+            brought,
+            works,
+            sized_by,
+            times,
+            done,
+            delay,
+            found,
+            aborted,
             below is None,
         )
 
@@ -1051,10 +1072,9 @@ class _Cases:
 
 def _halved(need: Ints, works: Bools) -> Ints:
     """The greatest need of the cases that work; halved for double buffering and so, by a slip of
-    the reference, with each case that follows."""
-    most = np.zeros(need.shape[1], np.int64)
-    for case, counts in zip(need, works, strict=True):
-        np.copyto(most, quotient(np.maximum(most, case), 2), where=counts)
+    the reference, again with each case that follows."""
+    halvings = np.cumsum(works[::-1], axis=0)[::-1]
+    most: Ints = (np.maximum(need, 0) * works >> np.minimum(halvings, 63)).max(axis=0)
     return most
 
 
@@ -1063,7 +1083,8 @@ def _weighted_sum(values: Floats, times: Ints) -> Floats:
     precision and rounded to a float, as the reference stores it."""
     most = float(values.max()) * float(times.sum(axis=0).max())
     if most < 2**53 and (values == np.floor(values)).all():  # nothing to round
-        return np.einsum("ij,ij->j", values, times.astype(np.float64))
+        exact: Floats = np.einsum("ij,ij->j", values, times.astype(np.float64))
+        return exact
     total = np.zeros(times.shape[1])
     for value, count in zip(values, times, strict=True):
         total = (value.astype(np.longdouble) * count + total).astype(np.float64)
