@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -136,7 +137,7 @@ class DesignSpace:
     @property
     def num_actions(self) -> int:
         """The product of :attr:`shape`."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def encode(self, levels: ArrayLike) -> NDArray[np.int64]:
         """Action numbers (...) of level indices (..., 2), with a third where dataflows mix.
