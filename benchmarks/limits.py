@@ -6,8 +6,9 @@ arrays that fit a core's own. A copy counts what it reads and what it writes; th
 the line first is the machine's affair.
 
 The bytes that must move are what the interface asks for: every action read, every observation,
-reward, flag and mask written, every state read and written once, every table entry read once. What
-``info`` holds at an episode's end is left out, as is anything that an implementation moves besides.
+reward and flag written, every state read and written once, every table entry read once. What
+``info`` holds is left out, as nobody reads it here, and so is anything that an implementation moves
+besides.
 """
 
 from __future__ import annotations
@@ -43,20 +44,17 @@ def gathering(size: int) -> tuple[Callable[[], object], int]:
     return (lambda: table.take(places, out=out, mode="clip")), 3 * NUMBER * len(places)
 
 
-def step_bytes(env: Any, problem: AssignmentProblem, mode: str) -> dict[str, int]:
+def step_bytes(env: Any) -> dict[str, int]:
     """Bytes that a layer-step of one environment must move, by what they are."""
     action = env.single_action_space
-    masks = {"discrete": problem.num_actions, "multi_discrete": sum(problem.space.shape)}
-    mask = masks.get(mode, 0)
     observed = int(np.prod(env.single_observation_space.shape))
     return {
         "action": int(np.prod(action.shape)) * action.dtype.itemsize,
         "observation": observed * 4,
         "reward and flags": NUMBER + 2,
-        "mask": mask,
         "state": 2 * STATE * NUMBER + NUMBER,  # and the action is recorded
-        # Cost and constraint of the choice; the next layer's features; what each mask entry needs.
-        "tables": 2 * NUMBER + (observed - 1) * 4 + mask * NUMBER,
+        # Cost and constraint of the choice; the next layer's features.
+        "tables": 2 * NUMBER + (observed - 1) * 4,
     }
 
 
@@ -89,7 +87,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     for mode in ACTION_MODES:
         env = vector(env_id(settings.model), count, mode)
         replay = Replay(env, env.problem, mode)
-        must = sum(step_bytes(env, env.problem, mode).values())
+        must = sum(step_bytes(env).values())
         work["layer-step", mode, count] = must
         calls[f"layer-step {mode}"] = _gigabytes(replay, must * replay.work, seconds)
     theirs = vector(CARTPOLE, count)

@@ -47,6 +47,9 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
 
     The other arguments are those of :class:`HWAssignEnv`.
 
+    Infos are computed when they are read: masks and summaries of thousands of environments take
+    longer than their steps. It makes no difference when that is.
+
     Attributes:
         problem: What all of them are about.
         action_mode: How an action is given.
