@@ -84,7 +84,11 @@ class Interconnect:
 
     def delay(self, traffic: Ints) -> Ints:
         """Cycles to send ``traffic`` elements: head latency, then one flit a cycle."""
-        return self.latency + _ceil_quotient(traffic, self.bandwidth) - 1
+        if self.bandwidth.ndim == 0 and traffic.min() >= 0 and traffic.max() <= self.bandwidth:
+            flits: Ints = (traffic > 0).astype(np.int64)  # it all goes in one
+        else:
+            flits = _ceil_quotient(traffic, self.bandwidth)
+        return self.latency - 1 + flits
 
 
 @dataclass(frozen=True)
@@ -502,6 +506,7 @@ class _Below(NamedTuple):
 
     full: Work
     clipped: Work | None
+    aborts: bool  # somewhere, so that it is worth a look
 
 
 def _analyse_below(
@@ -534,8 +539,8 @@ def _analyse_below(
         rows = same[start : start + shape[0] * shape[1]].reshape(shape)
         start += rows.size
         answers.append(Work(**{n: v[rows][t.of_case] for n, v in vars(result).items()}))
-    remaining = iter(answers)
-    return [_Below(next(remaining), next(remaining) if b.clips else None) for b in blocks]
+    remaining, aborts = iter(answers), bool(result.aborted.any())
+    return [_Below(next(remaining), next(remaining) if b.clips else None, aborts) for b in blocks]
 
 
 def _kinds(levels: Sequence[Level], noc: Interconnect) -> Ints:
@@ -881,19 +886,22 @@ class _Block:
     def descend(self, below: _Below) -> Work:
         """What each case finds below, (cases, rows): the cycles of the slower of the full
         sub-clusters and the clipped one, and the busy PEs of all."""
-        work, last = below
+        work, last, aborts = below
         busy = self.ordered(self.busy_units())
-        clipped = self.ordered(self.clipped_here)
-        full = busy - clipped
-        some_full = full > 0
-        runtime = np.where(some_full, np.maximum(work.runtime, 0), 0)
-        units = np.where(some_full, work.active_units * full, 0.0)
-        l1_bytes, aborted = work.l1_bytes, work.aborted & some_full
-        if last is not None:
+        runtime, l1_bytes, aborted = np.maximum(work.runtime, 0), work.l1_bytes, work.aborted
+        if last is None:
+            units = work.active_units * busy
+        else:
+            clipped = self.ordered(self.clipped_here)
+            full = busy - clipped
+            some_full = full > 0
+            runtime = np.where(some_full, runtime, 0)
             runtime = np.where(clipped, np.maximum(runtime, last.runtime), runtime)
+            units = np.where(some_full, work.active_units * full, 0.0)
             units = np.where(clipped, units + last.active_units, units)
             l1_bytes = np.where(clipped, last.l1_bytes, l1_bytes)
-            aborted = aborted | (clipped & last.aborted)
+            if aborts:
+                aborted = (aborted & some_full) | (clipped & last.aborted)
         return Work(runtime, np.where(units == 0, busy, units), l1_bytes, aborted)
 
 
@@ -902,8 +910,9 @@ class _Cases:
     """The cases of a block in the reference's order; arrays (cases, rows), or (rows,) by name.
 
     Attributes:
-        sent, macs, brought: Traffic and work.
+        sent, macs, brought, ingress: Traffic and work; what is brought, and that of all tensors.
         works: Whether anything is computed.
+        always: All of them work.
         sized_by: (rows,) the case up to which buffers are sized. It is the first one that works;
             the reference knows the first case by a counter that cases without work do not move.
         done: Iterations, none for a case without work; ``times``, for any.
@@ -915,7 +924,9 @@ class _Cases:
     sent: Ints
     macs: Ints
     brought: dict[str, Ints]
+    ingress: Ints
     works: Bools
+    always: bool
     sized_by: Ints
     times: Ints
     done: Ints
@@ -949,28 +960,36 @@ class _Cases:
             )
         else:
             found = block.descend(below)
-            aborted = aborted | (works & found.aborted).any(axis=0)
+            if below.aborts:
+                aborted = aborted | (works & found.aborted).any(axis=0)
         times = block.ordered(block.times())
+        ingress = brought["input"] + brought["weight"]
+        always = bool(works.all())
         delay = {
-            "ingress": block.noc.delay(brought["input"] + brought["weight"]),
+            "ingress": block.noc.delay(ingress),
             "egress": block.noc.delay(sent),
             "compute": found.runtime,
         }
-        done = times if works.all() else times * works
         return cls(
-            block,
-            sent,
-            macs,
-            brought,
-            works,
-            sized_by,
-            times,
-            done,
-            delay,
-            found,
-            aborted,
-            below is None,
+            block=block,
+            sent=sent,
+            macs=macs,
+            brought=brought,
+            ingress=ingress,
+            works=works,
+            always=always,
+            sized_by=sized_by,
+            times=times,
+            done=times if always else times * works,
+            delay=delay,
+            below=found,
+            aborted=aborted,
+            innermost=below is None,
         )
+
+    def where_works(self, values: Ints, otherwise: int) -> Ints:
+        """Values of the cases that work, and something else for the others."""
+        return values if self.always else np.where(self.works, values, otherwise)
 
     def outstanding(self) -> Ints:
         """Cycles that an iteration of each case adds: what takes longest, once it overlaps."""
@@ -1023,8 +1042,8 @@ class _Cases:
     def totals(self) -> Totals:
         """The sums that the outermost level reports."""
         works, done, noc = self.works, self.done, self.block.noc
-        request = {t: self._sized(2 * v, add=True) for t, v in self.brought.items()}
-        request["output"] = self._sized(2 * self.sent, add=False)
+        request = {t: 2 * self._sized(v, add=True) for t, v in self.brought.items()}
+        request["output"] = 2 * self._sized(self.sent, add=False)
         inputs = request["input"] + request["weight"]
         # Cycles to fill or to drain one half of the double-buffered L2 from off-chip memory.
         filled, drained = quotient(inputs, noc.offchip), quotient(request["output"], noc.offchip)
@@ -1032,50 +1051,54 @@ class _Cases:
         work = self.work(np.maximum(self.outstanding(), offchip))
 
         # The reference divides by the cycles of the level below.
-        aborted = work.aborted | (works & (self.delay["compute"] == 0)).any(axis=0)
-        delay = {**self.delay, "compute": np.maximum(self.delay["compute"], 1)}
-        ingress = self.brought["input"] + self.brought["weight"]
-        traffic = np.maximum(ingress, self.sent)
-        peak = np.where(works, quotient(traffic, delay["compute"]), 0).max(axis=0)
+        delay, aborted = self.delay, work.aborted
+        if delay["compute"].min() < 1:
+            aborted = aborted | (works & (delay["compute"] == 0)).any(axis=0)
+            delay = {**delay, "compute": np.maximum(delay["compute"], 1)}
+        traffic = np.maximum(self.ingress, self.sent)
+        peak = self.where_works(quotient(traffic, delay["compute"]), 0).max(axis=0)
         need = quotient(np.maximum(request["output"], inputs), delay["compute"])
         some = works.any(axis=0)
         last = len(works) - 1 - works[::-1].argmax(axis=0)
         columns = np.arange(len(last))
         intensity = np.zeros(len(last))
-        np.divide(self.macs[last, columns], ingress[last, columns], out=intensity, where=some)
+        np.divide(self.macs[last, columns], self.ingress[last, columns], out=intensity, where=some)
+        macs = (done * self.macs).sum(axis=0)
         return Totals(
             runtime=work.runtime,
             active_units=work.active_units,
             l1_bytes=work.l1_bytes,
             aborted=aborted,
             is_leaf=self.is_leaf,
-            macs=(done * self.macs).sum(axis=0),
+            macs=macs,
             l2_request={t: v[-1] for t, v in request.items()},
             l2_read={t: (done * v).sum(axis=0) for t, v in self.brought.items()},
-            l1_write_output=(self.times * self.macs).sum(axis=0),
+            l1_write_output=macs if self.always else (self.times * self.macs).sum(axis=0),
             l2_write_output=(self.times * self.sent).sum(axis=0),
             cases=done.sum(axis=0),
             peak_bandwidth=np.maximum(peak, 0),
             bandwidth_sum=quotient(done * traffic, delay["compute"]).sum(axis=0),
-            offchip_bandwidth=_halved(need, works),
+            offchip_bandwidth=self._halved(need),
             delay_sum={d: (done * v).sum(axis=0) for d, v in delay.items()},
             delay_min={
-                d: np.where(some, np.where(works, v, FOREVER).min(axis=0), NEVER)
+                d: np.where(some, self.where_works(v, FOREVER).min(axis=0), NEVER)
                 for d, v in delay.items()
             },
             delay_max={
-                d: np.maximum(np.where(works, v, 0).max(axis=0), 0) for d, v in delay.items()
+                d: np.maximum(self.where_works(v, 0).max(axis=0), 0) for d, v in delay.items()
             },
             intensity=intensity,
         )
 
-
-def _halved(need: Ints, works: Bools) -> Ints:
-    """The greatest need of the cases that work; halved for double buffering and so, by a slip of
-    the reference, again with each case that follows."""
-    halvings = np.cumsum(works[::-1], axis=0)[::-1]
-    most: Ints = (np.maximum(need, 0) * works >> np.minimum(halvings, 63)).max(axis=0)
-    return most
+    def _halved(self, need: Ints) -> Ints:
+        """The greatest need of the cases that work; halved for double buffering and so, by a slip
+        of the reference, again with each case that follows."""
+        halvings: Ints = np.arange(len(need), 0, -1)[:, None]
+        if not self.always:
+            halvings = np.cumsum(self.works[::-1], axis=0, dtype=np.int64)[::-1]
+        need = self.where_works(np.maximum(need, 0), 0)
+        most: Ints = (need >> np.minimum(halvings, 63)).max(axis=0)
+        return most
 
 
 def _weighted_sum(values: Floats, times: Ints) -> Floats:
