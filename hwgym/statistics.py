@@ -46,7 +46,7 @@ def _accesses() -> dict[str, Statistic]:
                 _ACCESSES, "elements", f"{name} elements written to {where}"
             )
         found[f"{tensor}_reuse"] = Statistic(
-            _ACCESSES, "", f"how often a {name} element in a PE's buffer is used: reads per write"
+            _ACCESSES, "", f"reads of {name} elements in PEs' buffers per write there"
         )
     return found
 
@@ -91,12 +91,12 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "multicast_weight": Statistic(_ACCESSES, "", "1, or nothing where no filter is read"),
         "multicast_input": Statistic(_ACCESSES, "", "1, or nothing where no input is read"),
         "noc_bw_req": Statistic(
-            _TRAFFIC, "elements/cycle", "bandwidth that never makes the PEs wait"
+            _TRAFFIC, "elements/cycle", "interconnect bandwidth at which PEs never wait"
         ),
-        "peak_bw_req": Statistic(_TRAFFIC, "elements/cycle", "the same, under its second name"),
-        "avg_bw_req": Statistic(_TRAFFIC, "elements/cycle", "the same, averaged over the steps"),
+        "peak_bw_req": Statistic(_TRAFFIC, "elements/cycle", "the same number: the reference prints it twice"),
+        "avg_bw_req": Statistic(_TRAFFIC, "elements/cycle", "interconnect bandwidth needed on average"),
         "offchip_bw_req": Statistic(
-            _TRAFFIC, "elements/cycle", "the same, to and from off-chip memory"
+            _TRAFFIC, "elements/cycle", "bandwidth needed to and from off-chip memory"
         ),
         **_delays(),
         "energy_nj": Statistic(

@@ -27,6 +27,7 @@ from hwgym.cli.output import (
     budget_text,
     console,
     facts,
+    facts_with_units,
     objective_text,
     print_json,
     table,
@@ -41,6 +42,7 @@ from hwgym.statistics import STATISTICS
 from hwgym.workloads import Layer, Workload, models, released_models, workload
 
 PARTS = 12  # layers shown of a long table unless --all
+NARROW = 100  # terminals below this width get fewer columns
 
 
 def register(app: typer.Typer) -> None:
@@ -326,28 +328,29 @@ def assignment_table(
     """A row a layer: what it gets and costs."""
     mixed = len(problem.space.dataflows) > 1
     rows = found["layers"]
-    columns = ["layer", "PEs", "filters/PE", *(["dataflow"] if mixed else [])]
-    columns += ["cycles", "nJ", "mm²", "mW", problem.objective, "budget"]
     caption = None
     if most is not None and len(rows) > most + 3:
         caption = f"and {len(rows) - most} more layers: --all shows them"
         rows = rows[:most]
-    cells = [
-        [
-            row["layer"],
-            row["pes"],
-            row["tile"],
-            *([row["dataflow"]] if mixed else []),
-            f"{row['latency_cycles']:,}",
-            f"{row['energy_nj']:,.0f}",
-            f"{row['area_um2'] / 1e6:.4f}",
-            f"{row['power_mw']:,.4g}",
-            f"{row['cost_share']:.1%}",
-            f"{row['usage_share']:.1%}",
-        ]
-        for row in rows
-    ]
-    return table(columns, cells, left=("layer", "dataflow"), caption=caption)
+    columns: dict[str, Callable[[dict[str, Any]], object]] = {
+        "layer": lambda row: row["layer"],
+        "PEs": lambda row: row["pes"],
+        "filters": lambda row: row["tile"],
+        "dataflow": lambda row: row["dataflow"],
+        "cycles": lambda row: f"{row['latency_cycles']:,}",
+        "nJ": lambda row: f"{row['energy_nj']:,.0f}",
+        "mm²": lambda row: f"{row['area_um2'] / 1e6:.4f}",
+        "mW": lambda row: f"{row['power_mw']:,.4g}",
+        problem.objective: lambda row: f"{row['cost_share']:.1%}",
+        "budget": lambda row: f"{row['usage_share']:.1%}",
+    }
+    if not mixed:
+        del columns["dataflow"]
+    if console().width < NARROW:  # what was not asked for goes first
+        del columns["nJ" if problem.objective != "energy" else "cycles"]
+        del columns["mW" if problem.constraint == "area" else "mm²"]
+    cells = [[cell(row) for cell in columns.values()] for row in rows]
+    return table(list(columns), cells, left=("layer", "dataflow"), caption=caption)
 
 
 def _show_workload(layers: Workload, everything: bool, json: bool) -> None:
@@ -493,20 +496,14 @@ def cost(
         )
     if not costs.valid:
         console().print(f"[bold red]invalid[/]: {_why_invalid(costs)}", soft_wrap=True)
-    rows: list[tuple[str, str, str, str]] = []
-    groups = dict.fromkeys(s.group for s in STATISTICS.values())
-    for group in groups:
-        rows.append((f"— {group}", "", "", ""))
-        rows += [
+    for group in dict.fromkeys(s.group for s in STATISTICS.values()):
+        rows = [
             (name, _number(values[name]), s.unit.replace("um^2", "µm²"), s.about)
             for name, s in STATISTICS.items()
             if s.group == group
         ]
-    made = table(("statistic", "value", "unit", ""), rows, left=("statistic", "unit"), wrap=[""])
-    for i, (name, *_) in enumerate(rows):
-        if name.startswith("—"):
-            made.rows[i].style = "bold cyan"
-    console().print(made)
+        console().print(f"\n[bold]{group}[/]")
+        console().print(facts_with_units(rows))
 
 
 def _plain(array: Any) -> Any:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -24,8 +31,11 @@ __all__ = [
     "console",
     "errors",
     "facts",
+    "facts_with_units",
     "folder",
+    "objective_text",
     "print_json",
+    "steps_of",
     "table",
     "thousands",
     "working",
@@ -73,6 +83,24 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def steps_of(what: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, if that is a terminal; gives what moves it."""
+    aside = errors()
+    bar = Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=aside,
+        transient=True,
+        disable=not aside.is_terminal,
+    )
+    task = bar.add_task(what, total=total)
+    with bar:
+        yield lambda done, _: bar.update(task, completed=done)
+
+
 def table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
@@ -116,6 +144,17 @@ def facts(pairs: Mapping[str, object], title: str | None = None) -> Table:
         made.title_justify = "left"
     for name, value in pairs.items():
         made.add_row(Text(name), value if isinstance(value, Text) else Text(str(value)))
+    return made
+
+
+def facts_with_units(rows: Iterable[tuple[str, str, str, str]]) -> Table:
+    """Name, value, unit and meaning, a line each, in columns of fixed width."""
+    made = Table.grid(padding=(0, 2))
+    for width, justify in ((26, "left"), (17, "right"), (17, "left")):
+        made.add_column(min_width=width, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    made.add_column(style="dim")
+    for row in rows:
+        made.add_row(*map(Text, row))
     return made
 
 
