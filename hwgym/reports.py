@@ -145,7 +145,7 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
 
 
 def best_uniform(problem: AssignmentProblem) -> float:
-    """The best objective of the feasible assignments that give every layer the same; or infinity."""
+    """The best feasible objective of giving every layer the same; infinite if none fits."""
     scores = problem.evaluate(problem.uniform())
     return float(np.where(scores.feasible, scores.objective, np.inf).min())
 

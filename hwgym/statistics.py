@@ -93,8 +93,12 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType(
         "noc_bw_req": Statistic(
             _TRAFFIC, "elements/cycle", "interconnect bandwidth at which PEs never wait"
         ),
-        "peak_bw_req": Statistic(_TRAFFIC, "elements/cycle", "the same number: the reference prints it twice"),
-        "avg_bw_req": Statistic(_TRAFFIC, "elements/cycle", "interconnect bandwidth needed on average"),
+        "peak_bw_req": Statistic(
+            _TRAFFIC, "elements/cycle", "the same number: the reference prints it twice"
+        ),
+        "avg_bw_req": Statistic(
+            _TRAFFIC, "elements/cycle", "interconnect bandwidth needed on average"
+        ),
         "offchip_bw_req": Statistic(
             _TRAFFIC, "elements/cycle", "bandwidth needed to and from off-chip memory"
         ),

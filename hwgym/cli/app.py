@@ -32,7 +32,9 @@ WRONG = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryErr
 class Commands(TyperGroup):
     """Turns whatever goes wrong into one message and an exit code."""
 
-    def main(self, args: Sequence[str] | None = None, **options: Any) -> Any:
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, **options: Any
+    ) -> Any:
         """Run, and leave with the exit code."""
         given = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in given
@@ -132,8 +134,8 @@ def _of_parser(error: Any) -> tuple[str, str]:
     message = error.format_message()
     if hasattr(error, "possibilities") and context is not None:
         options = [o for p in context.command.params for o in p.opts if o.startswith("--")]
-        options = dict.fromkeys([*options, "--help", "--debug"])
-        message = nearest("option", error.option_name, options)
+        allowed = dict.fromkeys([*options, "--help", "--debug"])
+        message = nearest("option", error.option_name, allowed)
     message = re.sub(r"Input should be (a valid \w+).*", r"it must be \1", message)
     message = message[:1].lower() + message[1:]
     return message, "" if context is None else f"try: {context.command_path} --help"

@@ -113,10 +113,11 @@ def _environments() -> list[dict[str, Any]]:
 
 def _models() -> list[dict[str, Any]]:
     released = set(released_models())
-    rows = []
+    columns = ("model", "layers", "kinds", "GMACs", "released")
+    rows: list[dict[str, Any]] = []
     for name in (*models(), *(n for n in released_models() if n not in models())):
         if name not in models():
-            rows.append({"model": name, "layers": None, "kinds": "", "GMACs": None, "released": "only"})
+            rows.append(dict.fromkeys(columns) | {"model": name, "released": "only"})
             continue
         layers = workload(name)
         kinds = sorted({layer.kind for layer in layers})
@@ -200,7 +201,9 @@ def _overview(json: bool) -> None:
     shown = {kind: ", ".join(names) for kind, names in found.items()}
     shown["environments"] = f"{len(ids):,}, such as {ids[0]}, {ids[-1]}"
     console().print(facts(shown))
-    console().print("\n[dim]hwgym list KIND [WORDS] lists one of them; hwgym show NAME explains.[/]")
+    console().print(
+        "\n[dim]hwgym list KIND [WORDS] lists one of them; hwgym show NAME explains.[/]"
+    )
 
 
 # --- show -----------------------------------------------------------------------------------------
@@ -374,7 +377,9 @@ def _show_workload(layers: Workload, everything: bool, json: bool) -> None:
         )
     )
     if layers.name in models():
-        some = [i for i, k in environments() if k["workload"] == layers.name and "released" not in k]
+        some = [
+            i for i, k in environments() if k["workload"] == layers.name and "released" not in k
+        ]
         console().print(f"[dim]{len(some)} environments: hwgym list environments {layers.name}[/]")
 
 
@@ -424,7 +429,9 @@ def _show_agent(name: str, json: bool) -> None:
     ]
     if rows:
         console().print()
-        console().print(table(("setting", "default", "about"), rows, left=["setting"], wrap=["about"]))
+        console().print(
+            table(("setting", "default", "about"), rows, left=["setting"], wrap=["about"])
+        )
     console().print(f"[dim]hwgym train {name} ENVIRONMENT --set setting=value[/]")
 
 

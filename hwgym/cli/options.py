@@ -30,7 +30,9 @@ DataflowOption = Annotated[
 ]
 ObjectiveOption = Annotated[
     str,
-    typer.Option("--objective", "-o", metavar="NAME", help=f"What is minimised: {', '.join(OBJECTIVES)}."),
+    typer.Option(
+        "--objective", "-o", metavar="NAME", help=f"What is minimised: {', '.join(OBJECTIVES)}."
+    ),
 ]
 ConstraintOption = Annotated[
     str, typer.Option("--constraint", "-c", metavar="NAME", help="What is limited: area or power.")
@@ -120,7 +122,8 @@ def load_workload(spec: str, *, released: bool = False) -> Workload:
     """
     if spec in gymnasium.registry:
         raise ValueError(
-            f"{spec!r} is an environment; a model's name or a file is needed (see `hwgym show {spec}`)"
+            f"{spec!r} is an environment, which `hwgym show` and `hwgym train` take; here a model's "
+            "name or a file is needed"
         )
     path = Path(spec)
     if path.suffix.casefold() == ".csv":
@@ -209,6 +212,4 @@ def problem_of_id(env_id: str) -> AssignmentProblem:
     close = difflib.get_close_matches(env_id.casefold(), folded, n=1)
     hint = f"; did you mean {folded[close[0]]!r}?" if close else ""
     what = "not an environment of hwgym:" if env_id in gymnasium.registry else "unknown environment"
-    raise ValueError(
-        f"{what} {env_id!r}{hint} (`hwgym list environments` has all {len(known):,})"
-    )
+    raise ValueError(f"{what} {env_id!r}{hint} (`hwgym list environments` has all {len(known):,})")

@@ -121,6 +121,7 @@ def table(
         caption_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for name in columns:
         made.add_column(

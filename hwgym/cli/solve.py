@@ -117,9 +117,7 @@ def optimize(
     console().print(facts(shown))
 
 
-def _report(
-    problem: AssignmentProblem, best: Certificate, found: dict[str, Any]
-) -> dict[str, Any]:
+def _report(problem: AssignmentProblem, best: Certificate, found: dict[str, Any]) -> dict[str, Any]:
     return {
         "problem": describe_problem(problem),
         "optimum": {
@@ -266,7 +264,9 @@ def compare(
     model: WorkloadArgument,
     dataflows: Annotated[
         list[str] | None,
-        typer.Option("--dataflow", "-d", metavar="NAME", help="May be given often; by default all."),
+        typer.Option(
+            "--dataflow", "-d", metavar="NAME", help="May be given often; by default all."
+        ),
     ] = None,
     objective: ObjectiveOption = "latency",
     constraint: ConstraintOption = "area",
