@@ -195,10 +195,12 @@ def convolution(
     output_size: Sequence[int],
     kernel: Sequence[int],
     stride: Sequence[int],
+    dilation: Sequence[int],
 ) -> Layer:
     """The layer of a convolution over one, two or three axes.
 
-    One axis is that of rows, as in a matrix product. Of three, the first (depth, time) is taken
+    Where filters reach every input once (a filter as large as its stride, as of a patch embedding),
+    it is the matrix product of patches and filters. Otherwise, one axis is that of rows, as in a matrix product. Of three, the first (depth, time) is taken
     apart: each output slice is a 2-D convolution whose channels are those of all the slices that
     the filter reaches. Dilation changes where inputs lie and not how many are multiplied, so it is
     not seen here; nor is padding.
@@ -207,6 +209,9 @@ def convolution(
         Unmappable: Other numbers of axes.
     """
     size, taps, steps = list(output_size), list(kernel), list(stride)
+    if groups == 1 and taps == steps and prod(taps) > 1 and set(dilation) == {1}:
+        inner = in_channels * prod(taps)
+        return Layer.gemm(name, M=batch * prod(size), N=out_channels, K=inner)
     if not 1 <= len(size) <= 3:
         macs = batch * out_channels * in_channels // groups * prod(size) * prod(taps)
         raise Unmappable(f"a convolution over {len(size)} axes", macs)
@@ -247,9 +252,9 @@ def transposed_convolution(
     filters: a filter that the stride divides gives one layer, others up to two an axis. Source:
     Shi et al., "Is the deconvolution layer the same as a convolutional layer?", arXiv:1609.07009.
     """
-    axes = []
-    for taps, step, spread in zip(kernel, stride, dilation, strict=True):
-        phases = Counter(tap * spread % step for tap in range(taps))
+    axes = []  # a list of (taps, phases with as many) an axis
+    for length, step, spread in zip(kernel, stride, dilation, strict=True):
+        phases = Counter(tap * spread % step for tap in range(length))
         axes.append(sorted(Counter(phases.values()).items(), reverse=True))
     layers = []
     for parts in product(*axes):
@@ -265,6 +270,7 @@ def transposed_convolution(
                 output_size=input_size,
                 kernel=taps,
                 stride=[1] * len(taps),
+                dilation=[1] * len(taps),
             )
         )
     return layers

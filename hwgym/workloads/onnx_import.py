@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from math import prod
@@ -251,11 +253,23 @@ class _Graph:
         return name in self._constants
 
     def name(self, node: onnx.NodeProto) -> str:
-        """The name of the weights' module if they bear it, else the operator's or its output's."""
+        """What to call an operator: as the module that it comes from, if the file tells that."""
         for given in node.input:
             if given in self._weights and given.endswith(".weight"):
-                return given.removesuffix(".weight")
-        return node.name or node.output[0]
+                return str(given).removesuffix(".weight")
+        scope = _scope(node)
+        if scope and any(given in self._constants for given in node.input):
+            return scope
+        return f"{scope}.product" if scope else str(node.name or node.output[0])
+
+
+def _scope(node: onnx.NodeProto) -> str:
+    """The module that PyTorch's exporter wrote down for an operator."""
+    for each in node.metadata_props:
+        if each.key == "pkg.torch.onnx.name_scopes":
+            with contextlib.suppress(ValueError, SyntaxError, TypeError, IndexError):
+                return str(ast.literal_eval(each.value)[-2])
+    return ""
 
 
 def _is_harmless(graph: onnx.GraphProto) -> bool:
@@ -276,7 +290,7 @@ def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
 def _convolution(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
     at = 3 if node.op_type == "QLinearConv" else 1
     given, weight = graph.shape(node.input[0]), graph.shape(node.input[at])
-    attributes = _attributes(node)
+    attributes, ones = _attributes(node), [1] * (len(weight) - 2)
     layer = imported.convolution(
         graph.name(node),
         batch=given[0],
@@ -285,7 +299,8 @@ def _convolution(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
         groups=attributes.get("group", 1),
         output_size=graph.shape(node.output[0])[2:],
         kernel=weight[2:],
-        stride=attributes.get("strides") or [1] * (len(weight) - 2),
+        stride=attributes.get("strides") or ones,
+        dilation=attributes.get("dilations") or ones,
     )
     return [layer]
 
@@ -360,13 +375,13 @@ def _recurrent(gates: int) -> Callable[[_Graph, onnx.NodeProto], list[Layer]]:
 
 def _attention(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
     attributes = _attributes(node)
-    heads = [attributes.get(f"{who}_num_heads") for who in ("q", "kv", "kv")]
     shapes = []
-    for name, split in zip(node.input[:3], heads, strict=True):
-        shape = graph.shape(name)
+    for name, who in zip(node.input[:3], ("q", "kv", "kv"), strict=True):
+        shape = list(graph.shape(name))
         if len(shape) == 3:  # (batch, tokens, heads x width)
-            shape = (shape[0], split, shape[1], shape[2] // split)
-        shapes.append(list(shape))
+            heads = attributes[f"{who}_num_heads"]
+            shape = [shape[0], heads, shape[1], shape[2] // heads]
+        shapes.append(shape)
     if len(node.input) > 4 and node.input[4]:  # keys and values of earlier tokens come first
         past = graph.shape(node.input[4])[2]
         shapes[1][2] += past

@@ -55,7 +55,7 @@ def import_torch(
     module = getattr(module, "_orig_mod", module)  # torch.compile wraps; what it wraps is run
     recorder = _Recorder(module)
 
-    class Watch(TorchDispatchMode):
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
@@ -63,8 +63,9 @@ def import_torch(
             recorder.see(func, args, result)
             return result
 
+    watch = Watch()  # type: ignore[no-untyped-call]
     positional, keywords = _arguments(example_input)
-    with _as_for_inference(module), recorder.named_calls(), torch.no_grad(), Watch():
+    with _as_for_inference(module), recorder.named_calls(), torch.no_grad(), watch:
         module(*positional, **keywords)
     return imported.finish(
         type(module).__name__ if name is None else name,
@@ -239,13 +240,13 @@ def _convolution(_recorder: _Recorder, args: Sequence[Any], result: Any) -> list
         "groups": groups,
         "kernel": tuple(weight.shape[2:]),
         "stride": _per_axis(stride, axes),
+        "dilation": _per_axis(dilation, axes),
     }
     if transposed:
         layers = imported.transposed_convolution(
             _UNNAMED,
             out_channels=weight.shape[1] * groups,
             input_size=tuple(batched.shape[2:]),
-            dilation=_per_axis(dilation, axes),
             **shared,
         )
         return [_Part(layer, weight, _suffix(layer)) for layer in layers]
