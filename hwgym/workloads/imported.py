@@ -1,8 +1,16 @@
 """What an import gives, and how operators of other frameworks become layers.
 
-A batch is part of a matrix product with weights (its rows); in every other layer the samples are
-run one after the other, as ``repeat``. An operator's MACs are those of its definition: zeros of the
-padding count, a causal mask saves nothing.
+- A convolution is its ``Layer`` by output size, so strides, dilation and padding leave its MACs
+  exact; groups are one group's layer, repeated. Over one axis it has one column; over three, output
+  slices are run one after the other. Filters that do not overlap (a patch embedding) are a matrix
+  product, a transposed convolution is the convolutions of its phases.
+- A matrix product has the weights as its second matrix. Heads are repeats, and so are the steps of
+  a recurrent layer's own product; that with its input is one for all steps.
+- A batch gives matrix products with weights more rows. Everything else runs its samples one after
+  the other, as repeats.
+- MACs are those of an operator's definition: zeros of the padding count, a causal mask saves none.
+- What works element by element, pools, normalises or moves data has no layer. What computes, or
+  may, and has no exact layer is listed as skipped.
 """
 
 from __future__ import annotations
@@ -200,10 +208,10 @@ def convolution(
     """The layer of a convolution over one, two or three axes.
 
     Where filters reach every input once (a filter as large as its stride, as of a patch embedding),
-    it is the matrix product of patches and filters. Otherwise, one axis is that of rows, as in a matrix product. Of three, the first (depth, time) is taken
-    apart: each output slice is a 2-D convolution whose channels are those of all the slices that
-    the filter reaches. Dilation changes where inputs lie and not how many are multiplied, so it is
-    not seen here; nor is padding.
+    it is the matrix product of patches and filters. Otherwise, one axis is that of rows, as in a
+    matrix product. Of three, the first (depth, time) is taken apart: each output slice is a 2-D
+    convolution whose channels are those of all the slices that the filter reaches. Dilation changes
+    where inputs lie and not how many are multiplied, so it is not seen here; nor is padding.
 
     Raises:
         Unmappable: Other numbers of axes.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from numbers import Integral
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
+from hwgym._files import write_text
 from hwgym._names import nearest
 
 if TYPE_CHECKING:
@@ -349,18 +350,13 @@ class Workload(Sequence[Layer]):
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the layers to a CSV file with one column a field of ``Layer``.
 
-        The file appears whole or not at all: it is written beside ``path`` and then renamed.
+        The file appears whole or not at all.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with partial.open("x", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                writer.writerows(astuple(layer) for layer in self.layers)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(layer) for layer in self.layers)
+        write_text(path, text.getvalue())
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str], name: str | None = None) -> Workload:

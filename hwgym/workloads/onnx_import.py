@@ -30,7 +30,7 @@ def import_onnx(
 ) -> Imported:
     """Import an ONNX model. Only shapes are read: weights may lie in another file or be missing.
 
-    What becomes of a batch, of groups and of strides is told in ``docs/import.md``.
+    How operators become layers is told in ``hwgym.workloads.imported``.
 
     Args:
         model: A file, or a model in memory, which is left as it is.
