@@ -146,10 +146,15 @@ def matmul(name: str, left: Sequence[int], right: Sequence[int], *, weight_left:
         left, right: Shapes of the operands.
         weight_left: The left operand is the weights: the product is transposed, for the weights
             to be the second matrix.
+
+    Raises:
+        Unmappable: The inner dimensions differ, so the model is wrong.
     """
     a, b = list(left), list(right)
     a = [1, *a] if len(a) == 1 else a
     b = [*b, 1] if len(b) == 1 else b
+    if a[-1] != b[-2]:
+        raise Unmappable(f"shapes {tuple(left)} and {tuple(right)} do not multiply")
     if weight_left:
         a, b = _transposed(b), _transposed(a)
     rows, inner, columns, repeat = a[-2], a[-1], b[-1], 1

@@ -10,6 +10,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hwgym._names import nearest
 from hwgym.workloads import imported
 from hwgym.workloads.imported import Imported, SkippedOperator, Unmappable
@@ -69,7 +71,7 @@ def import_onnx(
     try:
         if own.functions:
             own = onnx.inliner.inline_local_functions(own)
-        own = onnx.shape_inference.infer_shapes(own, data_prop=True)
+        own = _with_shapes(own)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
         raise ValueError(f"{where}: shape inference failed: {error}") from error
     graph = _Graph(own.graph)
@@ -125,12 +127,14 @@ def _parameters(graph: onnx.GraphProto) -> int:
             given = node.op_type == "Constant" and attribute.name == "value"
             if given and not _is_index(attribute.t):
                 sizes[node.output[0]] = prod(attribute.t.dims)
-    learnt = {
-        given
-        for node in graph.node
-        for index, given in enumerate(node.input)
-        if index not in _NOT_LEARNT.get(node.op_type, ())
-    }
+    same = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity"}
+    learnt = set()
+    for node in graph.node:
+        for index, given in enumerate(node.input):
+            while given in same:  # as exporters write a tensor that is used in several places
+                given = same[given]
+            if node.op_type != "Identity" and index not in _NOT_LEARNT.get(node.op_type, ()):
+                learnt.add(given)
     return sum(size for name, size in sizes.items() if name in learnt and size > 1)
 
 
@@ -204,19 +208,75 @@ def _bind(where: str, graph: onnx.GraphProto, batch: int | None, dims: Mapping[s
                 dim.Clear()  # an expression in the symbols; inference finds its value
 
 
+def _with_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Infer shapes, computing those that the model itself computes from others on the way."""
+    import onnx.shape_inference
+
+    while True:
+        model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        if not _fold(model):
+            return model
+
+
+def _fold(model: onnx.ModelProto) -> bool:
+    """Replace operators on small known tensors by their results; tell whether there were any."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    graph = model.graph
+    shapes = _shapes(graph)
+    known = {
+        tensor.name: onnx.numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if tensor.data_location != onnx.TensorProto.EXTERNAL
+    }
+    kept = []
+    for node in graph.node:
+        given = dict.fromkeys(filter(None, node.input))
+        if node.op_type in ("Shape", "Size") and node.input[0] in shapes:
+            given = {node.input[0]: np.broadcast_to(np.int8(0), shapes[node.input[0]])}
+        elif given.keys() <= known.keys():
+            given = {name: known[name] for name in given}
+        else:
+            kept.append(node)
+            continue
+        result = None
+        if node.op_type in _ELEMENTWISE and "Random" not in node.op_type and not node.domain:
+            inputs = [onnx.ValueInfoProto(name=name) for name in given]
+            outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
+            alone = onnx.helper.make_graph([node], "node", inputs, outputs)
+            with contextlib.suppress(Exception):  # what the reference cannot do stays as it is
+                whole = onnx.helper.make_model(alone, opset_imports=model.opset_import)
+                result = ReferenceEvaluator(whole).run(None, given)
+        if result is None or any(np.size(each) > _SMALL for each in result):
+            kept.append(node)
+            continue
+        for name, value in zip(node.output, result, strict=True):
+            known[name] = np.asarray(value)
+            graph.initializer.append(onnx.numpy_helper.from_array(known[name], name))
+    if len(kept) == len(graph.node):
+        return False
+    del graph.node[:]
+    graph.node.extend(kept)
+    return True
+
+
+def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    """The shapes of those tensors whose every dimension is known."""
+    found = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        of_tensor = value.type.tensor_type
+        dims = of_tensor.shape.dim
+        if of_tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+            found.setdefault(value.name, tuple(dim.dim_value for dim in dims))
+    return found
+
+
 class _Graph:
     """Shapes and constants of a graph whose shapes have been inferred."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self._shapes: dict[str, tuple[int, ...]] = {
-            tensor.name: tuple(tensor.dims) for tensor in graph.initializer
-        }
-        for value in (*graph.value_info, *graph.input, *graph.output):
-            of_tensor = value.type.tensor_type
-            if of_tensor.HasField("shape"):
-                dims = of_tensor.shape.dim
-                if all(dim.HasField("dim_value") for dim in dims):
-                    self._shapes.setdefault(value.name, tuple(dim.dim_value for dim in dims))
+        self._shapes = _shapes(graph)
         self._weights = {tensor.name for tensor in graph.initializer}
         self._constants = set(self._weights)
         for node in graph.node:

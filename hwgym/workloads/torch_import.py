@@ -27,8 +27,9 @@ def import_torch(
 ) -> Imported:
     """Import a PyTorch module by running it once.
 
-    The run is without gradients and in evaluation mode; afterwards the module is as it was. How operators become layers is told in ``hwgym.workloads.imported``. A matrix that one call
-    of a module multiplies by several times, as an LSTM does, is one layer with ``repeat``.
+    The run is without gradients and in evaluation mode; afterwards the module is as it was. How
+    operators become layers is told in ``hwgym.workloads.imported``. A matrix that one call of a
+    module multiplies by several times, as an LSTM does, is one layer with ``repeat``.
 
     Args:
         module: Any module; on the ``meta`` device it needs neither memory nor time.
