@@ -4,6 +4,7 @@ import builtins
 import io
 import warnings
 
+import gymnasium as gym
 import networks
 import numpy as np
 import onnx
@@ -439,6 +440,17 @@ class TestSkipped:
             found = Workload.from_torch(function, torch.zeros(4, 4))
         assert len(found) == 1
 
+    def test_torch_lists_experts_with_their_macs(self):
+        """Mixtures of experts: every row meets one of the matrices, which one is not known."""
+        experts = Function(lambda x, w, ends: torch._grouped_mm(x, w, offs=ends) @ w[0].mT)
+        x, w = (
+            torch.zeros(8, 16, dtype=torch.bfloat16),
+            torch.zeros(2, 16, 32, dtype=torch.bfloat16),
+        )
+        found = import_torch(experts, (x, w, torch.tensor([3, 8], dtype=torch.int32)))
+        assert [each.macs for each in found.skipped] == [8 * 16 * 32]
+        assert found.macs == 2 * 8 * 16 * 32
+
     def test_torch_lists_operators_of_other_libraries(self):
         library = torch.library.Library("hwgym_test", "FRAGMENT")
         library.define("mystery(Tensor x) -> Tensor")
@@ -550,6 +562,20 @@ class TestTorchRuns:
                 return x @ y
 
         assert shapes_of(import_torch(Keywords(), {"x": x, "y": y}).workload) == expected
+
+    def test_sparse_weights(self):
+        module = nn.Linear(4, 4)
+        module.other = nn.Parameter(torch.eye(4).to_sparse())
+        assert shapes_of(import_torch(module, torch.zeros(2, 4)).workload) == shapes_of(
+            [Layer.gemm("a", 2, 4, 4)]
+        )
+
+    def test_a_compiled_module_is_what_it_wraps(self):
+        module = nn.Linear(4, 4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, of what it imports
+            compiled = torch.compile(module)
+        assert import_torch(compiled, torch.zeros(2, 4)) == import_torch(module, torch.zeros(2, 4))
 
     def test_names(self):
         class Two(nn.Module):
@@ -739,9 +765,12 @@ class TestLoadWorkload:
     def test_a_problem_takes_a_file(self, file):
         fixed = file.with_name("fixed.onnx")
         onnx.save(one("Conv", {"a": (1, 4, 8, 8)}, {"b": (5, 4, 3, 3)}), fixed)
-        problem = AssignmentProblem.of(str(fixed), released=False)
+        problem = AssignmentProblem.of(str(fixed))
         assert problem is AssignmentProblem.of(str(fixed))
         assert problem.space.workload.name == "fixed"
+        env = gym.make("HWAssign-MobileNetV2-NVDLA-v0", workload=str(fixed))
+        assert env.unwrapped.problem is problem
+        env.close()
         with pytest.raises(ValueError, match="free dimensions batch"):
             AssignmentProblem.of(str(file))
 

@@ -195,7 +195,11 @@ class _Recorder:
 
 
 def _storage(tensor: torch.Tensor) -> object:
-    return tensor.untyped_storage()._cdata
+    """What views of a tensor share with it; sparse and wrapped tensors only have themselves."""
+    try:
+        return tensor.untyped_storage()._cdata
+    except (NotImplementedError, RuntimeError):
+        return id(tensor)
 
 
 @dataclass(frozen=True)
@@ -278,6 +282,12 @@ def _onednn_rnn(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list
     return [_Part(layer, weight) for layer, weight in zip(layers, args[1:3], strict=True)]
 
 
+def _experts(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
+    rows, weights = args[:2]
+    macs = rows.numel() * weights.shape[-1] if weights.dim() == 3 and rows.dim() == 2 else None
+    raise Unmappable("how many rows each of its matrices gets depends on the data", macs)
+
+
 _UNNAMED = "-"
 
 
@@ -293,13 +303,14 @@ _MAPPED: dict[str, _Mapping] = {
     "convolution": _convolution,
     "convolution_overrideable": _convolution,
     "mkldnn_rnn_layer": _onednn_rnn,
+    "_grouped_mm": _experts,
     "_scaled_dot_product_flash_attention": _attention,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_efficient_attention": _attention,
     "_scaled_dot_product_cudnn_attention": _attention,
     "_scaled_dot_product_fused_attention_overrideable": _attention,
 }
-"""Operators with exact layers."""
+"""Operators with exact layers, or whose MACs are known although they have none."""
 
 _OURS = frozenset({"aten", "prim", "prims", "profiler"})
 _WORDS = (
