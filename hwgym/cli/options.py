@@ -11,21 +11,25 @@ import gymnasium
 import typer
 
 import hwgym
+from hwgym import workloads
 from hwgym._names import nearest
 from hwgym.agent import as_problem
 from hwgym.cli.output import Failure
-from hwgym.cost import DATAFLOWS, Dataflow
-from hwgym.design_space import FINE_PE_LEVELS, PE_LEVELS
+from hwgym.cost import DATAFLOWS, MAPPING_FILES, Dataflow, Hardware, read_dataflow
+from hwgym.design_space import FINE_PE_LEVELS
 from hwgym.problem import CONSTRAINTS, DEPLOYMENTS, OBJECTIVES, PLATFORMS, AssignmentProblem
 from hwgym.reports import is_infeasible
-from hwgym.workloads import Workload, models, released_models, released_workload, workload
+from hwgym.workloads import Workload
 
-MODEL = "a model's name (`hwgym list models`) or a CSV file of layers"
+MODEL = "A model's name (`hwgym list models`), a .csv file of layers or an .onnx file."
 WorkloadArgument = Annotated[str, typer.Argument(metavar="MODEL|FILE", help=MODEL)]
 DataflowOption = Annotated[
     str,
     typer.Option(
-        "--dataflow", "-d", metavar="NAME", help="NVDLA, Eyeriss, ShiDianNao; MIX: any, per layer."
+        "--dataflow",
+        "-d",
+        metavar="NAME|FILE",
+        help="NVDLA, Eyeriss, ShiDianNao; MIX: any, per layer; or a .m or .toml file.",
     ),
 ]
 ObjectiveOption = Annotated[
@@ -57,6 +61,13 @@ ReleasedOption = Annotated[
     bool, typer.Option("--released", help="The problem as ConfuciuX's released code poses it.")
 ]
 FineOption = Annotated[bool, typer.Option("--fine", help="Any PE count from 1 to 128, not 12.")]
+HardwareOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="An accelerator of your own, a .toml file."),
+]
+BatchOption = Annotated[
+    int | None, typer.Option(metavar="N", help="Batch size, where an .onnx file leaves it open.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value, nothing else.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="Write pictures and files there.")
@@ -113,39 +124,34 @@ def parse_budget(text: str, constraint: str) -> dict[str, Any]:
     return {"budget": value * factor}
 
 
-def load_workload(spec: str, *, released: bool = False) -> Workload:
+def load_workload(spec: str, *, released: bool = False, batch: int | None = None) -> Workload:
     """The workload of a model's name or a file.
 
     Raises:
         ValueError: If there is no such model, or the file's contents are wrong.
-        FileNotFoundError: If there is no such file.
+        OSError: If the file cannot be read.
     """
     if spec in gymnasium.registry:
         raise ValueError(
             f"{spec!r} is an environment, which `hwgym show` and `hwgym train` take; here a model's "
             "name or a file is needed"
         )
-    path = Path(spec)
-    if path.suffix.casefold() == ".csv":
-        return Workload.from_csv(path)
-    known = released_models() if released else models()
-    if spec not in known and (path.exists() or "/" in spec):
-        raise ValueError(f"{spec}: a workload file ends in .csv; a model is named without a folder")
-    if spec not in known:
-        raise ValueError(nearest("released model" if released else "model", spec, known))
-    return released_workload(spec) if released else workload(spec)
+    return workloads.load_workload(spec, released=released, batch=batch)
 
 
 def load_dataflow(spec: str) -> str | Dataflow:
-    """The dataflow of a name; the name itself where it is MIX or means another in the released
-    problem.
+    """The dataflow of a file; a name as it is, since its meaning is the problem's.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none of that name, or the file's contents are wrong.
+        OSError: If the file cannot be read.
     """
-    if spec not in (*DATAFLOWS, "MIX"):
-        raise ValueError(nearest("dataflow", spec, (*DATAFLOWS, "MIX")))
-    return spec
+    if spec in (*DATAFLOWS, "MIX"):
+        return spec
+    if spec.endswith(MAPPING_FILES):
+        return read_dataflow(spec)
+    known = nearest("dataflow", spec, (*DATAFLOWS, "MIX"))
+    raise ValueError(f"--dataflow: {known}; or give a {' or '.join(MAPPING_FILES)} file")
 
 
 def make_problem(
@@ -158,6 +164,8 @@ def make_problem(
     deployment: str = "LP",
     released: bool = False,
     fine: bool = False,
+    hardware: Path | None = None,
+    batch: int | None = None,
 ) -> AssignmentProblem:
     """The problem that the options name.
 
@@ -173,7 +181,9 @@ def make_problem(
         if given not in allowed:
             raise ValueError(f"--{what}: {nearest(what, given, allowed)}")
     limit = parse_budget(budget, constraint)
-    layers = load_workload(model, released=released) if isinstance(model, str) else model
+    layers = model
+    if isinstance(layers, str):
+        layers = load_workload(layers, released=released, batch=batch)
     try:
         problem = AssignmentProblem.of(
             layers,
@@ -182,7 +192,7 @@ def make_problem(
             constraint=constraint,
             deployment=deployment,
             released=released,
-            pe_levels=PE_LEVELS,
+            hardware=None if hardware is None else Hardware.from_toml(hardware),
             **limit,
         )
     except ValueError as error:

@@ -12,11 +12,13 @@ from rich.text import Text
 from hwgym._files import write_text
 from hwgym.cli.explore import assignment_table, optimum_facts, problem_facts
 from hwgym.cli.options import (
+    BatchOption,
     BudgetOption,
     ConstraintOption,
     DataflowOption,
     DeploymentOption,
     FineOption,
+    HardwareOption,
     JsonOption,
     ObjectiveOption,
     OutOption,
@@ -72,6 +74,8 @@ def optimize(
     deployment: DeploymentOption = "LP",
     fine: FineOption = False,
     released: ReleasedOption = False,
+    hardware: HardwareOption = None,
+    batch: BatchOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -174,6 +178,8 @@ def frontier(
     ] = None,
     deployment: DeploymentOption = "LP",
     released: ReleasedOption = False,
+    hardware: HardwareOption = None,
+    batch: BatchOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -281,6 +287,8 @@ def compare(
     ] = None,
     deployment: DeploymentOption = "LP",
     released: ReleasedOption = False,
+    hardware: HardwareOption = None,
+    batch: BatchOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -22,6 +22,7 @@ from hwgym.cost.hardware import (
     Technology,
     technology,
 )
+from hwgym.cost.mapping_file import MAPPING_FILES, read_dataflow
 from hwgym.cost.model import Costs, Shapes, evaluate
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "EYERISS",
     "MAESTRO_2019",
     "MAESTRO_2021",
+    "MAPPING_FILES",
     "NVDLA",
     "SHIDIANNAO",
     "TECHNOLOGIES",
@@ -45,5 +47,6 @@ __all__ = [
     "TemporalMap",
     "dataflow",
     "evaluate",
+    "read_dataflow",
     "technology",
 ]
