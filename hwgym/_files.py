@@ -29,10 +29,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
     """Write a file of UTF-8 beside ``path``, then give it that name."""
     with replacing(path) as partial, partial.open("x", encoding="utf-8", newline="") as file:
         file.write(text)
+    return Path(path)
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -365,7 +365,8 @@ def _least_of_each(cells: Sequence[Floats], values: Floats) -> Ints:
     for cell in cells:
         key = key * (cell.max() + 1) + cell
     order = np.lexsort((values, key))
-    return order[np.append(True, np.diff(key[order]) > 0)]
+    least: Ints = order[np.append(True, np.diff(key[order]) > 0)]
+    return least
 
 
 def _levels(values: Floats) -> Ints:

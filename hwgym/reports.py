@@ -31,6 +31,7 @@ OBJECTIVE_UNITS = {
     "edp": "nJ x cycles",
     "throughput": "cycles",
 }
+EVERY_PLATFORM = tuple([{"platform": name} for name in PLATFORMS])
 
 
 def describe_workload(workload: Workload) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def best_uniform(problem: AssignmentProblem) -> float:
 def compare(
     workload: Workload | str,
     dataflows: Sequence[Any] = ("NVDLA", "Eyeriss", "ShiDianNao", "MIX"),
-    budgets: Sequence[Mapping[str, Any]] = tuple({"platform": p} for p in PLATFORMS),
+    budgets: Sequence[Mapping[str, Any]] = EVERY_PLATFORM,
     **settings: Any,
 ) -> list[dict[str, Any]]:
     """The optimum of every dataflow under every budget.

@@ -6,7 +6,9 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +43,9 @@ class Commands(TyperGroup):
         given = [each for each in given if each != "--debug"]
         options |= {"prog_name": "hwgym", "standalone_mode": False}
         try:
-            code = super().main(args=given, **options)
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn  # type: ignore[assignment]
+                code = super().main(args=given, **options)
         except BrokenPipeError:  # whoever read our output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
@@ -69,6 +73,23 @@ app = typer.Typer(
 explore.register(app)
 solve.register(app)
 train.register(app)
+
+
+def _mount_leaderboard() -> None:
+    """The leaderboard's commands, imported when they are called."""
+    if find_spec("hwgym.leaderboard") is None:
+        return
+    everything = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+    @app.command("leaderboard", context_settings=everything, add_help_option=False)
+    def leaderboard(context: typer.Context) -> None:
+        """Agents compared by their proven regret: run, submit, validate, report."""
+        from hwgym.leaderboard.cli import app as board
+
+        get_command(board).main(context.args, prog_name="hwgym leaderboard")
+
+
+_mount_leaderboard()
 
 
 def _version(wanted: bool) -> None:
@@ -126,6 +147,10 @@ def _report(error: Exception, given: Sequence[str], *, debug: bool) -> int:
     if hint:
         errors().print(escape(hint), style="dim", soft_wrap=True)
     return code
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    errors().print(f"[yellow]warning:[/] {escape(str(message))}", soft_wrap=True)
 
 
 def _of_parser(error: Any) -> tuple[str, str]:

@@ -14,10 +14,13 @@ from envs_registry import environments
 from hwgym._names import nearest
 from hwgym.agent import agent_names, describe_agents
 from hwgym.cli.options import (
+    BatchOption,
     DataflowOption,
+    HardwareOption,
     JsonOption,
     ReleasedOption,
     environment_ids,
+    load_dataflow,
     load_workload,
     problem_of_id,
 )
@@ -34,7 +37,14 @@ from hwgym.cli.output import (
     thousands,
     working,
 )
-from hwgym.cost import CONFUCIUX_EYERISS, DATAFLOWS, TECHNOLOGIES, Hardware, dataflow, evaluate
+from hwgym.cost import (
+    CONFUCIUX_EYERISS,
+    DATAFLOWS,
+    MAPPING_FILES,
+    TECHNOLOGIES,
+    Hardware,
+    evaluate,
+)
 from hwgym.design_space import ACCOUNTINGS, MIX
 from hwgym.problem import PLATFORMS, AssignmentProblem
 from hwgym.reports import best_uniform, describe_assignment, describe_problem, describe_workload
@@ -216,20 +226,21 @@ def show(
     everything: Annotated[
         bool, typer.Option("--all", help="All layers, however many there are.")
     ] = False,
+    batch: BatchOption = None,
     json: JsonOption = False,
 ) -> None:
     """Explain one thing: an environment with its optimum, a model's layers, an agent's settings.
 
     Example: [bold]hwgym show HWAssign-MobileNetV2-NVDLA-v0[/]
     """
-    if name in DATAFLOWS or name == "MIX":
+    if name in DATAFLOWS or name == "MIX" or name.endswith(MAPPING_FILES):
         _show_dataflow(name, json)
     elif name in TECHNOLOGIES:
         _show_technology(name, json)
     elif name in agent_names():
         _show_agent(name, json)
-    elif "." in name or name in models():
-        _show_workload(load_workload(name), everything, json)
+    elif name.endswith(FILES) or name in models():
+        _show_workload(load_workload(name, batch=batch), everything, json)
     elif name in released_models():
         _show_workload(load_workload(name, released=True), everything, json)
     else:
@@ -387,9 +398,10 @@ def _show_dataflow(name: str, json: bool) -> None:
     if name == "MIX":
         found: dict[str, Any] = {"dataflow": name, "any of": list(MIX)}
     else:
-        style = dataflow(name)
+        loaded = load_dataflow(name)
+        style = DATAFLOWS[loaded] if isinstance(loaded, str) else loaded
         found = {
-            "dataflow": name,
+            "dataflow": style.name,
             "directives": str(style).splitlines(),
             "depthwise": [str(d) for d in style.depthwise],
         }
@@ -397,7 +409,7 @@ def _show_dataflow(name: str, json: bool) -> None:
         print_json(found)
         return
     about = {row["dataflow"]: row["about"] for row in _dataflows()}
-    console().print(f"[bold]{name}[/]: {about[name]}")
+    console().print(f"[bold]{found['dataflow']}[/]: {about.get(name, name)}")
     if name == "MIX":
         return
     out = console()
@@ -452,18 +464,21 @@ def cost(
     ] = None,
     pes: Annotated[int, typer.Option("--pes", "-p", help="Processing elements.")] = 16,
     tile: Annotated[int, typer.Option("--tile", "-t", help="Filters held per PE.")] = 4,
-    style: DataflowOption = "NVDLA",
+    dataflow: DataflowOption = "NVDLA",
     released: ReleasedOption = False,
     technology: Annotated[
         str | None, typer.Option(metavar="NAME", help="Constants (`hwgym list technologies`).")
     ] = None,
+    hardware: HardwareOption = None,
+    batch: BatchOption = None,
     json: JsonOption = False,
 ) -> None:
     """Every statistic of one layer at one design point, with its unit and meaning.
 
     Example: [bold]hwgym cost VGG16 stage1.conv1 --pes 64 --tile 4 --dataflow Eyeriss[/]
     """
-    one = _layer(model, layer, released)
+    one = _layer(model, layer, released, batch)
+    style = load_dataflow(dataflow)
     if style == "MIX":
         raise ValueError("--dataflow: one design point has one dataflow; MIX is for assignments")
     if released and style == "Eyeriss":
@@ -472,17 +487,22 @@ def cost(
         if number < 1:
             raise ValueError(f"{what} must be a positive integer, got {number}")
     default = ACCOUNTINGS["maestro" if released else "complete"]
-    hardware = Hardware(technology=technology or default.name)
-    costs = evaluate(one, style, pes, tile, hardware)
+    if hardware is not None and technology is not None:
+        raise ValueError("give --technology or --hardware, not both: the file has a technology")
+    array = Hardware(technology=technology or default.name)
+    if hardware is not None:
+        array = Hardware.from_toml(hardware)
+    costs = evaluate(one, style, pes, tile, array)
+    name_of_style = style if isinstance(style, str) else style.name
     values = {name: _plain(array) for name, array in costs.as_dict().items()}
     if json:
         print_json(
             {
                 "layer": {n: getattr(one, n) for n in one.__dataclass_fields__},
-                "dataflow": style,
+                "dataflow": name_of_style,
                 "pes": pes,
                 "tile": tile,
-                "technology": hardware.tech.name,
+                "technology": array.tech.name,
                 "valid": bool(costs.valid),
                 "statistics": {
                     name: {"value": values[name], "unit": s.unit, "about": s.about}
@@ -493,8 +513,8 @@ def cost(
         return
     shape = "x".join(str(getattr(one, n)) for n in ("K", "C", "OY", "OX", "R", "S"))
     console().print(
-        f"[bold]{one.name}[/]: {one.kind} K,C,OY,OX,R,S = {shape}, under {style} with {pes} PEs "
-        f"and {tile} filters per PE ({hardware.tech.name})"
+        f"[bold]{one.name}[/]: {one.kind} K,C,OY,OX,R,S = {shape}, under {name_of_style} with "
+        f"{pes} PEs and {tile} filters per PE ({array.tech.name})"
     )
     if one.repeat > 1:
         console().print(
@@ -541,6 +561,7 @@ def _why_invalid(costs: hwgym.Costs) -> str:
     return "its energy is not positive"
 
 
+FILES = (".csv", ".onnx")
 FORMS = {
     "conv": (("K", "C", "OY", "OX", "R", "S"), ("repeat",)),
     "dsconv": (("C", "OY", "OX", "R", "S"), ("repeat",)),
@@ -548,13 +569,13 @@ FORMS = {
 }
 
 
-def _layer(model: str, layer: str | None, released: bool) -> Layer:
+def _layer(model: str, layer: str | None, released: bool, batch: int | None) -> Layer:
     form, colon, sizes = model.partition(":")
-    if colon and not model.endswith(".csv"):
+    if colon and not model.endswith(FILES):
         if layer is not None:
             raise ValueError(f"{model!r} is a layer already; {layer!r} is one too many")
         return _parse_layer(form, sizes)
-    layers = load_workload(model, released=released)
+    layers = load_workload(model, released=released, batch=batch)
     names = [each.name for each in layers]
     if layer is None:
         raise ValueError(

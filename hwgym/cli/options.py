@@ -133,8 +133,8 @@ def load_workload(spec: str, *, released: bool = False, batch: int | None = None
     """
     if spec in gymnasium.registry:
         raise ValueError(
-            f"{spec!r} is an environment, which `hwgym show` and `hwgym train` take; here a model's "
-            "name or a file is needed"
+            f"{spec!r} is an environment, which `hwgym show` and `hwgym train` take; here a "
+            "model's name or a file is needed"
         )
     return workloads.load_workload(spec, released=released, batch=batch)
 
@@ -163,7 +163,6 @@ def make_problem(
     *,
     deployment: str = "LP",
     released: bool = False,
-    fine: bool = False,
     hardware: Path | None = None,
     batch: int | None = None,
 ) -> AssignmentProblem:
@@ -185,7 +184,7 @@ def make_problem(
     if isinstance(layers, str):
         layers = load_workload(layers, released=released, batch=batch)
     try:
-        problem = AssignmentProblem.of(
+        return AssignmentProblem.of(
             layers,
             load_dataflow(dataflow),
             objective=objective,
@@ -199,8 +198,11 @@ def make_problem(
         if is_infeasible(error):
             raise Failure(str(error)) from error
         raise
-    # The budget stays that of the levels that platforms are defined on.
-    return problem.with_levels(FINE_PE_LEVELS, problem.space.tile_levels) if fine else problem
+
+
+def finer(problem: AssignmentProblem) -> AssignmentProblem:
+    """The same problem with any PE count; the budget stays that of the coarse levels."""
+    return problem.with_levels(FINE_PE_LEVELS, problem.space.tile_levels)
 
 
 def environment_ids() -> list[str]:

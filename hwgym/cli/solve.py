@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ from hwgym.cli.options import (
     OutOption,
     ReleasedOption,
     WorkloadArgument,
+    finer,
+    load_dataflow,
     load_workload,
     make_problem,
     parse_budget,
@@ -40,6 +43,7 @@ from hwgym.cli.output import (
     table,
     working,
 )
+from hwgym.cost import Hardware
 from hwgym.design_space import MIX
 from hwgym.frontier import OBJECTIVES, Frontier
 from hwgym.frontier import frontier as pareto
@@ -84,9 +88,6 @@ def optimize(
     Example: [bold]hwgym optimize MobileNetV2 --dataflow MIX --budget 12.5mm2 --out result[/]
     """
     coarse = make_problem(
-        model, dataflow, objective, constraint, budget, deployment=deployment, released=released
-    )
-    problem = make_problem(
         model,
         dataflow,
         objective,
@@ -94,8 +95,10 @@ def optimize(
         budget,
         deployment=deployment,
         released=released,
-        fine=fine,
+        hardware=hardware,
+        batch=batch,
     )
+    problem = finer(coarse) if fine else coarse
     with working("Solving"):
         best = problem.optimum()
     found = describe_assignment(problem, best.assignment)
@@ -106,8 +109,8 @@ def optimize(
     if json:
         print_json(report)
         return
-    console().print(facts(problem_facts(problem) | {
-        f"{constraint} budget": problem_facts(coarse)[f"{constraint} budget"]}))  # fmt: skip
+    asked = f"{constraint} budget"
+    console().print(facts(problem_facts(problem) | {asked: problem_facts(coarse)[asked]}))
     console().print()
     console().print(assignment_table(problem, found))
     shown = optimum_facts(problem, found, best.method, best_uniform(problem))
@@ -139,9 +142,18 @@ def _write(
 ) -> list[Path]:
     from hwgym import plotting
 
+    worst = max(report["optimum"]["layers"], key=lambda row: row["cost_share"])
     return [
+        *(
+            plotting.save_figure(figure(problem, best.assignment), out / f"{name}.png")
+            for name, figure in (
+                ("assignment", plotting.assignment_figure),
+                ("budget", plotting.budget_figure),
+                ("roofline", plotting.roofline_figure),
+            )
+        ),
         plotting.save_figure(
-            plotting.assignment_figure(problem, best.assignment), out / "assignment.png"
+            plotting.design_space_figure(problem, worst["layer"]), out / "design_space.png"
         ),
         write_text(out / "assignment.csv", to_csv(report["optimum"]["layers"])),
         write_text(out / "assignment.json", json_.dumps(report, indent=2) + "\n"),
@@ -189,7 +201,15 @@ def frontier(
     """
     names = tuple(part.strip() for part in objectives.split(",") if part.strip())
     problem = make_problem(
-        model, dataflow, "latency", constraint, budget, deployment=deployment, released=released
+        model,
+        dataflow,
+        "latency",
+        constraint,
+        budget,
+        deployment=deployment,
+        released=released,
+        hardware=hardware,
+        batch=batch,
     )
     beside = [name for name in names if name != constraint]
     if epsilon is None:
@@ -225,17 +245,13 @@ def frontier(
 
 
 def _front_table(front: Frontier) -> Any:
-    columns = {
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "point": lambda row: f"{row['point']:,}",
         "cycles": lambda row: f"{row['latency_cycles']:,.0f}",
         "nJ": lambda row: f"{row['energy_nj']:,.0f}",
         "mm²": lambda row: f"{row['area_um2'] / 1e6:.4f}",
         "mW": lambda row: f"{row['power_mw']:,.1f}",
-        **{
-            name: (lambda row, name=name: f"{row[name]:,.6g}")
-            for name in front.objectives
-            if name in ("edp", "throughput")
-        },
+        **{name: _number_of(name) for name in ("edp", "throughput") if name in front.objectives},
         "PEs": lambda row: f"{row['pes']:,}",
         "budget": lambda row: f"{row['budget_used']:.1%}",
     }
@@ -246,6 +262,10 @@ def _front_table(front: Frontier) -> Any:
     return table(
         list(columns), [[cell(row) for cell in columns.values()] for row in rows], caption=caption
     )
+
+
+def _number_of(name: str) -> Callable[[dict[str, Any]], str]:
+    return lambda row: f"{row[name]:,.6g}"
 
 
 def _write_front(out: Path, front: Frontier, report: dict[str, Any]) -> list[Path]:
@@ -298,19 +318,19 @@ def compare(
     """
     texts = budgets or list(PLATFORMS)
     styles = dataflows or [*MIX, "MIX"]
-    # One problem that always fits checks every name and number before the long work.
     limits = [parse_budget(text, constraint) for text in texts]
-    for style in styles:
-        make_problem(
-            model, style, objective, constraint, "unlimited",
-            deployment=deployment, released=released,
-        )  # fmt: skip
-    workload = load_workload(model, released=released)
+    workload = load_workload(model, released=released, batch=batch)
     with working("Solving"):
         rows = compare_all(
-            workload, styles, limits, objective=objective, constraint=constraint,
-            deployment=deployment, released=released,
-        )  # fmt: skip
+            workload,
+            [load_dataflow(style) for style in styles],
+            limits,
+            objective=objective,
+            constraint=constraint,
+            deployment=deployment,
+            released=released,
+            hardware=None if hardware is None else Hardware.from_toml(hardware),
+        )
     for row, text in zip(rows, texts * len(styles), strict=True):
         row["name"] = text
     report = {

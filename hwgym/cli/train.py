@@ -34,6 +34,7 @@ from hwgym.cli.options import (
     ObjectiveOption,
     OutOption,
     ReleasedOption,
+    finer,
     make_problem,
     problem_of_id,
 )
@@ -48,7 +49,6 @@ from hwgym.cli.output import (
     print_json,
     working,
 )
-from hwgym.design_space import FINE_PE_LEVELS
 from hwgym.episodes import read_episodes, read_settings
 from hwgym.problem import AssignmentProblem
 
@@ -152,8 +152,7 @@ def refine(
     problem = problem_of_id(env_id)
     where: AssignmentProblem | str = env_id
     if fine:
-        problem = problem.with_levels(FINE_PE_LEVELS, problem.space.tile_levels)
-        where = problem
+        problem = where = finer(problem)
     with working(f"Loading {REFINER}"):
         cls = find_agent(REFINER)
         chosen = parse_settings(REFINER, cls, settings or ())
