@@ -13,16 +13,12 @@ ever tried.
 - *Repair.* A child over budget gives up, layer by layer, what saves most budget per cost lost; a
   child with budget left takes what saves most cost per budget spent. Both among choices seen.
 
-Run it on its own::
-
-    python -m agents.ga_refiner LOG [LOG ...] --samples 1000 --out REFINED [--fine]
-
-On the levels of the logged problem, or with ``--fine`` with any PE count from 1 to 128.
+On its own it runs as ``hwgym refine LOG [LOG ...]``, on the levels of the logged problem, or with
+``--fine`` with any PE count from 1 to 128.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,8 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgym import knapsack
-from hwgym.agent import Evaluator, Sees, as_problem, solve
-from hwgym.design_space import FINE_PE_LEVELS
+from hwgym.agent import Evaluator, Sees
 from hwgym.episodes import LogError, read_assignments, read_settings
 from hwgym.problem import AssignmentProblem
 
@@ -238,46 +233,3 @@ def read_logs(logs: Sequence[str], problem: AssignmentProblem) -> tuple[Ints, in
         chosen[..., 0] = np.searchsorted(problem.space.pe_levels, pes)
         actions = problem.space.encode(chosen)
     return actions, damaged
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m agents.ga_refiner",
-        description="Refine what other agents found, starting from their episode logs.",
-        epilog="example: python -m agents.ga_refiner runs/reinforce --samples 1000 --out runs/ga",
-    )
-    parser.add_argument("logs", nargs="+", help="episode logs, all of one problem")
-    parser.add_argument("--env", help="environment id; by default that of the first log")
-    parser.add_argument("--samples", type=int, default=1000, help="budget (default 1000)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", help="folder for a log of its own")
-    parser.add_argument("--fine", action="store_true", help="any PE count from 1 to 128")
-    args = parser.parse_args(argv)
-    try:
-        env_id = args.env or read_settings(args.logs[0])["env_id"]
-        if env_id is None:
-            parser.error("the log names no environment: give one with --env")
-        problem, _ = as_problem(env_id)
-        if args.fine:
-            problem = problem.with_levels(FINE_PE_LEVELS, problem.space.tile_levels)
-        before, _ = read_logs(args.logs, problem)
-        result = solve(
-            GARefiner(logs=args.logs), problem, samples=args.samples, seed=args.seed, log=args.out
-        )
-    except (LogError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    scores = problem.evaluate_actions(before)
-    start = float(scores.objective[scores.feasible].min())
-    best = min(start, result.objective)
-    print(
-        f"{len(before):,} assignments read; best {start:,.6g}, regret {problem.regret(start):.3%}"
-    )
-    print(f"refined with {result.samples:,} samples in {result.seconds:.1f} s:")
-    print(f"best {best:,.6g}, regret {problem.regret(best):.3%}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,9 +11,13 @@ any package can bring its own::
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import textwrap
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from os import PathLike
@@ -34,6 +38,7 @@ __all__ = [
     "Result",
     "Stage",
     "agent_names",
+    "describe_agents",
     "find_agent",
     "solve",
 ]
@@ -262,6 +267,56 @@ def find_agent(name: str) -> type[Any]:
     if name not in _classes():
         raise ValueError(nearest("agent", name, agent_names()))
     found: type[Any] = _classes()[name].load()
+    return found
+
+
+def describe_agents(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """What installed agents are: rows with ``agent``, ``about``, ``sees``, ``settings`` (defaults)
+    and ``settings_about``; of one that cannot be imported, ``missing`` says why.
+
+    Raises:
+        ValueError: If there is no agent of a name.
+    """
+    described = []
+    for name in agent_names() if names is None else names:
+        entry: dict[str, Any] = {"agent": name}
+        try:
+            cls = find_agent(name)
+        except ImportError as error:
+            described.append(entry | {"missing": str(error)})
+            continue
+        entry["about"] = _first_sentence(cls.__doc__)
+        entry["sees"] = getattr(cls, "sees", None)
+        entry["settings"] = {}
+        for each in fields(cls) if is_dataclass(cls) else ():
+            default = each.default
+            if each.default_factory is not MISSING:
+                default = each.default_factory()
+            entry["settings"][each.name] = None if default is MISSING else default
+        documented = {k: v for base in reversed(cls.__mro__) for k, v in _documented(base).items()}
+        entry["settings_about"] = {k: documented.get(k, "") for k in entry["settings"]}
+        described.append(entry)
+    return described
+
+
+def _first_sentence(text: str | None) -> str:
+    paragraph = " ".join((text or "").strip().partition("\n\n")[0].split())
+    return paragraph.partition(". ")[0].rstrip(".")
+
+
+def _documented(cls: type) -> dict[str, str]:
+    """The texts that follow the fields of a class in its source."""
+    try:
+        [tree] = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return {}
+    found = {}
+    body = getattr(tree, "body", [])
+    for field_, text in itertools.pairwise(body):
+        if isinstance(field_, ast.AnnAssign) and isinstance(field_.target, ast.Name):
+            value = getattr(text, "value", None)
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                found[field_.target.id] = " ".join(value.value.split())
     return found
 
 

@@ -15,6 +15,7 @@ from hwgym.cost import (
     DATAFLOWS,
     MAESTRO_2019,
     MAESTRO_2021,
+    MAPPING_FILES,
     Costs,
     Dataflow,
     Hardware,
@@ -178,7 +179,7 @@ class DesignSpace:
 
 
 def _dataflow(given: str | Dataflow) -> Dataflow:
-    if not isinstance(given, Dataflow) and given not in DATAFLOWS:
+    if isinstance(given, str) and given not in DATAFLOWS and not given.endswith(MAPPING_FILES):
         raise ValueError(nearest("dataflow", given, (*DATAFLOWS, "MIX")))
     return dataflow(given)
 

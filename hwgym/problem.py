@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwgym._names import nearest
 from hwgym.cost import CONFUCIUX_EYERISS, Dataflow, Hardware
 from hwgym.design_space import MIX, PE_LEVELS, TILE_LEVELS, DesignSpace
-from hwgym.workloads import Workload, released_workload
+from hwgym.workloads import Workload, load_workload
 
 if TYPE_CHECKING:
     from hwgym.solver import Certificate
@@ -119,7 +119,8 @@ class AssignmentProblem:
         """A problem from names, shared: equal arguments give the same object and certificate.
 
         Args:
-            workload: A workload, the name of a model of the zoo, or the path of a CSV file.
+            workload: What :func:`hwgym.workloads.load_workload` takes: a workload, the name of a
+                model of the zoo, or the path of a CSV or ONNX file.
             dataflow: A dataflow, its name, several to choose from, or ``"MIX"``.
             released: The problem as ConfuciuX's released code poses it: its layer tables, its own
                 Eyeriss mapping, MAESTRO's own accounting.
@@ -128,15 +129,12 @@ class AssignmentProblem:
 
         Raises:
             ValueError: As they do.
-            OSError: If a CSV file cannot be read.
+            OSError: If a file cannot be read.
         """
         if not isinstance(released, bool):
             raise ValueError(f"released must be True or False, got {released!r}")
-        if isinstance(workload, str) and workload.endswith(".csv"):
-            workload = Workload.from_csv(workload)
+        workload = load_workload(workload, released=released)
         if released:
-            if isinstance(workload, str):
-                workload = released_workload(workload)
             given = MIX if dataflow == "MIX" else dataflow
             styles = [given] if isinstance(given, str | Dataflow) else list(given)
             dataflow = [CONFUCIUX_EYERISS if d == "Eyeriss" else d for d in styles]

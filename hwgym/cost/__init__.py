@@ -22,6 +22,7 @@ from hwgym.cost.hardware import (
     Technology,
     technology,
 )
+from hwgym.cost.mapping_file import MAPPING_FILES, read_dataflow
 from hwgym.cost.model import Costs, Shapes, evaluate, evaluate_chunks
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "EYERISS",
     "MAESTRO_2019",
     "MAESTRO_2021",
+    "MAPPING_FILES",
     "NVDLA",
     "SHIDIANNAO",
     "TECHNOLOGIES",
@@ -46,5 +48,6 @@ __all__ = [
     "dataflow",
     "evaluate",
     "evaluate_chunks",
+    "read_dataflow",
     "technology",
 ]

@@ -12,9 +12,11 @@ the mapping parameters ``"tile_k"`` (filters that one PE's buffer holds), ``"clu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from hwgym._files import write_text
 from hwgym._names import nearest
 
 __all__ = [
@@ -166,6 +168,15 @@ class Dataflow:
     def __str__(self) -> str:
         return "\n".join(str(d) for d in self.directives)
 
+    def to_toml(self, path: str | os.PathLike[str]) -> None:
+        """Write the file that :func:`hwgym.cost.read_dataflow` reads back as an equal dataflow.
+
+        The file appears whole or not at all.
+        """
+        from hwgym.cost.mapping_file import dataflow_text
+
+        write_text(path, dataflow_text(self))
+
 
 # In MAESTRO's distribution and in ConfuciuX this is the mapping of every depthwise layer.
 DEPTHWISE: tuple[Directive, ...] = (
@@ -257,13 +268,23 @@ DATAFLOWS: dict[str, Dataflow] = {
 
 
 def dataflow(given: str | Dataflow) -> Dataflow:
-    """The dataflow of that name; a :class:`Dataflow` is handed back as it is.
+    """The dataflow of that name or in that file; a :class:`Dataflow` is handed back as it is.
+
+    Args:
+        given: A key of :data:`DATAFLOWS`, or the path of a ``.m`` or ``.toml`` file, which
+            :func:`hwgym.cost.read_dataflow` reads.
 
     Raises:
-        ValueError: If the name is unknown; the message gives the nearest one.
+        ValueError: If the name is unknown; the message gives the nearest one. As that function
+            does, for a file.
+        OSError: If the file cannot be read.
     """
     if isinstance(given, Dataflow):
         return given
-    if given not in DATAFLOWS:
-        raise ValueError(nearest("dataflow", given, DATAFLOWS))
-    return DATAFLOWS[given]
+    if given in DATAFLOWS:
+        return DATAFLOWS[given]
+    from hwgym.cost.mapping_file import MAPPING_FILES, read_dataflow
+
+    if isinstance(given, str) and given.endswith(MAPPING_FILES):
+        return read_dataflow(given)
+    raise ValueError(nearest("dataflow", given, DATAFLOWS))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym._files import write_text
 from hwgym._names import nearest
 
 __all__ = ["MAESTRO_2019", "MAESTRO_2021", "TECHNOLOGIES", "Hardware", "Technology", "technology"]
@@ -128,6 +130,37 @@ class Hardware:
         for name in self.numbers():
             least = 0 if name in ("noc_hops", "noc_hop_latency") else 1
             integers(f"hardware {name}", getattr(self, name), least)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Hardware:
+        """Read hardware and technology from an accelerator file.
+
+        Table ``[hardware]`` has this class's numbers, those left out at their defaults, and
+        ``technology``, a preset's name. In place of that name a table ``[technology]`` may give
+        :class:`Technology`'s fields; a key's ending is its unit, and other units are converted
+        (``um2 mm2``, ``uw mw w``, ``fj pj nj``, ``bytes kib``). With ``base = "a preset"`` the
+        fields left out are that preset's. ``examples/accelerator.toml`` is one.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ValueError: Naming file and key: an unknown key, a missing one, a value that is not a
+                number or not allowed.
+        """
+        from hwgym.cost.accelerator_file import read_hardware
+
+        return read_hardware(path)
+
+    def to_toml(self, path: str | os.PathLike[str]) -> None:
+        """Write the file that :meth:`from_toml` reads back as equal hardware.
+
+        The file appears whole or not at all.
+
+        Raises:
+            ValueError: If a number is an array.
+        """
+        from hwgym.cost.accelerator_file import hardware_text
+
+        write_text(path, hardware_text(self))
 
     @property
     def tech(self) -> Technology:

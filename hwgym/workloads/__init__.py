@@ -1,7 +1,11 @@
 """Layers, workloads, the networks that hwgym ships, and ConfuciuX's released layer tables."""
 
+from hwgym.workloads.imported import Imported, SkippedLayersWarning, SkippedOperator
 from hwgym.workloads.layer import LAYER_KINDS, Layer, Workload
+from hwgym.workloads.load import load_workload
+from hwgym.workloads.onnx_import import import_onnx
 from hwgym.workloads.released import released_models, released_workload
+from hwgym.workloads.torch_import import import_torch
 from hwgym.workloads.zoo import (
     MODELS,
     alexnet,
@@ -28,13 +32,19 @@ from hwgym.workloads.zoo import (
 __all__ = [
     "LAYER_KINDS",
     "MODELS",
+    "Imported",
     "Layer",
+    "SkippedLayersWarning",
+    "SkippedOperator",
     "Workload",
     "alexnet",
     "bert",
     "densenet121",
     "gnmt",
     "googlenet",
+    "import_onnx",
+    "import_torch",
+    "load_workload",
     "mnasnet",
     "mobilenet_v2",
     "models",

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
 
+from hwgym._files import write_text
 from hwgym._names import nearest
 
 if TYPE_CHECKING:
+    import onnx
     import pandas as pd  # type: ignore[import-untyped, unused-ignore]
+    import torch
 
 LAYER_KINDS = ("CONV", "DSCONV", "GEMM")
 
@@ -179,21 +182,47 @@ class Layer:
             )
         out_y = (height + 2 * padding - rows) // stride + 1
         out_x = (width + 2 * padding - columns) // stride + 1
-        if groups > 1 and groups == channels:
-            multiplier = outputs // channels
-            return cls(name, "DSCONV", 1, channels, out_y, out_x, rows, columns, stride, multiplier)
-        return cls(
+        return cls.of_groups(
             name,
-            "CONV",
-            outputs // groups,
-            channels // groups,
-            out_y,
-            out_x,
-            rows,
-            columns,
-            stride,
+            outputs,
+            channels,
             groups,
+            output_size=(out_y, out_x),
+            kernel=(rows, columns),
+            stride=stride,
         )
+
+    @classmethod
+    def of_groups(
+        cls,
+        name: str,
+        out_channels: int,
+        in_channels: int,
+        groups: int,
+        *,
+        output_size: tuple[int, int],
+        kernel: tuple[int, int],
+        stride: int = 1,
+        repeat: int = 1,
+    ) -> Layer:
+        """Make the layer of a convolution from its output's size, all of whose groups are alike.
+
+        Args:
+            name: the layer's name.
+            out_channels, in_channels: of all groups; multiples of ``groups``.
+            groups: run as ``Layer.conv`` says.
+            output_size: rows and columns.
+            kernel: filter rows and columns.
+            stride: for the record.
+            repeat: how often all groups are run.
+        """
+        (out_y, out_x), (rows, columns) = output_size, kernel
+        outputs, inputs = out_channels // groups, in_channels // groups
+        if groups > 1 and inputs == 1:
+            kind, outputs, inputs, repeat = "DSCONV", 1, in_channels, repeat * outputs
+        else:
+            kind, repeat = "CONV", repeat * groups
+        return cls(name, kind, outputs, inputs, out_y, out_x, rows, columns, stride, repeat)
 
     @classmethod
     def from_input(
@@ -321,18 +350,13 @@ class Workload(Sequence[Layer]):
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the layers to a CSV file with one column a field of ``Layer``.
 
-        The file appears whole or not at all: it is written beside ``path`` and then renamed.
+        The file appears whole or not at all.
         """
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with partial.open("x", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(COLUMNS)
-                writer.writerows(astuple(layer) for layer in self.layers)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(astuple(layer) for layer in self.layers)
+        write_text(path, text.getvalue())
 
     @classmethod
     def from_csv(cls, path: str | os.PathLike[str], name: str | None = None) -> Workload:
@@ -398,6 +422,37 @@ class Workload(Sequence[Layer]):
             cells = {"name": f"layer{number}", **dict(zip(header, row, strict=True))}
             layers.append(_layer_from_cells(where, form, cells))
         return cls(source.stem if name is None else name, tuple(layers))
+
+    @classmethod
+    def from_onnx(
+        cls,
+        model: str | os.PathLike[str] | onnx.ModelProto,
+        *,
+        name: str | None = None,
+        batch: int | None = None,
+        dims: Mapping[str, int] | None = None,
+    ) -> Workload:
+        """Read a workload from an ONNX model.
+
+        The arguments, and what is raised, are those of ``hwgym.workloads.import_onnx``, which also
+        tells the parameters and lists what could not be mapped; here that is a warning.
+        """
+        from hwgym.workloads.onnx_import import import_onnx
+
+        return import_onnx(model, name=name, batch=batch, dims=dims).warned().workload
+
+    @classmethod
+    def from_torch(
+        cls, module: torch.nn.Module, example_input: Any, *, name: str | None = None
+    ) -> Workload:
+        """Make the workload of a PyTorch module by running it once on an example.
+
+        The arguments, and what is raised, are those of ``hwgym.workloads.import_torch``, which also
+        tells the parameters and lists what could not be mapped; here that is a warning.
+        """
+        from hwgym.workloads.torch_import import import_torch
+
+        return import_torch(module, example_input, name=name).warned().workload
 
 
 def _layer_from_cells(where: str, form: _Form, cells: Mapping[str, str]) -> Layer:

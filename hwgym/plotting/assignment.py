@@ -1,56 +1,29 @@
-"""Every picture that hwgym draws, in one style that survives print and colour-blindness."""
+"""An assignment, layer by layer, as text, figure or moving picture."""
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym.plotting.style import (
+    BLUE,
+    DATAFLOW_COLOURS,
+    GREY,
+    OBJECTIVE_LABELS,
+    SKY,
+    STYLE,
+    VERMILLION,
+    layer_ticks,
+    problem_title,
+)
 from hwgym.problem import AssignmentProblem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "OBJECTIVE_LABELS",
-    "AssignmentViewer",
-    "assignment_figure",
-    "assignment_text",
-    "learning_curves",
-    "save_figure",
-]
-
-# Okabe and Ito's palette: told apart by everyone, and in grey.
-BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#56B4E9",
-    "#8C8C8C",
-)
-DATAFLOW_COLOURS = (BLUE, ORANGE, GREEN, SKY)
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#E6E6E6",
-    "axes.axisbelow": True,
-}
-OBJECTIVE_LABELS = {
-    "latency": ("latency", "cycles"),
-    "energy": ("energy", "nJ"),
-    "edp": ("energy x latency", "nJ cycles"),
-    "throughput": ("period", "cycles"),
-}
+__all__ = ["AssignmentViewer", "assignment_figure", "assignment_text"]
 
 
 def assignment_text(problem: AssignmentProblem, actions: ArrayLike) -> str:
@@ -66,7 +39,7 @@ def assignment_text(problem: AssignmentProblem, actions: ArrayLike) -> str:
     wide = max(len(n) for n in names)
     what, unit = OBJECTIVE_LABELS[problem.objective]
     lines = [
-        _title(problem),
+        problem_title(problem),
         f"{'layer':<{wide}} {'PEs':>4} {'tile':>4} {'dataflow':<18} {what + ' (' + unit + ')':>24}"
         f" {problem.constraint + ' (' + problem.unit + ')':>16}",
     ]
@@ -125,76 +98,6 @@ def _actions(problem: AssignmentProblem, assignment: ArrayLike) -> NDArray[np.in
     if given.max() >= problem.num_actions:
         raise ValueError(f"action numbers lie in 0..{problem.num_actions - 1}, got {given.max()}")
     return given.astype(np.int64)
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure; the file appears whole or not at all. The ending gives the format."""
-    target = Path(path)
-    partial = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
-    try:
-        figure.savefig(partial, dpi=150)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
-
-
-def learning_curves(
-    problem: AssignmentProblem,
-    histories: Mapping[str, ArrayLike],
-    *,
-    title: str | None = None,
-) -> Figure:
-    """Draw regret against samples, one line an agent, beside the best uniform assignment.
-
-    Args:
-        problem: What was searched.
-        histories: By name, the best feasible objective after each sample, infinite before the
-            first (``Result.history``).
-        title: Instead of the problem's own.
-
-    Raises:
-        ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
-    """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    best = problem.optimum().objective
-    floor = 1e-4  # of the logarithmic axis: below it, the optimum
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 4.8), layout="constrained")
-        axis = figure.subplots()
-        lines = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, ":"), (SKY, "-"))
-        for i, (name, history) in enumerate(histories.items()):
-            regret = np.asarray(history, dtype=np.float64) / best - 1
-            colour, style = lines[i % len(lines)]
-            samples = np.arange(1, len(regret) + 1)
-            axis.plot(
-                samples, np.maximum(regret, floor), style, color=colour, label=name, linewidth=1.8
-            )
-        uniform = problem.evaluate(problem.uniform())
-        if uniform.feasible.any():
-            regret_uniform = float(uniform.objective[uniform.feasible].min()) / best - 1
-            axis.axhline(
-                max(regret_uniform, floor),
-                color=GREY,
-                linewidth=1.2,
-                label=f"best uniform assignment ({regret_uniform:.0%})",
-            )
-        axis.set_yscale("log")
-        axis.set_ylim(floor * 0.8, None)
-        ticks = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
-        shown = [t for t in ticks if t <= axis.get_ylim()[1]]
-        axis.set_yticks(
-            shown, ["0.01 % or less", "0.1 %", "1 %", "10 %", "100 %", "1000 %"][: len(shown)]
-        )
-        axis.minorticks_off()
-        axis.set_xlim(0, None)
-        axis.set_xlabel("samples (complete assignments evaluated)")
-        axis.set_ylabel("regret: above the proven optimum")
-        axis.legend(frameon=False)
-        axis.set_title(title or _title(problem), loc="left", fontweight="bold")
-    return figure
 
 
 class AssignmentViewer:
@@ -287,7 +190,6 @@ def _draw(
             linewidth=0,
         )
         bottom.set_ylabel("%")
-        bottom.set_xlabel("layer" if problem.num_steps > 1 else "all layers")
         keys: list[Any] = [
             Patch(color=GREY, label=f"share of {what}"),
             Patch(
@@ -317,10 +219,10 @@ def _draw(
         )
         for axis in (top, middle, bottom):
             axis.set_xlim(min(-0.8, problem.num_steps / 2 - 4), max(problem.num_steps - 0.2, 4))
-            if problem.num_steps == 1:
-                axis.set_xticks([])
+            layer_ticks(axis, _step_names(problem))
         for axis in (top, middle):
             axis.tick_params(labelbottom=False)
+            axis.set_xlabel("")
 
         share = float(usage[done].sum() / problem.limit)
         colour = BLUE if share <= 1 else VERMILLION
@@ -333,20 +235,8 @@ def _draw(
             f"{100 * share:.1f} % of the {problem.constraint} budget of "
             f"{problem.budget:,.0f} {problem.unit.replace('um^2', 'µm²')} used"
         )
-        figure.suptitle(title or _title(problem), fontsize=11, fontweight="bold")
+        figure.suptitle(title or problem_title(problem), fontsize=11, fontweight="bold")
         top.set_title(_summary(problem, done, chosen), loc="left")
-
-
-def _title(problem: AssignmentProblem) -> str:
-    styles = "+".join(d.name for d in problem.space.dataflows)
-    where = problem.platform or (
-        f"{problem.ratio:g} of the range" if problem.ratio is not None else "given budget"
-    )
-    what = OBJECTIVE_LABELS[problem.objective][0]
-    return (
-        f"{problem.space.workload.name}, {styles}: {what} under {problem.constraint} "
-        f"({where}, {problem.deployment})"
-    )
 
 
 def _step_names(problem: AssignmentProblem) -> list[str]:

@@ -1,0 +1,321 @@
+"""What the cost model says: where the budget goes, rooflines, design spaces of layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwgym._names import nearest
+from hwgym.cost import Costs, evaluate
+from hwgym.plotting.style import (
+    BLUE,
+    DATAFLOW_COLOURS,
+    GREY,
+    LABELS,
+    MAP,
+    ORANGE,
+    SCALES,
+    SKY,
+    STYLE,
+    VERMILLION,
+    layer_ticks,
+    problem_title,
+)
+from hwgym.problem import AssignmentProblem
+from hwgym.reports import layer_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["budget_figure", "design_space_figure", "roofline_figure"]
+
+Floats = NDArray[np.float64]
+
+
+def _costs(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> list[Costs]:
+    """What the cost model says of every layer at its design point."""
+    space = problem.space
+    styles = {d.name: d for d in space.dataflows}
+    return [
+        evaluate(layer, styles[row["dataflow"]], row["pes"], row["tile"], space.hardware)
+        for layer, row in zip(space.workload, rows, strict=True)
+    ]
+
+
+def budget_figure(
+    problem: AssignmentProblem, assignment: ArrayLike, title: str | None = None
+) -> Figure:
+    """Draw where the budget goes: per layer, arithmetic, PEs' buffers, shared buffer (and NoC).
+
+    Raises:
+        ValueError: If the assignment does not fit the problem.
+        ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    rows = layer_rows(problem, assignment)
+    parts = _parts(problem, rows)
+    total = float(sum(values.sum() for values in parts.values()))
+    scale = SCALES.get(problem.constraint, 1.0)
+    colours = (BLUE, ORANGE, SKY, GREY)
+    hatches = ("", "///", "...", "xx")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+        axis, pie = figure.subplots(1, 2, width_ratios=[5, 1])
+        bottom = np.zeros(len(rows))
+        share = 0.0
+        for (name, values), colour, hatch in zip(parts.items(), colours, hatches, strict=False):
+            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+            axis.bar(np.arange(len(rows)), values * scale, 0.8, bottom=bottom, label=name, **look)
+            bottom = bottom + values * scale
+            part = 100 * float(values.sum()) / (problem.budget or total)
+            pie.bar([0], [part], 0.6, bottom=[share], **look)
+            if part > 4:
+                pie.annotate(
+                    f"{part:.0f} %", (0, share + part / 2), ha="center", va="center",
+                    bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
+                )  # fmt: skip
+            share += part
+        axis.set_ylabel(LABELS[problem.constraint])
+        layer_ticks(axis, [row["layer"] for row in rows])
+        axis.set_xlim(-0.8, len(rows) - 0.2)
+        axis.legend(frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
+        pie.axhline(100, color=VERMILLION, linestyle="--", linewidth=1.2)
+        pie.set_ylim(0, max(105, share * 1.03))
+        pie.set_xlim(-0.5, 0.5)
+        pie.set_xticks([0], ["all layers"])
+        pie.set_ylabel(f"% of the {problem.constraint} budget (dashed)")
+        figure.suptitle(
+            title or f"Where the budget goes: {problem_title(problem)}",
+            fontsize=11,
+            fontweight="bold",
+        )
+    return figure
+
+
+def _parts(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> dict[str, Floats]:
+    """Per layer, what arithmetic and buffers take of the constraint."""
+    tech = problem.space.hardware.tech
+    costs = _costs(problem, rows)
+    power = {
+        "arithmetic": np.array([float(c.pe_power) for c in costs]),
+        "PEs' buffers": np.array([float(c.l1_power) for c in costs]),
+        "shared buffers": np.array([float(c.l2_power) for c in costs]),
+    }
+    parts = power
+    if problem.constraint == "area":
+        # Units of each kind, times what a unit takes.
+        units: tuple[float, ...] = (tech.mac_power_mw, tech.l1_power_mw, tech.l2_power_mw)
+        areas: tuple[float, ...] = (tech.mac_area_um2, tech.l1_area_um2, tech.l2_area_um2)
+        parts = {
+            name: values / unit * area
+            for (name, values), unit, area in zip(power.items(), units, areas, strict=True)
+        }
+    if problem.deployment == "LS":  # one array, as large as its most demanding layer needs
+        key = "area_um2" if problem.constraint == "area" else "power_mw"
+        most = int(np.argmax([row[key] for row in rows]))
+        parts = {name: np.eye(len(rows))[most] * values for name, values in parts.items()}
+    if problem.space.accounting == "maestro":
+        key = "area_um2" if problem.constraint == "area" else "power_mw"
+        whole = np.array([row[key] for row in rows])
+        known = np.sum(list(parts.values()), axis=0)
+        parts["interconnect"] = np.maximum(whole - known, 0.0)
+    return parts
+
+
+def roofline_figure(
+    problem: AssignmentProblem, assignment: ArrayLike, title: str | None = None
+) -> Figure:
+    """Draw each layer's rate against its arithmetic intensity, under the roofs of its PEs.
+
+    Intensity is MACs per element moved between the shared buffer and the PEs; the roofs are the PE
+    counts that occur, and the interconnect's bandwidth where it is low enough to show. A dot's area
+    is the layer's share of the objective.
+
+    Raises:
+        ValueError: If the assignment does not fit the problem.
+        ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    rows = layer_rows(problem, assignment)
+    costs = _costs(problem, rows)
+    hardware = problem.space.hardware
+    lanes, bandwidth = int(np.asarray(hardware.simd_lanes)), int(np.asarray(hardware.noc_bandwidth))
+    moved = [int(c.input_l2_read + c.weight_l2_read + c.output_l2_write) for c in costs]
+    macs = [int(c.num_macs) for c in costs]
+    intensity = np.array([n / max(m, 1) for n, m in zip(macs, moved, strict=True)])
+    rate = np.array([int(c.true_macs) / max(int(c.runtime_cycles), 1) for c in costs])
+    styles = [d.name for d in problem.space.dataflows]
+    share = np.array([row["cost_share"] for row in rows])
+    with mpl.rc_context({**STYLE, "axes.grid.axis": "both"}):
+        figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+        axis = figure.subplots()
+        left, right = intensity.min() / 1.6, intensity.max() * 1.6
+        x = np.geomspace(left, right, 200)
+        used = sorted({row["pes"] for row in rows})
+        for pes in used:
+            roof = np.minimum(pes * lanes, x * bandwidth)
+            axis.plot(x, roof, color=GREY, linewidth=0.8, zorder=1)
+        shown = used if len(used) < 7 else [used[0], *used[2:-2:2], used[-1]]
+        for pes in shown:
+            axis.annotate(
+                f" {pes} PE{'s' if pes > 1 else ''}", (right, min(pes * lanes, right * bandwidth)),
+                va="center", fontsize=8, color="#555555", annotation_clip=False,
+            )  # fmt: skip
+        for i, style in enumerate(styles):
+            mine = np.array([row["dataflow"] == style for row in rows])
+            axis.scatter(
+                intensity[mine], rate[mine], s=16 + 160 * share[mine] / share.max(),
+                color=DATAFLOW_COLOURS[i % 4], marker="os^D"[i % 4], alpha=0.75,
+                edgecolors="white", linewidths=0.8, zorder=3,
+            )  # fmt: skip
+        for i in _apart(np.log(intensity), np.log(rate), np.argsort(-share))[:4]:
+            axis.annotate(
+                rows[i]["layer"], (intensity[i], rate[i]), xytext=(6, 8),
+                textcoords="offset points", fontsize=8, zorder=4,
+            )  # fmt: skip
+        axis.set_xscale("log")
+        axis.set_yscale("log", base=2)
+        axis.set_xlim(left, right)
+        axis.set_ylim(min(rate.min(), used[0] * lanes) / 1.5, used[-1] * lanes * 1.5)
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set_xlabel("MACs per element moved between shared buffer and PEs")
+        axis.set_ylabel("MACs per cycle")
+        keys = [
+            Line2D([], [], color=DATAFLOW_COLOURS[i % 4], marker="os^D"[i % 4], linestyle="",
+                   label=style)
+            for i, style in enumerate(styles)
+        ]  # fmt: skip
+        keys.append(Line2D([], [], color=GREY, linewidth=0.8, label="peak of the PEs given"))
+        axis.legend(handles=keys, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
+        figure.suptitle(
+            title or f"Roofline: {problem_title(problem)}", fontsize=11, fontweight="bold"
+        )
+    return figure
+
+
+def _apart(x: Floats, y: Floats, order: NDArray[np.int64]) -> list[int]:
+    """Those of the points, in that order, that are not close to an earlier one."""
+    kept: list[int] = []
+    for i in order:
+        near = [np.hypot((x[i] - x[j]) / np.ptp(x), (y[i] - y[j]) / np.ptp(y)) for j in kept]
+        if not near or min(near) > 0.2:
+            kept.append(int(i))
+    return kept
+
+
+def design_space_figure(
+    problem: AssignmentProblem,
+    layer: str | int,
+    assignment: ArrayLike | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draw a layer's design space: cost and budget over PEs and buffer, a row a dataflow.
+
+    Invalid points are hatched, a cross marks what an assignment gives the layer.
+
+    Args:
+        problem: Whose design space it is.
+        layer: Its name, or its index.
+        assignment: To be marked; by default the optimum.
+        title: Instead of its own.
+
+    Raises:
+        ValueError: If there is no such layer, or the assignment does not fit.
+        ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    space = problem.space
+    index = _index(problem, layer)
+    given = problem.optimum().assignment if assignment is None else np.asarray(assignment)
+    chosen = space.decode(problem.actions_of(given)[0])[index if problem.deployment == "LP" else 0]
+    cost = {
+        "energy": space.energy_nj,
+        "edp": space.energy_nj * space.latency_cycles,
+    }.get(problem.objective, space.latency_cycles)
+    usage = space.area_um2 if problem.constraint == "area" else space.power_mw
+    valid = space.valid[index].reshape(*space.shape[:2], -1)
+    styles = space.dataflows
+    with mpl.rc_context({**STYLE, "axes.grid": False}):
+        figure = Figure(figsize=(10.0, 1.2 + 3.1 * len(styles)), layout="constrained")
+        axes = figure.subplots(len(styles), 2, squeeze=False)
+        for column, (name, table) in enumerate(
+            ((problem.objective, cost), (problem.constraint, usage))
+        ):
+            values = np.asarray(table[index], np.float64).reshape(*space.shape[:2], -1)
+            values = np.where(valid, values, np.nan) * SCALES.get(name, 1.0)
+            for row, style in enumerate(styles):
+                mine = len(styles) == 1 or chosen[2] == row
+                _heat_map(
+                    figure, axes[row, column], problem, values[..., row], _limits(values),
+                    LABELS[name], tuple(chosen[:2]) if mine else None,
+                )  # fmt: skip
+                axes[row, column].set_title(f"{style.name}: {LABELS[name]}", loc="left")
+        for axis in axes[-1]:
+            axis.set_xlabel("PEs")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("filters per PE")
+        figure.suptitle(
+            title
+            or f"{space.workload.name}, {space.workload[index].name}: design space; cross: "
+            f"{'the optimum' if assignment is None else 'assigned'}; hatched: invalid",
+            fontsize=11,
+            fontweight="bold",
+        )
+    return figure
+
+
+def _index(problem: AssignmentProblem, layer: str | int) -> int:
+    names = [each.name for each in problem.space.workload]
+    if isinstance(layer, str):
+        if layer not in names:
+            raise ValueError(nearest(f"layer of {problem.space.workload.name}", layer, names))
+        return names.index(layer)
+    if not 0 <= layer < len(names):
+        raise ValueError(f"layers are numbered 0..{len(names) - 1}, got {layer}")
+    return layer
+
+
+def _limits(values: Floats) -> tuple[float, float]:
+    if np.isnan(values).all():
+        return 1.0, 1.0
+    return float(np.nanmin(values)), float(np.nanmax(values))
+
+
+def _heat_map(
+    figure: Figure,
+    axis: Any,
+    problem: AssignmentProblem,
+    values: Floats,
+    limits: tuple[float, float],
+    label: str,
+    chosen: tuple[int, ...] | None,
+) -> None:
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.patches import Rectangle
+
+    low, high = limits
+    norm = LogNorm(low, high) if high > 5 * low else Normalize(low, high)
+    grid = values.T  # tiles up, PEs to the right
+    image = axis.imshow(grid, origin="lower", aspect="auto", cmap=f"{MAP}_r", norm=norm)
+    figure.colorbar(image, ax=axis, pad=0.02)
+    for tile, pe in np.argwhere(np.isnan(grid)):
+        axis.add_patch(
+            Rectangle((pe - 0.5, tile - 0.5), 1, 1, fill=False, hatch="////", ec=GREY, lw=0)
+        )
+    if chosen is not None:
+        for width, colour in ((4.5, "white"), (2.2, VERMILLION)):
+            axis.plot(chosen[0], chosen[1], "x", color=colour, markersize=10, markeredgewidth=width)
+    space = problem.space
+    few = max(1, len(space.pe_levels) // 12)
+    axis.set_xticks(range(0, len(space.pe_levels), few), space.pe_levels[::few])
+    step = max(1, len(space.tile_levels) // 6)
+    axis.set_yticks(range(0, len(space.tile_levels), step), space.tile_levels[::step])
