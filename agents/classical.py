@@ -252,6 +252,7 @@ class BestUniform:
     """Every assignment that gives all layers the same choice, once."""
 
     sees: ClassVar[Sees] = "totals"
+    deterministic: ClassVar[bool] = True
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Evaluate them; if they exceed the budget, those that cover the space best."""
@@ -272,6 +273,7 @@ class GridSearch:
     """How many groups, 1 to 16; with fewer, more choices of each are tried."""
 
     sees: ClassVar[Sees] = "totals"
+    deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _positive(self, "groups")
@@ -517,6 +519,7 @@ class TabulateAndSolve:
     """
 
     sees: ClassVar[Sees] = "layers"
+    deterministic: ClassVar[bool] = True
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Tabulate, then evaluate the answer."""
@@ -537,6 +540,7 @@ class Greedy:
     """Share of the samples for uniform assignments, as far as there are choices."""
 
     sees: ClassVar[Sees] = "layers"
+    deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _shares(self, "tabulate_share")
@@ -598,6 +602,7 @@ class LagrangianRelaxation:
     """Of the costs, for throughput."""
 
     sees: ClassVar[Sees] = "layers"
+    deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _positive(self, "bisections")

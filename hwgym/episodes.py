@@ -142,7 +142,7 @@ class EpisodeLog:
             "agent": agent,
             "seed": seed,
             "settings": dict(settings or {}),
-            "packages": {"python": platform.python_version(), **_versions()},
+            "packages": {"python": platform.python_version(), **package_versions()},
         }
         self._schema = _schema(self._pa, json.dumps(about, default=str))
         self._pending: list[dict[str, Any]] = []
@@ -289,7 +289,8 @@ def _schema(pa: Any, about: str) -> Any:
     )
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The versions of what results may depend on, of those that are installed."""
     found = {}
     for package in PACKAGES:
         try:
