@@ -17,10 +17,24 @@ try:
 except ImportError as error:
     raise ImportError(f"no module {error.name!r}: pip install 'hwgym[leaderboard]'") from error
 
-from hwgym.agent import agent_names
+from hwgym._names import nearest
+from hwgym.agent import agent_names, find_agent
+from hwgym.episodes import LogError, read_settings
 from hwgym.leaderboard import runner
 from hwgym.leaderboard.progress import duration, show_sweep
-from hwgym.leaderboard.runs import RunError
+from hwgym.leaderboard.runs import RunError, read_runs
+from hwgym.leaderboard.submission import (
+    SEES,
+    Submission,
+    Verdict,
+    by_agent,
+    check,
+    runs_of_logs,
+    submission_files,
+    validate,
+    without_trace,
+    write_submission,
+)
 from hwgym.leaderboard.suites import SUITES, find_suite
 from hwgym.leaderboard.workers import LocalWorkers, Workers
 
@@ -188,3 +202,152 @@ def _summarise(state: runner.Sweep, out: Path, interrupted: bool, as_json: bool)
         typer.echo("interrupted: the same command goes on from here")
     else:
         typer.echo(f"next: hwgym leaderboard report {out} --html report.html")
+
+
+# --- submissions --------------------------------------------------------------------------------
+
+
+@app.command(
+    epilog="Example: hwgym leaderboard submit runs/mine-* --agent mine --sees totals --out mine/"
+)
+def submit(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Episode logs of one agent, or folders of runs.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the submissions, a file an agent.")],
+    suite: Annotated[str, typer.Option(help=f"Tasks: {', '.join(SUITES)}.")] = "lite",
+    agent: Annotated[
+        str | None, typer.Option(help="Name, if not the logs'.", show_default=False)
+    ] = None,
+    sees: Annotated[
+        str | None,
+        typer.Option(
+            help="layers or totals: what the agent uses; asked for if it is not installed.",
+            show_default=False,
+        ),
+    ] = None,
+    about: Annotated[str, typer.Option(help="What readers should know.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Pack runs into submissions: one small file an agent.
+
+    Nothing is written that `validate` would refuse.
+
+    Exit codes: 0 written, 1 refused, 2 wrong arguments.
+    """
+    try:
+        find_suite(suite)
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"--out: {out} is a file; give a folder")
+        logs = [path for path in sources if _is_log(path)]
+        runs = [run for path in sources if path not in logs for run in read_runs(path)]
+        if not logs and not runs:
+            raise ValueError(f"{', '.join(map(str, sources))}: neither runs nor episode logs there")
+        if logs:
+            name = agent or _agent_of(logs)
+            runs += runs_of_logs(logs, suite, name, _sees(name, sees))
+        elif agent or sees:
+            raise ValueError("--agent and --sees are for episode logs; runs say who made them")
+        verdicts = []
+        for name, theirs in sorted(by_agent(runs).items()):
+            known = [run.sees for run in theirs if run.sees in SEES]
+            packed = Submission(
+                name,
+                known[0] if known else _sees(name, sees),
+                suite,
+                [without_trace(run) for run in theirs],
+                about,
+            )
+            verdicts.append(check(packed, out / f"{name}.jsonl.xz"))
+    except (ImportError, OSError, ValueError) as error:
+        fail(error)
+    for verdict in verdicts:
+        if verdict.accepted and verdict.submission is not None:
+            write_submission(verdict.path, verdict.submission)
+    _print_verdicts(verdicts, as_json)
+
+
+def _is_log(path: Path) -> bool:
+    return path.suffix == ".parquet" or (path.is_dir() and any(path.glob("*.parquet")))
+
+
+def _agent_of(logs: list[Path]) -> str:
+    names = {str(read_settings(path).get("agent") or "") for path in logs}
+    if len(names) > 1:
+        raise LogError(f"logs of several agents ({', '.join(sorted(names))}): say --agent")
+    name = names.pop()
+    if not name:
+        raise LogError("the logs name no agent: say --agent")
+    return name
+
+
+def _sees(agent: str, given: str | None) -> str:
+    if given is not None:
+        if given not in SEES:
+            raise ValueError(nearest("--sees", given, SEES))
+        return given
+    try:
+        return str(find_agent(agent).sees)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise ValueError(
+            f"{agent!r} is not installed here: say what it sees, --sees layers or --sees totals"
+        ) from error
+
+
+@app.command("validate", epilog="Example: hwgym leaderboard validate leaderboard/lite")
+def validate_command(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Submissions, or folders of them.", show_default=False)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Cost submissions anew and refuse what does not hold what it claims.
+
+    Every assignment must be one of its task and feasible, found within the samples allowed, and the
+    best must have the claimed objective to 1e-9.
+
+    Exit codes: 0 all accepted, 1 some refused, 2 wrong arguments.
+    """
+    files = []
+    for path in paths:
+        if not path.exists():
+            fail(f"{path}: no such file or folder")
+        found = submission_files(path)
+        if not found:
+            fail(f"{path}: no submissions (.jsonl or .jsonl.xz) there")
+        files += found
+    _print_verdicts([validate(file) for file in files], as_json)
+
+
+def _print_verdicts(verdicts: list[Verdict], as_json: bool) -> NoReturn:
+    """Print what was found, and leave."""
+    if as_json:
+        print(json.dumps([_as_json(verdict) for verdict in verdicts]))
+    for verdict in () if as_json else verdicts:
+        if verdict.accepted and verdict.submission is not None:
+            runs = verdict.submission.runs
+            failed = sum(run.error is not None for run in runs)
+            note = f", {failed} of them failed" if failed else ""
+            tasks = f"{len({run.job.env_id for run in runs})} of "
+            tasks += f"{len(find_suite(verdict.submission.suite).tasks)} tasks"
+            typer.echo(f"accepted  {verdict.path}: {len(runs)} runs{note}, {tasks}")
+        else:
+            typer.echo(f"refused   {verdict.path}")
+            for reason in verdict.reasons:
+                typer.echo(f"          {reason}")
+    raise typer.Exit(0 if all(verdict.accepted for verdict in verdicts) else 1)
+
+
+def _as_json(verdict: Verdict) -> dict[str, Any]:
+    packed = verdict.submission
+    runs = packed.runs if packed else ()
+    return {
+        "file": str(verdict.path),
+        "agent": packed.agent if packed else None,
+        "suite": packed.suite if packed else None,
+        "runs": len(runs),
+        "failed": sum(run.error is not None for run in runs),
+        "accepted": verdict.accepted,
+        "reasons": list(verdict.reasons),
+    }

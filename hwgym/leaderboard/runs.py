@@ -349,13 +349,12 @@ class Curve:
 def recost(run: Run) -> Curve:
     """Compute anew what a run's assignments are worth.
 
+    A run that failed has no assignments and counts as one that found nothing feasible.
+
     Raises:
         RunError: If they are not what the run claims: not assignments of the task, not feasible,
-            beyond the samples allowed or used, or of another objective than claimed. A failed run
-            has nothing to be costed and is refused, too.
+            beyond the samples allowed or used, or of another objective than claimed.
     """
-    if run.error is not None:
-        raise RunError(f"it failed: {run.error.get('message', 'no reason given')}")
     job, problem = run.job, problem_of(run.job.env_id)
     if run.samples > job.budget:
         raise RunError(f"{run.samples} samples used, only {job.budget} are allowed")
