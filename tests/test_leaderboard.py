@@ -407,7 +407,7 @@ def test_an_invalid_point_is_not_feasible():
         (lambda lines: [lines[0].replace("totals", "all"), *lines[1:]], "must be layers or totals"),
         (lambda lines: [lines[0], lines[1].replace('"seed":100', '"seed":-1')], "'seed' must be"),
         (lambda lines: [lines[0], lines[1].replace('"seed":100,', "")], "'seed' is missing"),
-        (lambda lines: [lines[0], lines[1].replace('"found_at":[0', '"found_at":[0.5')], "found_at"),
+        (lambda lines: [lines[0], lines[1].replace('_at":[0', '_at":[0.5')], "'found_at' must be"),
         (lambda lines: [lines[0], lines[1].replace("[[", '[["x",')], "'actions' must be a list"),
         (lambda lines: [lines[0], lines[1].replace('"objective":', '"objective":1e999,"o":')],
          "'objective' must be a finite number"),
@@ -517,5 +517,5 @@ def test_a_run_file_is_read_as_it_was_written(tmp_path, honest):
     path = write_run(tmp_path, honest[0])
     assert told(read_run(path)) == told(honest[0])
     path.write_text("{}")
-    with pytest.raises(RunError, match="seed100.json: 'agent' is missing"):
+    with pytest.raises(RunError, match=r"seed100\.json: 'agent' is missing"):
         list(read_runs(tmp_path))

@@ -20,7 +20,9 @@ except ImportError as error:
 from hwgym._names import nearest
 from hwgym.agent import agent_names, find_agent
 from hwgym.episodes import LogError, read_settings
+from hwgym.leaderboard import report as reports
 from hwgym.leaderboard import runner
+from hwgym.leaderboard.board import load
 from hwgym.leaderboard.progress import duration, show_sweep
 from hwgym.leaderboard.runs import RunError, read_runs
 from hwgym.leaderboard.submission import (
@@ -351,3 +353,37 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
         "accepted": verdict.accepted,
         "reasons": list(verdict.reasons),
     }
+
+
+# --- report ---------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: hwgym leaderboard report leaderboard/lite --html board.html")
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Folders of runs or of submissions, or submissions."),
+    ],
+    html: Annotated[
+        Path | None, typer.Option(help="Write one page that needs no network.", show_default=False)
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the tables as Markdown.", show_default=False)
+    ] = None,
+) -> None:
+    """Cost all runs anew and show who is how good; without options, print Markdown.
+
+    Exit codes: 0 done, 2 wrong arguments or runs that do not hold what they claim.
+    """
+    try:
+        board = load(paths)
+        if html is not None:
+            reports.write_text(html, reports.html(board))
+            typer.echo(f"wrote {html}")
+        if markdown is not None:
+            reports.write_text(markdown, reports.markdown(board))
+            typer.echo(f"wrote {markdown}")
+        if html is None and markdown is None:
+            typer.echo(reports.markdown(board), nl=False)
+    except (ImportError, OSError, ValueError) as error:
+        fail(error)
