@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym.leaderboard.board import Band, Board, Entry
+from hwgym.leaderboard.board import Band, Board, Entry, Floats
 from hwgym.leaderboard.runs import problem_of
 
 __all__ = ["DASHES", "Looks", "assignments", "percent", "profiles", "regret_curves", "scores"]
@@ -16,8 +16,18 @@ __all__ = ["DASHES", "Looks", "assignments", "percent", "profiles", "regret_curv
 # Okabe and Ito's palette without its yellow, which white swallows; told apart by everyone.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("solid", "dash", "dot")
+LEAST = 170  # pixels that the names of twelve levels need
+FEW = 20  # layers; the gaps between more of them would be all that a phone shows
 FLOOR, CEILING = 1e-5, 10.0
-TICKS = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+TICKS = {
+    1e-5: "≤0.001 %",
+    1e-4: "0.01 %",
+    1e-3: "0.1 %",
+    1e-2: "1 %",
+    0.1: "10 %",
+    1.0: "100 %",
+    10.0: "1,000 %",
+}
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Arial, "DejaVu Sans", sans-serif'
 
 
@@ -61,7 +71,13 @@ def _go() -> Any:
 
 
 def _layout(height: int, **more: Any) -> dict[str, Any]:
-    axis = {"gridcolor": "#e6e6e6", "zeroline": False, "linecolor": "#8c8c8c", "fixedrange": True}
+    axis = {
+        "title_font_size": 13,
+        "gridcolor": "#e6e6e6",
+        "zeroline": False,
+        "linecolor": "#8c8c8c",
+        "fixedrange": True,
+    }
     layout = {
         "height": height,
         "template": "none",
@@ -79,28 +95,31 @@ def _layout(height: int, **more: Any) -> dict[str, Any]:
 
 
 def _regret_axis(title: str) -> dict[str, Any]:
-    labels = [percent(t) for t in TICKS]
-    labels[0] = "≤0.001 %"
-    labels[1] = "0.01 %"
     return {
         "title": {"text": title},
         "type": "log",
         "range": [np.log10(FLOOR) - 0.1, np.log10(CEILING) + 0.1],
         "tickvals": list(TICKS),
-        "ticktext": labels,
+        "ticktext": list(TICKS.values()),
     }
+
+
+def _steps(x: NDArray[Any], y: Floats) -> tuple[NDArray[Any], Floats]:
+    """The corners of a line that keeps each value until the next."""
+    return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
 
 
 def _band(
     go: Any, agent: str, looks: Looks, band: Band, keep: NDArray[Any], hover: str
 ) -> list[Any]:
     x, y, low, high = (v[keep] for v in (band.x, band.y, band.low, band.high))
+    (across, top), (_, bottom) = _steps(x, high), _steps(x, low)
     colour = looks.colour(agent)
     shade = f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:], 16)},0.13)"
     return [
         go.Scatter(
-            x=np.concatenate([x, x[::-1]]),
-            y=np.concatenate([high, low[::-1]]),
+            x=np.concatenate([across, across[::-1]]),
+            y=np.concatenate([top, bottom[::-1]]),
             fill="toself",
             fillcolor=shade,
             line={"width": 0},
@@ -113,7 +132,7 @@ def _band(
             y=y,
             mode="lines",
             name=agent,
-            line={"color": colour, "dash": looks.dash(agent), "width": 2},
+            line={"color": colour, "dash": looks.dash(agent), "width": 2, "shape": "hv"},
             hovertemplate=f"<b>{agent}</b><br>{hover}<extra></extra>",
             meta=agent,
         ),
@@ -156,8 +175,14 @@ def profiles(board: Board, looks: Looks) -> Any:
         band = entry.profile()
         hover = "%{y:.0%} of runs end within %{x:.3~%}"
         traces += _band(go, entry.agent, looks, band, np.ones(len(band.x), bool), hover)
-    axis = {**_regret_axis("regret at the end"), "range": [-4, 1]}
-    share = {"title": {"text": "share of runs"}, "range": [-0.02, 1.02], "tickformat": ".0%"}
+    axis = {**_regret_axis("regret at the end"), "range": [-4, 1.02]}
+    marks = [i / 5 for i in range(6)]
+    share = {
+        "title": {"text": "share of runs"},
+        "range": [-0.02, 1.02],
+        "tickvals": marks,
+        "ticktext": [f"{100 * mark:.0f} %" for mark in marks],
+    }
     return go.Figure(traces, _layout(420, xaxis=axis, yaxis=share))
 
 
@@ -193,7 +218,12 @@ def scores(board: Board, looks: Looks) -> Any:
         _layout(
             90 + 26 * len(labels),
             xaxis={"title": {"text": "score, interquartile mean"}, "range": [0, 1.02]},
-            yaxis={"type": "category", "categoryarray": labels, "categoryorder": "array"},
+            yaxis={
+                "type": "category",
+                "categoryarray": labels,
+                "categoryorder": "array",
+                "automargin": True,
+            },
             margin={"l": 130, "r": 16, "t": 8, "b": 48},
         ),
     )
@@ -225,7 +255,7 @@ def assignments(board: Board, task: int) -> Any:
     ]
     if len(space.dataflows) > 1:
         panels.append(("dataflow", tuple(style.name for style in space.dataflows)))
-    each, gap = 20 * len(rows) + 10, 44
+    each, gap = max(20 * len(rows) + 10, LEAST), 34
     height = len(panels) * each + (len(panels) - 1) * gap + 30 + 50
     inner = height - 80
     figure = go.Figure()
@@ -246,7 +276,7 @@ def assignments(board: Board, task: int) -> Any:
                 yaxis=f"y{number}",
                 zmin=0,
                 zmax=count - 1,
-                xgap=1,
+                xgap=1 if len(names) <= FEW else 0,
                 ygap=1,
                 colorscale="Cividis",
                 text=labels[z],
@@ -270,6 +300,7 @@ def assignments(board: Board, task: int) -> Any:
             "tickvals": list(range(0, len(names), every)),
             "ticktext": [str(k + 1) for k in range(0, len(names), every)],
             "showgrid": False,
+            "showticklabels": last,
             "tickangle": 0,
             "title": {"text": "layer"} if last else None,
         }
@@ -278,7 +309,7 @@ def assignments(board: Board, task: int) -> Any:
             "domain": [max(top - each / inner, 0), top],
             "type": "category",
             "showgrid": False,
-            "tickfont": {"size": 12},
+            "automargin": True,
         }
         notes.append(
             {

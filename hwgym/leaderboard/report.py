@@ -31,7 +31,7 @@ SEES = {
 }
 MOST_TASKS = 100
 SHOWN = 4
-NOBODY = "never"
+NEVER = "never"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -59,7 +59,7 @@ def _samples_to(entry: Entry, regret: float) -> str:
     samples, share = entry.reach(regret)
     if math.isfinite(samples):
         return f"{samples:,.0f}"
-    return f"({share:.0%})".replace("%", " %") if share else NOBODY
+    return f"({share:.0%})".replace("%", " %") if share else NEVER
 
 
 def _seconds(entry: Entry) -> str:
@@ -117,12 +117,12 @@ def _remarks(board: Board) -> list[str]:
 def markdown(board: Board) -> str:
     """The ranking as Markdown."""
     lines = [_setting(board), ""]
-    heads = ["", "agent", "score (95 %)", "median regret", "optimality gap"]
+    heads = ["", "agent", "sees", "score (95 %)", "median regret", "optimality gap"]
     heads += [f"to {r:.0%}".replace("%", " %") for r in REACH] + ["seconds", "seeds"]
     for sees in board.groups:
         lines += [f"**{SEES[sees]}**", "", _row(heads), _row(["---"] * len(heads))]
         for entry in board.seeing(sees):
-            cells = [str(entry.rank), f"`{entry.agent}`", _score(entry)]
+            cells = [str(entry.rank), f"`{entry.agent}`", entry.sees, _score(entry)]
             cells += [percent(entry.median_regret.value), f"{entry.gap.value:.3f}"]
             cells += [_samples_to(entry, r) for r in REACH]
             lines.append(_row([*cells, _seconds(entry).replace("*", "\\*"), _seeds(entry)]))
@@ -205,7 +205,7 @@ def html(board: Board) -> str:
             "scores": {"l": 104, "r": 8},
             "curves": {"l": 64, "r": 8},
             "profiles": {"l": 52, "r": 8},
-            "assignments": {"l": 132, "r": 54},
+            "assignments": {"l": 130, "r": 54},
         },
     }
     encoded = _script(json.dumps(data, separators=(",", ":")))
@@ -286,16 +286,20 @@ def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") ->
 
 
 def _ranking(board: Board) -> str:
-    heads = ["agent", "rank", "score (95 %)", "median regret", "optimality gap"]
+    heads = ["agent", "rank", "sees", "score (95 %)", "median regret", "optimality gap"]
     heads += [f"samples to {r:.0%}".replace("%", " %") for r in REACH]
-    heads += ["samples used", "seconds", "seeds", "tasks"]
-    parts = ['<h2 id="ranking">Ranking</h2>']
+    heads += ["samples used", "seconds", "seeds"]
+    parts = [
+        '<h2 id="ranking">Ranking</h2><p>By score, among agents that see the same. A click on a '
+        "heading sorts by that column.</p>"
+    ]
     for sees in board.groups:
         rows = []
         for entry in board.seeing(sees):
             reached = [entry.reach(r)[0] for r in REACH]
             cells = [
                 _cell(str(entry.rank), entry.rank),
+                _cell(entry.sees),
                 _cell(_score(entry), entry.score.value),
                 _cell(percent(entry.median_regret.value), entry.median_regret.value),
                 _cell(f"{entry.gap.value:.3f}", entry.gap.value),
@@ -303,7 +307,6 @@ def _ranking(board: Board) -> str:
                 _cell(f"{entry.samples:,.0f}", entry.samples),
                 _cell(_seconds(entry), entry.seconds),
                 _cell(_seeds(entry), entry.seeds[1]),
-                _cell(str(entry.num_tasks), entry.num_tasks),
             ]
             rows.append(f'<tr><th scope="row">{escape(entry.agent)}</th>{"".join(cells)}</tr>')
         parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows))
