@@ -38,7 +38,7 @@ from hwgym.leaderboard.submission import (
     write_submission,
 )
 from hwgym.leaderboard.suites import SUITES, find_suite
-from hwgym.leaderboard.workers import LocalWorkers, Workers
+from hwgym.leaderboard.workers import LocalWorkers, RayWorkers, Workers
 
 __all__ = ["app"]
 
@@ -110,6 +110,10 @@ def run(
     workers: Annotated[
         int | None, typer.Option(help="Runs at once; by default one a core.", show_default=False)
     ] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="Run on a Ray cluster.")] = False,
+    ray_address: Annotated[
+        str, typer.Option(help="host:port, auto (this machine's cluster) or local.")
+    ] = "auto",
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Do those again that failed.")
     ] = False,
@@ -144,8 +148,12 @@ def run(
             raise ValueError(f"--out: {out} is a file; give a folder")
         if workers is not None and workers < 1:
             raise ValueError(f"--workers must be at least 1, got {workers}")
-        crew: Workers = LocalWorkers(min(workers or cores(), max(len(jobs), 1)))
-    except (ImportError, ValueError) as error:
+        if ray and workers is not None:
+            raise ValueError("--workers is for this machine; a cluster uses all its CPUs")
+        crew: Workers = (
+            RayWorkers(ray_address) if ray else LocalWorkers(min(workers or cores(), len(jobs)))
+        )
+    except (ConnectionError, ImportError, ValueError) as error:
         fail(error)
     interrupted, state = False, runner.Sweep(jobs)
     with contextlib.closing(crew), _terminable():
