@@ -14,10 +14,10 @@ solves the knapsack: the yardstick for every agent that sees layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -395,6 +395,14 @@ class SimulatedAnnealing:
     """Share of the changes to a level drawn from all, not from those nearby."""
 
     sees: ClassVar[Sees] = "totals"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "hot": (1e-3, 5e-3, 2e-2),
+        "cold": (1e-6, 1e-5, 1e-4),
+        "penalty": (0.3, 1.0, 3.0),
+        "exchange": (0.2, 0.5, 0.8),
+        "together": (0.0, 0.4, 0.8),
+        "reset": (0.03, 0.1, 0.3),
+    }
 
     def __post_init__(self) -> None:
         _positive(self, "chains")
@@ -461,6 +469,14 @@ class Genetic:
     """Share of the changes to a level drawn from all, not from those nearby."""
 
     sees: ClassVar[Sees] = "totals"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "population": (5, 10, 20, 50),
+        "crossover": (0.5, 0.9),
+        "mutations": (0.5, 1.0, 3.0),
+        "exchange": (0.2, 0.5, 0.8),
+        "together": (0.0, 0.6, 0.9),
+        "reset": (0.1, 0.3, 0.9),
+    }
 
     def __post_init__(self) -> None:
         _positive(self, "population")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from os import PathLike
@@ -58,7 +58,9 @@ class Agent(Protocol):
             totals of an assignment and whether it was feasible.
 
     A class whose ``search`` does the same for every seed says so with a further attribute,
-    ``deterministic: ClassVar[bool] = True``; a leaderboard then runs one seed.
+    ``deterministic: ClassVar[bool] = True``; a leaderboard then runs one seed. One whose settings
+    matter may declare what is worth trying, ``search_space: ClassVar[Mapping[str, Sequence]]``
+    (:mod:`hwgym.leaderboard.draws`); one that begins with the logs of others, ``needs_logs``.
     """
 
     sees: ClassVar[Sees]
@@ -337,7 +339,7 @@ def solve(
     """
     if isinstance(agent, str):
         name, cls = agent, find_agent(agent)
-        allowed = tuple(getattr(cls, "__dataclass_fields__", ()))
+        allowed = _field_names(cls)
         for key in settings or {}:
             if key not in allowed:
                 raise ValueError(f"{agent}: {nearest('setting', key, allowed)}")
@@ -380,5 +382,8 @@ def solve(
 
 
 def _settings_of(agent: Agent) -> dict[str, Any]:
-    names = getattr(agent, "__dataclass_fields__", {})
-    return {n: getattr(agent, n) for n in names}
+    return {name: getattr(agent, name) for name in _field_names(agent)}
+
+
+def _field_names(agent: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(agent)) if is_dataclass(agent) else ()

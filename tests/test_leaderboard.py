@@ -26,6 +26,7 @@ from hwgym.leaderboard import (
     Run,
     RunError,
     Task,
+    cli,
     find_suite,
     read_run,
     read_runs,
@@ -34,6 +35,7 @@ from hwgym.leaderboard import (
 )
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.cli import app
+from hwgym.leaderboard.draws import draw_settings
 from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import (
     Submission,
@@ -170,6 +172,38 @@ def test_bad_plans_are_refused():
         runner.plan(["random"], tasks, seeds=0)
     with pytest.raises(ValueError, match="no agents"):
         runner.plan([], tasks, seeds=1)
+
+
+def test_draws_are_the_same_everywhere_and_differ_from_each_other():
+    assert draw_settings("annealing", 0) == {}
+    assert draw_settings("random", 1) is None
+    drawn = [draw_settings("annealing", draw) for draw in range(1, 6)]
+    assert drawn == [draw_settings("annealing", draw) for draw in range(1, 6)]
+    assert len({json.dumps(settings) for settings in drawn}) > 3
+    nested = draw_settings("maskable-ppo", 1)
+    assert set(nested["hyperparameters"]) == {"learning_rate", "gamma", "ent_coef", "n_epochs"}
+
+
+@pytest.mark.parametrize(
+    "agent",
+    ["reinforce", "reinforce-ga", "ppo", "a2c", "maskable-ppo", "dqn", "annealing", "cmaes"],
+)
+def test_what_agents_declare_can_be_run(agent):
+    (job,) = runner.plan([agent], [Task(ALEXNET, 12)], seeds=1, draws=1)[1:]
+    run = perform(job)
+    assert run.error is None, run.error
+    assert run.job.draw == 1
+    assert run.samples == 12
+
+
+def test_only_agents_that_are_tuned_are_drawn():
+    jobs = runner.plan(["random", "annealing"], [Task(ALEXNET, 12)], seeds=2, draws=2)
+    assert [(j.agent, j.draw, j.seed) for j in jobs[4:]] == [
+        ("annealing", 1, 100),
+        ("annealing", 1, 101),
+        ("annealing", 2, 100),
+        ("annealing", 2, 101),
+    ]
 
 
 # --- sweeps ---------------------------------------------------------------------------------------
@@ -310,6 +344,14 @@ def test_wrong_arguments_of_run(tmp_path, args, message):
     assert message in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "x").exists()
+
+
+def test_all_agents_are_those_that_can_run_alone(tmp_path):
+    args = ("run", "--suite", "smoke", "--agents", "all", "--seeds", 0, "--out", tmp_path)
+    assert "seeds must be at least 1" in call(*args).output
+    names = cli._all_agents()
+    assert "ga-refiner" not in names
+    assert {"random", "ppo", "reinforce", "optuna"} <= set(names)
 
 
 # --- submissions ----------------------------------------------------------------------------------

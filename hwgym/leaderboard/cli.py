@@ -178,7 +178,19 @@ def run(
 
 def _agents(given: list[str]) -> list[str]:
     names = [name for text in given for name in text.split(",") if name]
-    return list(agent_names()) if names == ["all"] else names
+    return _all_agents() if names == ["all"] else names
+
+
+def _all_agents() -> list[str]:
+    """Those that can be run here, and on their own."""
+    usable = []
+    for name in agent_names():
+        try:
+            if not getattr(find_agent(name), "needs_logs", False):
+                usable.append(name)
+        except ImportError as error:
+            typer.echo(f"left out {name}: {error}", err=True)
+    return usable
 
 
 def _summarise(state: runner.Sweep, out: Path, interrupted: bool, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -213,7 +214,7 @@ def _existing(folder: Path, job: Job) -> Run | None:
     run = read_run(path)
     for what, there, here in (
         ("time limit", run.job.time_limit, job.time_limit),
-        ("settings", dict(run.job.settings), dict(job.settings)),
+        ("settings", run.job.settings, json.loads(json.dumps(job.settings))),
     ):
         if there != here:
             raise RunError(
