@@ -11,6 +11,7 @@ optimum may be out of reach).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -189,6 +190,13 @@ class CMAES:
     best uniform assignment."""
 
     sees: ClassVar[Sees] = "totals"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "population": (None, 20, 40),
+        "sigma": (0.05, 0.15, 0.3),
+        "separable": (True, False),
+        "share_alike": (True, False),
+        "penalty": (1.0, 3.0, 10.0),
+    }
 
     def __post_init__(self) -> None:
         if self.population is not None and self.population < 4:

@@ -14,10 +14,10 @@ solves the knapsack: the yardstick for every agent that sees layers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,6 +252,7 @@ class BestUniform:
     """Every assignment that gives all layers the same choice, once."""
 
     sees: ClassVar[Sees] = "totals"
+    deterministic: ClassVar[bool] = True
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Evaluate them; if they exceed the budget, those that cover the space best."""
@@ -272,6 +273,7 @@ class GridSearch:
     """How many groups, 1 to 16; with fewer, more choices of each are tried."""
 
     sees: ClassVar[Sees] = "totals"
+    deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _positive(self, "groups")
@@ -393,6 +395,14 @@ class SimulatedAnnealing:
     """Share of the changes to a level drawn from all, not from those nearby."""
 
     sees: ClassVar[Sees] = "totals"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "hot": (1e-3, 5e-3, 2e-2),
+        "cold": (1e-6, 1e-5, 1e-4),
+        "penalty": (0.3, 1.0, 3.0),
+        "exchange": (0.2, 0.5, 0.8),
+        "together": (0.0, 0.4, 0.8),
+        "reset": (0.03, 0.1, 0.3),
+    }
 
     def __post_init__(self) -> None:
         _positive(self, "chains")
@@ -459,6 +469,14 @@ class Genetic:
     """Share of the changes to a level drawn from all, not from those nearby."""
 
     sees: ClassVar[Sees] = "totals"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "population": (5, 10, 20, 50),
+        "crossover": (0.5, 0.9),
+        "mutations": (0.5, 1.0, 3.0),
+        "exchange": (0.2, 0.5, 0.8),
+        "together": (0.0, 0.6, 0.9),
+        "reset": (0.1, 0.3, 0.9),
+    }
 
     def __post_init__(self) -> None:
         _positive(self, "population")
@@ -517,6 +535,7 @@ class TabulateAndSolve:
     """
 
     sees: ClassVar[Sees] = "layers"
+    deterministic: ClassVar[bool] = True
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Tabulate, then evaluate the answer."""
@@ -537,6 +556,7 @@ class Greedy:
     """Share of the samples for uniform assignments, as far as there are choices."""
 
     sees: ClassVar[Sees] = "layers"
+    deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _shares(self, "tabulate_share")
@@ -598,6 +618,7 @@ class LagrangianRelaxation:
     """Of the costs, for throughput."""
 
     sees: ClassVar[Sees] = "layers"
+    deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _positive(self, "bisections")

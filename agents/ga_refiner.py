@@ -52,6 +52,7 @@ class GARefiner:
     """Probability that a child takes a layer from the parent that is charged more for it."""
 
     sees: ClassVar[Sees] = "layers"
+    needs_logs: ClassVar[bool] = True
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Refine what the logs hold until the budget is spent.

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -159,6 +160,15 @@ class Reinforce:
     """Folder for the same as TensorBoard scalars."""
 
     sees: ClassVar[Sees] = "layers"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "policy": ("lstm", "mlp"),
+        "batch": (16, 32, 64),
+        "epochs": (2, 4, 8),
+        "learning_rate": (2e-3, 5e-3, 1e-2),
+        "bias_learning_rate": (0.03, 0.1, 0.3),
+        "entropy": (0.1, 0.3, 1.0),
+        "curiosity": (0.03, 0.1, 0.3),
+    }
 
     @classmethod
     def paper(cls) -> Reinforce:

@@ -8,7 +8,7 @@ format of rl-baselines3-zoo.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -109,6 +109,11 @@ class SB3Agent:
     """File for the trained model."""
 
     sees: ClassVar[Sees] = "layers"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        "hyperparameters.learning_rate": (3e-4, 1e-3, 3e-3),
+        "hyperparameters.gamma": (0.9, 0.95, 0.99, 1.0),
+        "num_envs": (4, 8, 16),
+    }
 
     def __post_init__(self) -> None:
         if self.algorithm not in ALGORITHMS:
@@ -224,11 +229,21 @@ def _actions(problem: AssignmentProblem, levels: NDArray[np.int64]) -> NDArray[n
     return np.where(levels[..., 0] < 0, -1, actions)
 
 
+_ENTROPY: Mapping[str, Sequence[Any]] = {"hyperparameters.ent_coef": (0.0, 0.003, 0.01)}
+_EPOCHS: Mapping[str, Sequence[Any]] = {"hyperparameters.n_epochs": (3, 6, 10)}
+
+
 @dataclass
 class PPO(SB3Agent):
     """Proximal policy optimisation (Schulman et al., arXiv:1707.06347), without masks."""
 
     algorithm: str = "ppo"
+
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
+        **SB3Agent.search_space,
+        **_ENTROPY,
+        **_EPOCHS,
+    }
 
 
 @dataclass
@@ -237,12 +252,16 @@ class A2C(SB3Agent):
 
     algorithm: str = "a2c"
 
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {**SB3Agent.search_space, **_ENTROPY}
+
 
 @dataclass
 class MaskablePPO(SB3Agent):
     """PPO over the choices that can still end within budget (Huang and Ontanon, FLAIRS 2022)."""
 
     algorithm: str = "maskable-ppo"
+
+    search_space = PPO.search_space
 
 
 @dataclass

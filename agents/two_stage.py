@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class ReinforceThenGA:
     """The second stage; it starts from the episodes of the first, not from logs."""
 
     sees: ClassVar[Sees] = "layers"
+    search_space: ClassVar[Mapping[str, Sequence[Any]]] = {"first_share": (0.2, 0.4, 0.6, 0.8, 0.9)}
 
     def __post_init__(self) -> None:
         if not 0 < self.first_share < 1:

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks import assignments, cost, growth, limits, ppo, stepping
 from benchmarks.measure import Row
 from benchmarks.report import number
-from hwgym.plotting import BLUE, GREEN, GREY, ORANGE, SKY, STYLE, VERMILLION
+from hwgym.plotting.style import BLUE, GREEN, GREY, ORANGE, SKY, STYLE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ import inspect
 import itertools
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -51,7 +51,7 @@ Sees = Literal["layers", "totals"]
 
 
 class BudgetSpent(Exception):
-    """Raised when an evaluation is asked for and no sample is left."""
+    """Raised when an evaluation is asked for and no sample, or no time, is left."""
 
 
 @runtime_checkable
@@ -61,6 +61,11 @@ class Agent(Protocol):
     Attributes:
         sees: ``"layers"`` if it uses what each layer cost and took, ``"totals"`` if only the
             totals of an assignment and whether it was feasible.
+
+    A class whose ``search`` does the same for every seed says so with a further attribute,
+    ``deterministic: ClassVar[bool] = True``; a leaderboard then runs one seed. One whose settings
+    matter may declare what is worth trying, ``search_space: ClassVar[Mapping[str, Sequence]]``
+    (:mod:`hwgym.leaderboard.draws`); one that begins with the logs of others, ``needs_logs``.
     """
 
     sees: ClassVar[Sees]
@@ -76,9 +81,12 @@ class Evaluator:
     Attributes:
         problem: What is to be solved.
         samples: The budget.
+        time_limit: Wall seconds after which no more is evaluated, or None.
+        timed_out: An evaluation was refused because of the time.
         spent: Samples used so far.
-        best: Action numbers (steps,) of the best feasible assignment so far, or None.
-        best_objective: Its objective; infinite while there is none.
+        improvements: The feasible assignments that were better than all before, in order: sample
+            number, counted from 0, and action numbers (steps,).
+        best_objective: That of the last of them; infinite while there is none.
         progress: Called with this object after each batch of samples.
     """
 
@@ -88,12 +96,16 @@ class Evaluator:
         samples: int,
         log: EpisodeLog | None = None,
         progress: Callable[[Evaluator], object] | None = None,
+        time_limit: float | None = None,
     ) -> None:
         if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
             raise ValueError(f"samples must be a positive integer, got {samples!r}")
+        if time_limit is not None and not time_limit > 0:
+            raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
         self.problem, self.samples, self.log, self.progress = problem, samples, log, progress
+        self.time_limit, self.timed_out = time_limit, False
         self.spent = 0
-        self.best: Ints | None = None
+        self.improvements: list[tuple[int, Ints]] = []
         self.best_objective = np.inf
         self._history = np.full(samples, np.inf)
         self._started = time.perf_counter()
@@ -102,6 +114,11 @@ class Evaluator:
     def remaining(self) -> int:
         """Samples left."""
         return self.samples - self.spent
+
+    @property
+    def best(self) -> Ints | None:
+        """Action numbers (steps,) of the best feasible assignment so far, or None."""
+        return self.improvements[-1][1] if self.improvements else None
 
     @property
     def history(self) -> Floats:
@@ -120,9 +137,12 @@ class Evaluator:
             Scores of the first ``remaining`` of them.
 
         Raises:
-            BudgetSpent: If no sample is left.
+            BudgetSpent: If no sample is left, or the time is up.
         """
         if not self.remaining:
+            raise BudgetSpent
+        if self.time_limit is not None and self._seconds() > self.time_limit:
+            self.timed_out = True
             raise BudgetSpent
         actions = np.atleast_2d(actions)[: self.remaining]
         complete: NDArray[np.bool_] = np.logical_and.reduce(actions >= 0, axis=1)
@@ -136,21 +156,24 @@ class Evaluator:
                 actions,
                 samples=np.arange(start, self.spent),
                 returns=None if returns is None else returns[: len(actions)],
-                wall_time=time.perf_counter() - self._started,
+                wall_time=self._seconds(),
             )
         if self.progress is not None:
             self.progress(self)
         return Scores(**{**vars(scores), "valid": scores.valid & complete, "feasible": feasible})
 
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
+
     def _keep(self, actions: Ints, objective: Floats) -> None:
         start = self.spent
         self.spent += len(actions)
-        self._history[start : self.spent] = np.minimum(
-            np.minimum.accumulate(objective), self.best_objective
-        )
-        best = int(objective.argmin())
-        if objective[best] < self.best_objective:
-            self.best, self.best_objective = actions[best].copy(), float(objective[best])
+        best = np.minimum(np.minimum.accumulate(objective), self.best_objective)
+        better = best < np.concatenate([[self.best_objective], best[:-1]])
+        for row in np.flatnonzero(better):
+            self.improvements.append((start + int(row), actions[row].copy()))
+        self._history[start : self.spent] = best
+        self.best_objective = float(best[-1])
 
     def part(self, samples: int) -> Stage:
         """An evaluator for one stage of a search: at most so many samples, counted here, too."""
@@ -160,8 +183,9 @@ class Evaluator:
         """The account, for a checkpoint; the log is written up to it."""
         if self.log is not None:
             self.log.flush()
-        best = None if self.best is None else self.best.tolist()
-        return {"spent": self.spent, "best": best, "history": self.history.tolist()}
+        improvements = [[sample, actions.tolist()] for sample, actions in self.improvements]
+        history = self.history.tolist()
+        return {"spent": self.spent, "improvements": improvements, "history": history}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from an account; the log, if there is one, drops what came after it.
@@ -177,7 +201,7 @@ class Evaluator:
             self.log.truncate(int(state["spent"]))
         self.spent = int(state["spent"])
         self._history[: self.spent] = state["history"]
-        self.best = None if state["best"] is None else np.array(state["best"], np.int64)
+        self.improvements = [(int(s), np.array(a, np.int64)) for s, a in state["improvements"]]
         self.best_objective = float(self._history[self.spent - 1]) if self.spent else np.inf
 
 
@@ -225,6 +249,9 @@ class Result:
         objective: Of that; infinite if there is none.
         history: (samples,): the best objective after each sample.
         seconds: Wall time.
+        timed_out: The time limit ended it.
+        improvements: Sample numbers, counted from 0, and action numbers of the assignments that
+            were better than all before.
     """
 
     agent: str
@@ -235,6 +262,8 @@ class Result:
     objective: float
     history: Floats = field(repr=False)
     seconds: float
+    timed_out: bool = False
+    improvements: Sequence[tuple[int, Ints]] = field(default=(), repr=False)
 
     @property
     def assignment(self) -> Ints | None:
@@ -338,6 +367,7 @@ def solve(
     problem: AssignmentProblem | str,
     *,
     samples: int = 5000,
+    time_limit: float | None = None,
     seed: int = 0,
     log: str | PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -350,7 +380,9 @@ def solve(
         agent: An agent or the name of an installed one.
         problem: A problem or an environment id.
         samples: The budget.
-        seed: Equal seeds give equal results.
+        time_limit: Seconds of wall time, from the first step of the search, after which it gets no
+            more samples; what it was busy with is finished first.
+        seed: Equal seeds give equal results, unless the time limit ends them.
         log: Folder for the episode log (see :mod:`hwgym.episodes`).
         settings: Fields of the agent to change from their defaults, if it is given by name.
         progress: Called with the evaluator after each batch of samples.
@@ -362,7 +394,7 @@ def solve(
     """
     if isinstance(agent, str):
         name, cls = agent, find_agent(agent)
-        allowed = tuple(getattr(cls, "__dataclass_fields__", ()))
+        allowed = _field_names(cls)
         for key in settings or {}:
             if key not in allowed:
                 raise ValueError(f"{agent}: {nearest('setting', key, allowed)}")
@@ -382,7 +414,7 @@ def solve(
             settings=_settings_of(searcher),
             resume=resume,
         )
-    evaluator = Evaluator(target, samples, writer, progress)
+    evaluator = Evaluator(target, samples, writer, progress, time_limit)
     try:
         searcher.search(evaluator, seed)
     except BudgetSpent:
@@ -399,9 +431,14 @@ def solve(
         objective=evaluator.best_objective,
         history=evaluator.history.copy(),
         seconds=time.perf_counter() - start,
+        timed_out=evaluator.timed_out,
+        improvements=tuple(evaluator.improvements),
     )
 
 
 def _settings_of(agent: Agent) -> dict[str, Any]:
-    names = getattr(agent, "__dataclass_fields__", {})
-    return {n: getattr(agent, n) for n in names}
+    return {name: getattr(agent, name) for name in _field_names(agent)}
+
+
+def _field_names(agent: Any) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(agent)) if is_dataclass(agent) else ()

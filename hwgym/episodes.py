@@ -142,7 +142,7 @@ class EpisodeLog:
             "agent": agent,
             "seed": seed,
             "settings": dict(settings or {}),
-            "packages": {"python": platform.python_version(), **_versions()},
+            "packages": {"python": platform.python_version(), **package_versions()},
         }
         self._schema = _schema(self._pa, json.dumps(about, default=str))
         self._pending: list[dict[str, Any]] = []
@@ -289,7 +289,8 @@ def _schema(pa: Any, about: str) -> Any:
     )
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """The versions of what results may depend on, of those that are installed."""
     found = {}
     for package in PACKAGES:
         try:
@@ -364,20 +365,28 @@ def read_assignments(
         LogError: If a log cannot be read or is of another problem; the message says how it differs.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-    wanted = describe(problem)
     for path in given:
-        found = read_settings(path)["problem"]
-        if different := [k for k in wanted if found.get(k) != wanted[k]]:
-            key = different[0]
-            raise LogError(
-                f"{path}: a log of another problem: {', '.join(different)} differ "
-                f"({key}: {_short(found.get(key))} there, {_short(wanted[key])} here)"
-            )
+        check_problem(path, problem)
     rows = read_episodes(given)["actions"]
     whole = [r for r in rows if r is not None and len(r) == problem.num_steps]
     actions = np.array(whole, dtype=np.int64).reshape(-1, problem.num_steps)
     known = ((actions >= 0) & (actions < problem.num_actions)).all(axis=1)
     return actions[known], len(rows) - int(known.sum())
+
+
+def check_problem(path: str | os.PathLike[str], problem: AssignmentProblem) -> None:
+    """See that a log is of that problem.
+
+    Raises:
+        LogError: If it is not, or cannot be read; the message says how it differs.
+    """
+    wanted, found = describe(problem), read_settings(path)["problem"]
+    if different := [k for k in wanted if found.get(k) != wanted[k]]:
+        key = different[0]
+        raise LogError(
+            f"{path}: a log of another problem: {', '.join(different)} differ "
+            f"({key}: {_short(found.get(key))} there, {_short(wanted[key])} here)"
+        )
 
 
 def _short(value: object) -> str:

@@ -70,6 +70,44 @@ def test_the_best_and_the_history(problem):
     np.testing.assert_array_equal(evaluator.best, actions[objective.argmin()])
 
 
+def test_the_improvements_make_the_history(problem):
+    actions = draw(problem, 200)
+    evaluator = Evaluator(problem, 200)
+    for batch in np.split(actions, [1, 40, 90]):
+        evaluator.evaluate(batch)
+    samples = [sample for sample, _ in evaluator.improvements]
+    found = np.array([a for _, a in evaluator.improvements])
+    np.testing.assert_array_equal(found, actions[samples])
+    objective = problem.evaluate_actions(found).objective
+    assert (np.diff(objective) < 0).all()
+    curve = np.full(200, np.inf)
+    curve[samples] = objective
+    np.testing.assert_array_equal(np.minimum.accumulate(curve), evaluator.history)
+
+
+def test_no_sample_after_the_time_limit(problem, monkeypatch):
+    clock = iter(range(0, 1000, 3))
+    monkeypatch.setattr("hwgym.agent.time.perf_counter", lambda: next(clock))
+    evaluator = Evaluator(problem, 100, time_limit=10)
+    for _ in range(3):
+        evaluator.evaluate(draw(problem, 2))
+    assert not evaluator.timed_out
+    stage = evaluator.part(50)
+    with pytest.raises(BudgetSpent):
+        stage.evaluate(draw(problem, 2))
+    assert evaluator.timed_out
+    assert evaluator.spent == 6
+
+
+def test_a_result_says_that_the_time_was_up(problem):
+    result = solve(Drawing(), problem, samples=10**6, time_limit=1e-9)
+    assert result.timed_out
+    assert (result.samples, result.actions, result.improvements) == (0, None, ())
+    assert not solve(Drawing(), problem, samples=50, time_limit=60).timed_out
+    with pytest.raises(ValueError, match="time_limit must be a positive number of seconds, got 0"):
+        solve(Drawing(), problem, samples=50, time_limit=0)
+
+
 def test_an_episode_that_broke_off_is_a_sample_but_not_feasible(problem):
     evaluator = Evaluator(problem, 5)
     scores = evaluator.evaluate(np.array([[0, 0, -1], [0, 0, 0]]))
@@ -97,6 +135,7 @@ def test_an_account_goes_on_where_it_stopped(problem):
     assert second.spent == 20
     assert second.best_objective == first.best_objective
     np.testing.assert_array_equal(second.best, first.best)
+    assert [s for s, _ in second.improvements] == [s for s, _ in first.improvements]
     with pytest.raises(ValueError, match="20 samples, the budget only 10"):
         Evaluator(problem, 10).restore(first.state())
 

@@ -1,0 +1,500 @@
+"""The report: a Markdown table for a README, and one HTML page that needs no network."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from hwgym._version import __version__
+from hwgym.leaderboard import figures
+from hwgym.leaderboard.board import REACH, Board, Entry
+from hwgym.leaderboard.confuciux import ENVIRONMENT, REFERENCE
+from hwgym.leaderboard.figures import Looks, percent
+from hwgym.leaderboard.runs import problem_of
+from hwgym.leaderboard.statistics import Estimate
+from hwgym.leaderboard.suites import Task
+
+__all__ = ["html", "markdown", "write_text"]
+
+SEES = {
+    "layers": "See what each layer costs",
+    "totals": "See only the totals",
+    "unknown": "Nothing is known about what these see",
+}
+MOST_TASKS = 100
+SHOWN = 4
+NEVER = "never"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+# --- what both say ------------------------------------------------------------------------------
+
+
+def _score(entry: Entry) -> str:
+    value, low, high = entry.score
+    if entry.seeds[1] == 1:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _samples_to(entry: Entry, regret: float) -> str:
+    samples, share = entry.reach(regret)
+    if math.isfinite(samples):
+        return f"{samples:,.0f}"
+    return f"({share:.0%})".replace("%", " %") if share else NEVER
+
+
+def _seconds(entry: Entry) -> str:
+    value = entry.seconds
+    text = f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+    return f"{text} *" if entry.timed_out else text
+
+
+def _seeds(entry: Entry) -> str:
+    fewest, most = entry.seeds
+    return str(most) if fewest == most else f"{fewest} to {most}"
+
+
+def _title(board: Board) -> str:
+    return f"hwgym leaderboard: {board.suite}" if board.suite else "hwgym leaderboard"
+
+
+def _setting(board: Board) -> str:
+    budgets = sorted({task.samples for task in board.tasks})
+    budget = " or ".join(f"{b:,}" for b in budgets)
+    limits = " or ".join("none" if t is None else f"{t:g} s" for t in board.time_limits)
+    runs = sum(len(entry.curves) for entry in board.entries)
+    return (
+        f"{len(board.entries)} agents, {len(board.tasks)} tasks, {runs:,} runs of {budget} "
+        f"samples; time limit of a run: {limits}."
+    )
+
+
+def _remarks(board: Board) -> list[str]:
+    """What a reader must know about the runs."""
+    remarks = []
+    limited = [entry for entry in board.entries if entry.timed_out]
+    if limited:
+        listed = ", ".join(f"{e.agent} ({e.timed_out} of {len(e.curves)})" for e in limited)
+        remarks.append(
+            f"* The time limit ended some runs before their samples were used: {listed}."
+        )
+    failed = [entry for entry in board.entries if entry.failed]
+    if failed:
+        listed = ", ".join(f"{e.agent} ({e.failed} of {len(e.curves)})" for e in failed)
+        remarks.append(f"Runs that failed count as score 0: {listed}.")
+    partial = [entry for entry in board.entries if entry.num_tasks < len(board.tasks)]
+    if partial:
+        listed = ", ".join(f"{e.agent} ({e.num_tasks} of {len(board.tasks)})" for e in partial)
+        remarks.append(f"Not run on all tasks, and so not comparable: {listed}.")
+    single = [e.agent for e in board.entries if e.seeds[1] == 1]
+    if single:
+        remarks.append(f"One seed, and so no interval: {', '.join(single)}.")
+    return remarks
+
+
+# --- Markdown -----------------------------------------------------------------------------------
+
+
+def markdown(board: Board) -> str:
+    """The ranking as Markdown."""
+    lines = [_setting(board), ""]
+    heads = ["", "agent", "sees", "score (95 %)", "median regret", "optimality gap"]
+    heads += [f"to {r:.0%}".replace("%", " %") for r in REACH] + ["seconds", "seeds"]
+    for sees in board.groups:
+        lines += [f"**{SEES[sees]}**", "", _row(heads), _row(["---"] * len(heads))]
+        for entry in board.seeing(sees):
+            cells = [str(entry.rank), f"`{entry.agent}`", entry.sees, _score(entry)]
+            cells += [percent(entry.median_regret.value), f"{entry.gap.value:.3f}"]
+            cells += [_samples_to(entry, r) for r in REACH]
+            lines.append(_row([*cells, _seconds(entry).replace("*", "\\*"), _seeds(entry)]))
+        lines.append("")
+    lines += [
+        "Score: optimum / objective, 0 where nothing feasible was found; the interquartile mean "
+        "over tasks and seeds, with its 95 % stratified-bootstrap interval. "
+        '"To 10 %": median samples until the regret is at most that, or in brackets the share of '
+        "runs that get there at all. Seconds: median of a run.",
+        "",
+    ]
+    for remark in _remarks(board):
+        lines += [remark.replace("*", "\\*"), ""]
+    drawn = [entry for entry in board.entries if entry.draws]
+    if drawn:
+        heads = ["agent", "sees", "draws", "default", "best", "median", "worst"]
+        lines += ["**Under other settings** (score)", "", _row(heads), _row(["---"] * len(heads))]
+        for entry in drawn:
+            d = entry.draws
+            assert d is not None
+            numbers = (d.default, d.best, d.median, d.worst)
+            cells = [f"`{entry.agent}`", entry.sees, str(d.count)]
+            lines.append(_row([*cells, *(f"{n:.3f}" for n in numbers)]))
+        lines.append("")
+    lines += [
+        f"**ConfuciuX's released code on its own problem** (`{ENVIRONMENT}`; its own sample "
+        "counts, not to be compared with the tables above)",
+        "",
+        _row(["method", "samples", "million cycles", "above the optimum"]),
+        _row(["---"] * 4),
+    ]
+    for reference in REFERENCE:
+        cycles = f"{reference.cycles / 1e6:.1f}"
+        lines.append(
+            _row(
+                [
+                    reference.what,
+                    reference.samples,
+                    cycles,
+                    f"{reference.regret:.0%}".replace("%", " %"),
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+# --- HTML ---------------------------------------------------------------------------------------
+
+
+def html(board: Board) -> str:
+    """The whole report as one page.
+
+    Raises:
+        ImportError: If plotly is not installed.
+    """
+    looks = Looks(board.entries)
+    tasks = board.tasks if len(board.tasks) <= MOST_TASKS else ()
+    charts = {
+        "scores": {"all": figures.scores(board, looks)},
+        "curves": {
+            "all": figures.regret_curves(board, looks, None),
+            **{t.env_id: figures.regret_curves(board, looks, i) for i, t in enumerate(tasks)},
+        },
+        "profiles": {"all": figures.profiles(board, looks)},
+        "assignments": {t.env_id: figures.assignments(board, i) for i, t in enumerate(tasks)},
+    }
+    charts = {name: found for name, found in charts.items() if found}
+    data = {
+        "figures": {
+            name: {key: json.loads(figure.to_json()) for key, figure in found.items()}
+            for name, found in charts.items()
+        },
+        "shown": [entry.agent for entry in board.entries if entry.rank <= SHOWN],
+        "toggled": ["curves", "profiles"],
+        "narrow": {
+            "scores": {"l": 104, "r": 8},
+            "curves": {"l": 64, "r": 8},
+            "profiles": {"l": 52, "r": 8},
+            "assignments": {"l": 130, "r": 54},
+        },
+    }
+    encoded = _script(json.dumps(data, separators=(",", ":")))
+    sections = [
+        _ranking(board),
+        '<div class="chart" id="scores"></div>',
+        _curves(board, looks, tasks),
+        _heat(board),
+        _improvement(board),
+        _assignments(tasks),
+        _draws(board),
+        _reference(),
+        _reading(),
+    ]
+    page = files("hwgym.leaderboard").joinpath("page")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(_title(board))}</title>
+<link rel="icon" href="data:,">
+<style>{page.joinpath("style.css").read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<main>
+<h1>{escape(_title(board))}</h1>
+<p>How far from the proven optimum agents end that assign hardware to the layers of a neural
+network. {escape(_setting(board))}</p>
+{_nav(board, bool(tasks))}
+{"".join(sections)}
+<p class="soft">Made by hwgym {escape(__version__)} from the runs' assignments, each costed
+again.</p>
+</main>
+<script type="application/json" id="data">{encoded}</script>
+<script>{_plotly_js()}</script>
+<script>{page.joinpath("page.js").read_text(encoding="utf-8")}</script>
+</body>
+</html>
+"""
+
+
+def _plotly_js() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _script(text: str) -> str:
+    """Text that may stand in a script element."""
+    return text.replace("<", "\\u003c")
+
+
+def _nav(board: Board, has_tasks: bool) -> str:
+    links = [("ranking", "Ranking"), ("samples", "Regret against samples"), ("heat", "By task")]
+    links.append(("improvement", "Pairs"))
+    if has_tasks:
+        links.append(("assigned", "Assignments"))
+    if any(entry.draws for entry in board.entries):
+        links.append(("draws", "Other settings"))
+    links += [("reference", "ConfuciuX"), ("reading", "How to read this")]
+    return "<nav>" + "".join(f'<a href="#{i}">{text}</a>' for i, text in links) + "</nav>"
+
+
+def _cell(text: str, value: float | None = None, kind: str = "") -> str:
+    if value is None:
+        return f'<td class="text {kind}">{escape(text)}</td>'
+    number = "inf" if math.isinf(value) else repr(float(value))
+    return f'<td data-value="{number}">{escape(text)}</td>'
+
+
+def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") -> str:
+    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    return (
+        f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _ranking(board: Board) -> str:
+    heads = ["agent", "rank", "sees", "score (95 %)", "median regret", "optimality gap"]
+    heads += [f"samples to {r:.0%}".replace("%", " %") for r in REACH]
+    heads += ["samples used", "seconds", "seeds"]
+    parts = [
+        '<h2 id="ranking">Ranking</h2><p>By score, among agents that see the same. A click on a '
+        "heading sorts by that column.</p>"
+    ]
+    for sees in board.groups:
+        rows = []
+        for entry in board.seeing(sees):
+            reached = [entry.reach(r)[0] for r in REACH]
+            cells = [
+                _cell(str(entry.rank), entry.rank),
+                _cell(entry.sees),
+                _cell(_score(entry), entry.score.value),
+                _cell(percent(entry.median_regret.value), entry.median_regret.value),
+                _cell(f"{entry.gap.value:.3f}", entry.gap.value),
+                *(_cell(_samples_to(entry, r), n) for r, n in zip(REACH, reached, strict=True)),
+                _cell(f"{entry.samples:,.0f}", entry.samples),
+                _cell(_seconds(entry), entry.seconds),
+                _cell(_seeds(entry), entry.seeds[1]),
+            ]
+            rows.append(f'<tr><th scope="row">{escape(entry.agent)}</th>{"".join(cells)}</tr>')
+        parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows))
+    parts += [f'<p class="soft">{escape(remark)}</p>' for remark in _remarks(board)]
+    return "".join(parts)
+
+
+def _chips(board: Board, looks: Looks) -> str:
+    dashes = {"solid": "", "dash": "7 4", "dot": "2 3"}
+    parts = []
+    for sees in board.groups:
+        parts.append(f'<span class="name">{SEES[sees].lower()}</span>')
+        for entry in board.seeing(sees):
+            line = (
+                '<svg width="22" height="8" aria-hidden="true"><line x1="0" y1="4" x2="22" y2="4" '
+                f'stroke="{looks.colour(entry.agent)}" stroke-width="3" '
+                f'stroke-dasharray="{dashes[looks.dash(entry.agent)]}"/></svg>'
+            )
+            pressed = "true" if entry.rank <= SHOWN else "false"
+            name = escape(entry.agent)
+            parts.append(
+                f'<button type="button" data-agent="{name}" aria-pressed="{pressed}">'
+                f"{line}{name}</button>"
+            )
+    return f'<div class="chips" role="group" aria-label="agents shown">{"".join(parts)}</div>'
+
+
+def _select(chart: str, options: Iterable[tuple[str, str]], label: str) -> str:
+    listed = "".join(f'<option value="{escape(v)}">{escape(t)}</option>' for v, t in options)
+    return f'<label>{label} <select data-chart="{chart}">{listed}</select></label>'
+
+
+def _curves(board: Board, looks: Looks, tasks: Sequence[Task]) -> str:
+    options = [("all", "all tasks"), *((t.env_id, t.label) for t in tasks)]
+    return (
+        '<h2 id="samples">Regret against samples</h2>'
+        "<p>The median over runs after so many samples; the shade is its 95 % interval. A line "
+        "begins where half of the runs have found something feasible.</p>"
+        + _chips(board, looks)
+        + _select("curves", options, "Task")
+        + '<div class="chart" id="curves"></div>'
+        "<h3>Performance profiles</h3>"
+        "<p>Which share of its runs an agent ends within a given regret: the higher the line, the "
+        "better.</p>" + _chips(board, looks) + '<div class="chart" id="profiles"></div>'
+    )
+
+
+def _heat(board: Board) -> str:
+    heads = ["task", *(entry.agent for entry in board.entries)]
+    rows = []
+    for i, task in enumerate(board.tasks):
+        cells = []
+        for entry in board.entries:
+            regret = entry.regret_on(i)
+            text = percent(regret).replace(" %", "") if math.isfinite(regret) else "none"
+            style, value = _colour(regret), regret
+            if math.isnan(regret):
+                text, value = "", math.inf
+            number = "inf" if math.isinf(value) else repr(float(value))
+            cells.append(f'<td style="{style}" data-value="{number}">{text}</td>')
+        rows.append(f'<tr><th scope="row">{escape(task.label)}</th>{"".join(cells)}</tr>')
+    return (
+        '<h2 id="heat">By task</h2><p>Median regret of an agent on a task, in percent; "none" '
+        "where most of its runs found nothing feasible.</p>" + _table(heads, rows, "sortable heat")
+    )
+
+
+# ColorBrewer's Blues, from good to bad.
+SHADES = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#084594")
+STEPS = (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
+
+
+def _colour(regret: float) -> str:
+    if math.isnan(regret):
+        return "background:#fff"
+    if math.isinf(regret):
+        return "background:#57606a;color:#fff"
+    place = int(np.searchsorted(STEPS, regret, side="right"))
+    ink = "#fff" if place >= 5 else "#1f2328"
+    return f"background:{SHADES[place]};color:{ink}"
+
+
+def _improvement(board: Board) -> str:
+    parts = [
+        '<h2 id="improvement">Pairs</h2><p>How likely a run of the agent at the left scores higher '
+        "than one of the agent above, on a task drawn at random; ties count half. Bold where the "
+        "95 % interval excludes one half.</p>"
+    ]
+    for sees in board.groups:
+        group = board.seeing(sees)
+        if len(group) < 2:
+            continue
+        rows = []
+        for ours in group:
+            cells = []
+            for theirs in group:
+                found = None if ours is theirs else board.improvement(ours, theirs)
+                cells.append(_chance(found))
+            rows.append(f'<tr><th scope="row">{escape(ours.agent)}</th>{"".join(cells)}</tr>')
+        heads = ["agent", *(entry.agent for entry in group)]
+        parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows, "heat"))
+    return "".join(parts)
+
+
+def _chance(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "<td></td>"
+    value, low, high = estimate
+    # Blue for wins, orange for losses, paler towards one half.
+    strength = min(abs(value - 0.5) * 2, 1.0) * 0.55
+    colour = "0,114,178" if value > 0.5 else "230,159,0"
+    text = f"{value:.2f}"
+    if low > 0.5 or high < 0.5:
+        text = f"<b>{text}</b>"
+    return (
+        f'<td style="background:rgba({colour},{strength:.2f})" '
+        f'title="{low:.2f} to {high:.2f}">{text}</td>'
+    )
+
+
+def _assignments(tasks: Sequence[Task]) -> str:
+    if not tasks:
+        return ""
+    return (
+        '<h2 id="assigned">Assignments</h2><p>What each layer gets: the optimal assignment on top, '
+        "below it the best that each agent found over its seeds, with its regret.</p>"
+        + _select("assignments", [(t.env_id, t.label) for t in tasks], "Task")
+        + '<div class="chart" id="assignments"></div>'
+    )
+
+
+def _draws(board: Board) -> str:
+    drawn = [entry for entry in board.entries if entry.draws]
+    if not drawn:
+        return ""
+    rows = []
+    for entry in drawn:
+        d = entry.draws
+        assert d is not None
+        settings = json.dumps(d.best_settings, default=str) if d.best_settings else "the defaults"
+        numbers = "".join(_cell(f"{n:.3f}", n) for n in (d.default, d.best, d.median, d.worst))
+        rows.append(
+            f'<tr><th scope="row">{escape(entry.agent)}</th>{_cell(entry.sees)}'
+            f"{_cell(str(d.count), d.count)}{numbers}{_cell(settings, kind='wrap')}</tr>"
+        )
+    heads = ["agent", "sees", "draws", "default", "best", "median", "worst", "best settings"]
+    return (
+        '<h2 id="draws">Other settings</h2><p>The score under settings drawn at random from a '
+        "small space that each learner declares, on the tasks and seeds that all draws have: how "
+        "much of a rank is tuning.</p>" + _table(heads, rows)
+    )
+
+
+def _reference() -> str:
+    rows = []
+    for reference in REFERENCE:
+        minutes = "" if reference.minutes is None else f"{reference.minutes} min"
+        rows.append(
+            f'<tr><th scope="row">{escape(reference.what)}</th>{_cell(reference.samples)}'
+            f"{_cell(f'{reference.cycles / 1e6:.1f}', reference.cycles)}"
+            f"{_cell(f'{reference.regret:.0%}'.replace('%', ' %'), reference.regret)}"
+            f"{_cell(minutes)}</tr>"
+        )
+    heads = ["method", "samples, by its own count", "million cycles", "above the optimum", "time"]
+    optimum = problem_of(ENVIRONMENT).optimum().objective
+    return (
+        '<h2 id="reference">ConfuciuX\'s released code</h2>'
+        "<p>What the published code of ConfuciuX (MICRO 2020) reached on the problem as that code "
+        f"poses it, <code>{ENVIRONMENT}</code> here, whose optimum is {optimum:,.0f} cycles. It is "
+        "another problem than those above and the sample counts are its own, so these figures "
+        "stand beside the ranking and not in it.</p>" + _table(heads, rows)
+    )
+
+
+def _reading() -> str:
+    return """<h2 id="reading">How to read this</h2>
+<ul>
+<li><b>Task</b>: a network, a dataflow and a budget. Each layer gets processing elements (PEs) and
+buffer; the least latency (or energy) is sought.</li>
+<li><b>Sample</b>: one complete assignment evaluated, whoever evaluates it.</li>
+<li><b>Score</b>: optimum / objective, 1 at best, 0 where nothing feasible was found.
+<b>Regret</b>: objective / optimum - 1. The optimum is proven.</li>
+<li><b>Sees</b>: an agent either uses what each layer of an assignment cost, or only the totals. The
+first have it far easier (144 samples show all there is to know), so the two are ranked apart.</li>
+<li><b>Interval</b>: 95 %, by a bootstrap that draws seeds anew within each task (Agarwal et al.,
+NeurIPS 2021). It says what other seeds might have given, not what other tasks would.</li>
+<li><b>Samples to</b>: median over runs until the regret is at most so much; in brackets the share
+of runs that get there, if it is less than half.</li>
+<li><b>Seconds</b>: median wall time of a run on one thread; * where the time limit ended some.</li>
+</ul>
+"""

@@ -1,0 +1,563 @@
+"""Suites, sweeps, submissions: what is run, what is kept, what is believed."""
+
+import json
+import lzma
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hwgym import agent as agent_module
+from hwgym.episodes import log_episodes
+from hwgym.leaderboard import (
+    SUITES,
+    Job,
+    Run,
+    RunError,
+    Task,
+    cli,
+    find_suite,
+    read_run,
+    read_runs,
+    recost,
+    runner,
+)
+from hwgym.leaderboard.claims import Claims
+from hwgym.leaderboard.cli import app
+from hwgym.leaderboard.draws import draw_settings
+from hwgym.leaderboard.runs import problem_of, write_run
+from hwgym.leaderboard.submission import (
+    Submission,
+    read_submission,
+    validate,
+    write_submission,
+)
+from hwgym.leaderboard.workers import LocalWorkers, perform
+
+ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
+NCF = "HWAssign-NCF-MIX-v0"
+
+
+def call(*args):
+    return CliRunner().invoke(app, [str(a) for a in args])
+
+
+def told(result):
+    """What a run told, wherever; without what differs from run to run."""
+    return result.job, result.found_at.tolist(), result.actions.tolist(), result.objective
+
+
+class Inline:
+    """Workers that work here, one run at a time."""
+
+    count = 1
+
+    def __init__(self):
+        self.jobs, self.performed = [], []
+
+    def submit(self, job, hard_limit):
+        self.jobs.append(job)
+
+    def wait(self, timeout):
+        if not self.jobs:
+            time.sleep(min(timeout, 0.01))
+            return []
+        self.performed.append(self.jobs.pop())
+        return [perform(self.performed[-1])]
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def bad_agents(tmp_path, monkeypatch):
+    """An installed package with agents that go wrong."""
+    site = tmp_path / "site"
+    about = site / "bad_agents-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-agents\nVersion: 1.0\n")
+    names = ("Raises", "Dies", "Hangs", "Leaves")
+    points = "".join(f"{name.lower()} = bad_agents:{name}\n" for name in names)
+    (about / "entry_points.txt").write_text(f"[hwgym.agents]\n{points}")
+    (site / "bad_agents.py").write_text(
+        textwrap.dedent(
+            """
+            import os, signal, sys, time
+
+            class Raises:
+                sees = "totals"
+                def search(self, evaluator, seed):
+                    raise RuntimeError(f"no luck with {seed}")
+
+            class Dies(Raises):
+                def search(self, evaluator, seed):
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            class Hangs(Raises):
+                def search(self, evaluator, seed):
+                    time.sleep(600)
+
+            class Leaves(Raises):
+                def search(self, evaluator, seed):
+                    sys.exit("enough")
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(site)
+    agent_module._classes.cache_clear()
+    yield
+    agent_module._classes.cache_clear()
+
+
+# --- suites ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "tasks"), [("smoke", 3), ("lite", 12), ("standard", 48)])
+def test_suites_have_registered_environments(name, tasks):
+    suite = find_suite(name)
+    assert len(set(suite.tasks)) == tasks
+    assert all(task.env_id in gym.registry for task in suite.tasks)
+
+
+def test_suites_contain_each_other():
+    assert set(SUITES["lite"].tasks) <= set(SUITES["standard"].tasks) <= set(SUITES["full"].tasks)
+    assert len(SUITES["full"].tasks) == 1060
+
+
+def test_an_unknown_suite_is_named():
+    with pytest.raises(ValueError, match="did you mean 'lite'"):
+        find_suite("light")
+
+
+# --- plans ----------------------------------------------------------------------------------------
+
+
+def test_every_seed_of_all_comes_before_the_next():
+    tasks = (Task(ALEXNET, 10), Task(NCF, 10))
+    jobs = runner.plan(["random", "annealing"], tasks, seeds=2, first_seed=7)
+    assert [(j.seed, j.agent, j.env_id) for j in jobs[:5]] == [
+        (7, "random", ALEXNET),
+        (7, "random", NCF),
+        (7, "annealing", ALEXNET),
+        (7, "annealing", NCF),
+        (8, "random", ALEXNET),
+    ]
+    assert len(jobs) == len({job.file for job in jobs}) == 8
+
+
+def test_agents_that_ignore_their_seed_get_one():
+    same = ["uniform", "grid", "greedy", "lagrangian", "tabulate"]
+    jobs = runner.plan(same, [Task(ALEXNET, 200)], seeds=10)
+    assert [job.agent for job in jobs] == same
+    for job in jobs:
+        assert told(perform(job))[1:] == told(perform(replace(job, seed=3)))[1:]
+
+
+def test_bad_plans_are_refused():
+    tasks = [Task(ALEXNET)]
+    with pytest.raises(ValueError, match="did you mean 'random'"):
+        runner.plan(["randon"], tasks, seeds=1)
+    with pytest.raises(ValueError, match="seeds must be at least 1, got 0"):
+        runner.plan(["random"], tasks, seeds=0)
+    with pytest.raises(ValueError, match="no agents"):
+        runner.plan([], tasks, seeds=1)
+
+
+def test_draws_are_the_same_everywhere_and_differ_from_each_other():
+    assert draw_settings("annealing", 0) == {}
+    assert draw_settings("random", 1) is None
+    drawn = [draw_settings("annealing", draw) for draw in range(1, 6)]
+    assert drawn == [draw_settings("annealing", draw) for draw in range(1, 6)]
+    assert len({json.dumps(settings) for settings in drawn}) > 3
+    nested = draw_settings("maskable-ppo", 1)
+    assert set(nested["hyperparameters"]) == {"learning_rate", "gamma", "ent_coef", "n_epochs"}
+
+
+@pytest.mark.parametrize(
+    "agent",
+    ["reinforce", "reinforce-ga", "ppo", "a2c", "maskable-ppo", "dqn", "annealing", "cmaes"],
+)
+def test_what_agents_declare_can_be_run(agent):
+    (job,) = runner.plan([agent], [Task(ALEXNET, 12)], seeds=1, draws=1)[1:]
+    run = perform(job)
+    assert run.error is None, run.error
+    assert run.job.draw == 1
+    assert run.samples == 12
+
+
+def test_only_agents_that_are_tuned_are_drawn():
+    jobs = runner.plan(["random", "annealing"], [Task(ALEXNET, 12)], seeds=2, draws=2)
+    assert [(j.agent, j.draw, j.seed) for j in jobs[4:]] == [
+        ("annealing", 1, 100),
+        ("annealing", 1, 101),
+        ("annealing", 2, 100),
+        ("annealing", 2, 101),
+    ]
+
+
+# --- sweeps ---------------------------------------------------------------------------------------
+
+
+def test_the_smoke_suite_on_the_command_line(tmp_path):
+    out = tmp_path / "runs"
+    args = ("run", "--suite", "smoke", "--agents", "random,uniform", "--agents", "greedy")
+    result = call(*args, "--seeds", 2, "--out", out, "--workers", 2)
+    assert result.exit_code == 0, result.output
+    assert "12 of 12 runs done" in result.output
+    runs = list(read_runs(out))
+    assert len(runs) == 3 * (2 + 1 + 1)
+    assert not list(out.rglob("*.claim"))
+    for run in runs:
+        curve = recost(run)
+        assert told(perform(run.job)) == told(run)
+        assert 0 < curve.score <= 1
+        assert curve.regret == pytest.approx(1 / curve.score - 1)
+    again = call(*args, "--seeds", 2, "--out", out, "--json")
+    assert json.loads(again.stdout)["done_before"] == 12
+
+
+def test_a_sweep_that_was_stopped_goes_on(tmp_path):
+    out = tmp_path / "runs"
+    command = [sys.executable, "-m", "hwgym.leaderboard", "run", "--suite", "smoke", "--samples"]
+    command += ["800", "--agents", "annealing", "--seeds", "4", "--workers", "1", "--json"]
+    command += ["--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(list(out.rglob("*.json"))) < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    first = json.loads(process.communicate(timeout=30)[0])
+    assert process.returncode == 130
+    assert first["interrupted"]
+    assert 2 <= first["done"] < 12
+    assert not list(out.rglob("*.claim"))
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
+    second = call(*command[3:])
+    assert second.exit_code == 0, second.output
+    assert json.loads(second.stdout)["done_before"] == len(kept) == first["done"]
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert len(list(read_runs(out))) == 12
+
+
+def test_two_sweeps_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "LOOK", 0.02)
+    jobs = runner.plan(["random", "annealing"], [Task(ALEXNET, 50), Task(NCF, 50)], seeds=8)
+    crews = [Inline(), Inline()]
+    sweeps = [threading.Thread(target=runner.sweep, args=(jobs, tmp_path, crew)) for crew in crews]
+    for thread in sweeps:
+        thread.start()
+    for thread in sweeps:
+        thread.join(60)
+    shared = [{job.file for job in crew.performed} for crew in crews]
+    assert all(shared)
+    assert not shared[0] & shared[1]
+    assert shared[0] | shared[1] == {job.file for job in jobs}
+    assert {run.job.file for run in read_runs(tmp_path)} == {job.file for job in jobs}
+
+
+def test_claims_of_the_dead_are_taken_over(tmp_path):
+    job = Job("random", ALEXNET, 10)
+    first, second = Claims(tmp_path), Claims(tmp_path)
+    assert first.take(job)
+    assert not second.take(job)
+    first.release(job)
+    assert second.take(job)
+    path = (tmp_path / job.file).with_suffix(".claim")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path.write_text(json.dumps({"node": platform.node(), "pid": ended.pid}))
+    assert first.take(job)
+    path.write_text(json.dumps({"node": "elsewhere", "pid": ended.pid}))
+    assert not second.take(job)
+    os.utime(path, (time.time() - 1000, time.time() - 1000))
+    assert second.take(job)
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_failures_are_recorded_and_done_again_when_asked(tmp_path, bad_agents, monkeypatch):
+    monkeypatch.setattr(runner, "hard_limit", lambda limit: 4.0)
+    jobs = runner.plan(
+        ["raises", "dies", "leaves", "hangs", "random"], [Task(ALEXNET, 20)], seeds=1
+    )
+    crew = LocalWorkers(2)
+    try:
+        state = runner.sweep(jobs, tmp_path, crew)
+        failed = {run.job.agent: run.error for run in state.failed}
+        assert failed["raises"]["kind"] == "exception"
+        assert failed["raises"]["message"] == "RuntimeError: no luck with 100"
+        assert "bad_agents.py" in failed["raises"]["traceback"]
+        assert failed["leaves"]["message"] == "SystemExit: enough"
+        assert failed["dies"]["kind"] == "crash"
+        assert "SIGKILL" in failed["dies"]["message"]
+        assert failed["hangs"]["kind"] == "hard limit"
+        assert set(failed) == {"raises", "dies", "leaves", "hangs"}
+        written = {run.job.agent: run.error for run in read_runs(tmp_path)}
+        assert written == {**failed, "random": None}
+    finally:
+        crew.close()
+    again = Inline()
+    runner.sweep([jobs[0], jobs[4]], tmp_path, again)
+    assert not again.performed
+    runner.sweep([jobs[0], jobs[4]], tmp_path, again, retry_failed=True)
+    assert again.performed == [jobs[0]]
+
+
+def test_a_failed_sweep_says_so(tmp_path, bad_agents):
+    result = call("run", "--suite", "smoke", "--agents", "raises", "--seeds", 1, "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "3 failed (--retry-failed does them again)" in result.output
+    assert "RuntimeError: no luck with 100" in result.output
+
+
+def test_a_folder_has_one_time_limit(tmp_path):
+    tasks = [Task(ALEXNET, 20)]
+    runner.sweep(runner.plan(["random"], tasks, seeds=1, time_limit=9.0), tmp_path, Inline())
+    other = runner.plan(["random"], tasks, seeds=1, time_limit=8.0)
+    with pytest.raises(RunError, match=r"time limit 9\.0, not 8\.0; choose another folder"):
+        runner.sweep(other, tmp_path, Inline())
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--suite", "smoek"], "did you mean 'smoke'"),
+        (["--agents", "nobody"], "unknown agent 'nobody'"),
+        (["--seeds", "0"], "seeds must be at least 1"),
+        (["--samples", "0"], "--samples must be at least 1"),
+        (["--workers", "0"], "--workers must be at least 1"),
+    ],
+)
+def test_wrong_arguments_of_run(tmp_path, args, message):
+    result = call("run", "--agents", "random", "--out", tmp_path / "x", *args)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "x").exists()
+
+
+def test_all_agents_are_those_that_can_run_alone(tmp_path):
+    args = ("run", "--suite", "smoke", "--agents", "all", "--seeds", 0, "--out", tmp_path)
+    assert "seeds must be at least 1" in call(*args).output
+    names = cli._all_agents()
+    assert "ga-refiner" not in names
+    assert {"random", "ppo", "reinforce", "optuna"} <= set(names)
+
+
+# --- submissions ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def honest():
+    """Runs of one agent on the smoke suite."""
+    tasks = SUITES["smoke"].tasks
+    return [perform(job) for job in runner.plan(["annealing"], tasks, seeds=2, time_limit=30.0)]
+
+
+@pytest.fixture
+def submitted(tmp_path, honest):
+    """Writes a submission with its first run changed, and gives the verdict."""
+
+    def submit(**changes):
+        runs = [replace(honest[0], **changes), *honest[1:]]
+        path = tmp_path / "s.jsonl"
+        write_submission(path, Submission("annealing", "totals", "smoke", runs))
+        return validate(path)
+
+    return submit
+
+
+def test_an_honest_submission_is_accepted(submitted, honest, tmp_path):
+    verdict = submitted()
+    assert verdict.accepted, verdict.reasons
+    assert len(verdict.curves) == 6
+    packed = write_submission(tmp_path / "p.jsonl.xz", verdict.submission)
+    assert [told(run) for run in read_submission(packed).runs] == sorted(
+        [told(run) for run in honest], key=lambda t: (t[0].env_id, t[0].seed)
+    )
+    result = call("validate", tmp_path)
+    assert result.exit_code == 0
+    assert result.output.count("accepted") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda r: {"objective": r.objective * (1 - 3e-9)}, "claims an objective of"),
+        (lambda r: {"objective": None}, "claims an objective of None"),
+        (lambda r: {"samples": 301}, "301 samples used, only 300 are allowed"),
+        (lambda r: {"found_at": r.found_at + 300}, "but only 300 were used"),
+        (lambda r: {"found_at": r.found_at[::-1]}, "sample numbers must increase"),
+        (lambda r: {"actions": r.actions[:, 1:]}, "assignments of 4 layers; .* has 5"),
+        (lambda r: {"actions": r.actions + 144}, "action numbers must lie in 0..143"),
+        (lambda r: {"actions": r.actions - 144}, "action numbers must lie in 0..143"),
+        (lambda r: {"actions": np.full_like(r.actions, 143)}, "is not feasible: takes"),
+        (lambda r: {"job": replace(r.job, seed=101)}, "is there twice"),
+        (lambda r: {"job": replace(r.job, budget=400)}, "allows itself 400 samples"),
+        (lambda r: {"job": replace(r.job, agent="me")}, "a run of 'me' in a submission of"),
+        (lambda r: {"job": replace(r.job, env_id="HWAssign-AlexNt-v0")}, "no environment of hwgym"),
+        (lambda r: {"job": replace(r.job, env_id="CartPole-v1")}, "no environment of hwgym"),
+        (lambda r: {"job": replace(r.job, env_id="antigravity:X-v0")}, "no environment of hwgym"),
+        (
+            lambda r: {"job": replace(r.job, env_id="HWAssign-VGG16-MIX-v0")},
+            "unknown task 'HWAssign-VGG16-MIX-v0'",
+        ),
+        (lambda r: {"sees": "layers"}, "sees 'layers', the submission says 'totals'"),
+    ],
+)
+def test_cheats_are_refused_with_the_reason(submitted, honest, change, reason):
+    verdict = submitted(**change(honest[0]))
+    assert not verdict.accepted
+    assert len(verdict.reasons) == 1
+    assert re.search(reason, verdict.reasons[0]), verdict.reasons
+    assert "antigravity" not in sys.modules
+
+
+def test_an_objective_to_a_part_in_a_thousand_million_is_accepted(submitted, honest):
+    assert submitted(objective=honest[0].objective * (1 + 3e-10)).accepted
+
+
+def test_an_invalid_point_is_not_feasible():
+    env_id = "HWAssign-AlexNet-Eyeriss-v0"  # where PEs can be too few for a filter's rows
+    problem = problem_of(env_id)
+    actions = np.where(problem.valid, problem.usage, np.inf).argmin(axis=1)
+    step, action = np.argwhere(~problem.valid)[0]
+    actions[step] = action
+    run = Run(Job("me", env_id, 10), "totals", 10, objective=1.0, found_at=np.array([0]))
+    with pytest.raises(RunError, match="has a layer that cannot be built so"):
+        recost(replace(run, actions=actions[None]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda lines: lines[1:], "not a submission"),
+        (lambda lines: [lines[0], lines[1][:-20]], "line 2: not JSON"),
+        (lambda lines: [lines[0], "[]"], "line 2: not a JSON object"),
+        (lambda lines: lines[:1], "has no runs"),
+        (lambda lines: [lines[0].replace("smoke", "smoky"), *lines[1:]], "unknown suite 'smoky'"),
+        (lambda lines: [lines[0].replace("totals", "all"), *lines[1:]], "must be layers or totals"),
+        (lambda lines: [lines[0], lines[1].replace('"seed":100', '"seed":-1')], "'seed' must be"),
+        (lambda lines: [lines[0], lines[1].replace('"seed":100,', "")], "'seed' is missing"),
+        (lambda lines: [lines[0], lines[1].replace('_at":[0', '_at":[0.5')], "'found_at' must be"),
+        (lambda lines: [lines[0], lines[1].replace("[[", '[["x",')], "'actions' must be a list"),
+        (lambda lines: [lines[0], lines[1].replace('"objective":', '"objective":1e999,"o":')],
+         "'objective' must be a finite number"),
+    ],
+)  # fmt: skip
+def test_damaged_submissions_are_refused_with_the_reason(honest, tmp_path, damage, reason):
+    path = tmp_path / "s.jsonl"
+    write_submission(path, Submission("annealing", "totals", "smoke", honest))
+    path.write_text("\n".join(damage(path.read_text().splitlines())))
+    result = call("validate", path, "--json")
+    assert result.exit_code == 1
+    assert reason in json.loads(result.stdout)[0]["reasons"][0]
+
+
+def test_a_damaged_archive_is_refused(honest, tmp_path):
+    path = tmp_path / "s.jsonl.xz"
+    write_submission(path, Submission("annealing", "totals", "smoke", honest))
+    path.write_bytes(path.read_bytes()[:-40])
+    assert "cannot be read" in validate(path).reasons[0]
+    path.write_bytes(b"nothing of the kind")
+    assert "cannot be read" in validate(path).reasons[0]
+
+
+def test_folders_are_packed_by_agent(tmp_path, honest, bad_agents):
+    failed = [perform(job) for job in runner.plan(["raises"], SUITES["smoke"].tasks, seeds=1)]
+    for run in [*honest, *failed]:
+        write_run(tmp_path / "runs", run)
+    result = call("submit", tmp_path / "runs", "--suite", "smoke", "--out", tmp_path / "packed")
+    assert result.exit_code == 0, result.output
+    assert "3 runs, 3 of them failed" in result.output
+    assert sorted(f.name for f in (tmp_path / "packed").iterdir()) == [
+        "annealing.jsonl.xz",
+        "raises.jsonl.xz",
+    ]
+    assert b"site" not in lzma.decompress((tmp_path / "packed" / "raises.jsonl.xz").read_bytes())
+    verdict = validate(tmp_path / "packed" / "raises.jsonl.xz")
+    assert verdict.accepted
+    assert [curve.score for curve in verdict.curves] == [0.0] * 3
+    # A folder of runs with other budgets is refused, and nothing is written.
+    other = call("submit", tmp_path / "runs", "--suite", "lite", "--out", tmp_path / "lite")
+    assert other.exit_code == 1
+    assert "refused" in other.output
+    assert not (tmp_path / "lite").exists()
+
+
+def test_an_external_agents_log_is_packed(tmp_path):
+    env = log_episodes(
+        gym.make(NCF, action_mode="discrete"), tmp_path / "log", agent="mine", seed=4
+    )
+    env.action_space.seed(4)
+    best = []
+    for _ in range(310):  # ten more than allowed
+        (_, info), done = env.reset(seed=4), False
+        while not done:
+            _, _, done, _, info = env.step(env.action_space.sample())
+        best.append(info["objective"] if info["is_success"] else np.inf)
+    env.close()
+    args = ("submit", tmp_path / "log", "--suite", "smoke", "--out", tmp_path / "out")
+    assert "say what it sees" in call(*args).output
+    assert call(*args, "--sees", "totals").exit_code == 0
+    (curve,) = validate(tmp_path / "out" / "mine.jsonl.xz").curves
+    assert curve.run.samples == 300
+    assert (curve.run.job.seed, curve.run.job.agent) == (4, "mine")
+    assert curve.run.objective == min(best[:300])
+    assert curve.run.found_at[-1] == int(np.argmin(best[:300]))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["validate", "nowhere"], "no such file or folder"),
+        (["validate", "{}"], "no submissions"),
+        (["submit", "nowhere", "--out", "{}"], "no such folder"),
+        (["submit", "{}", "--out", "{}"], "neither runs nor episode logs"),
+        (["submit", "{}", "--out", "{}", "--suite", "x"], "unknown suite 'x'"),
+    ],
+)
+def test_wrong_arguments_of_the_others(tmp_path, args, message):
+    result = call(*(a.format(tmp_path) for a in args))
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+# --- what a run is worth --------------------------------------------------------------------------
+
+
+def test_a_curve_is_the_history(honest):
+    run = honest[0]
+    result = agent_module.solve("annealing", run.job.env_id, samples=300, seed=run.job.seed)
+    curve = recost(read_run_of(run))
+    optimum = problem_of(run.job.env_id).optimum().objective
+    after = np.arange(1, 301)
+    np.testing.assert_array_equal(curve.regret_at(after), result.history / optimum - 1)
+    assert curve.regret == result.regret
+    for regret in (0.5, 0.1, 0.0):
+        reached = np.flatnonzero(result.history / optimum - 1 <= regret)
+        assert curve.samples_to(regret) == (reached[0] + 1 if len(reached) else np.inf)
+    np.testing.assert_array_equal(curve.best, result.actions)
+
+
+def read_run_of(run):
+    """By way of its file's text."""
+    return Run.from_json(json.loads(json.dumps(run.to_json())))
+
+
+def test_a_run_file_is_read_as_it_was_written(tmp_path, honest):
+    path = write_run(tmp_path, honest[0])
+    assert told(read_run(path)) == told(honest[0])
+    path.write_text("{}")
+    with pytest.raises(RunError, match=r"seed100\.json: 'agent' is missing"):
+        list(read_runs(tmp_path))
