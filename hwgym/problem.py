@@ -114,7 +114,7 @@ class AssignmentProblem:
         released: bool = False,
         pe_levels: Sequence[int] = PE_LEVELS,
         tile_levels: Sequence[int] = TILE_LEVELS,
-        hardware: Hardware | None = None,
+        hardware: Hardware | str | None = None,
     ) -> AssignmentProblem:
         """A problem from names, shared: equal arguments give the same object and certificate.
 
