@@ -354,6 +354,31 @@ def test_all_agents_are_those_that_can_run_alone(tmp_path):
     assert {"random", "ppo", "reinforce", "optuna"} <= set(names)
 
 
+def test_the_time_left_is_estimated_by_agent():
+    jobs = [Job(a, ALEXNET, 10, seed) for a in ("fast", "slow", "new") for seed in range(4)]
+    state = runner.Sweep(jobs)
+    assert state.seconds_left(2) is None
+    state.done = [
+        Run(job, "totals", seconds=10.0 if job.agent == "slow" else 2.0) for job in jobs[2:5]
+    ]
+    # Two of fast at 2 s, three of slow at 10 s, four of an agent unknown so far at 6 s.
+    assert state.seconds_left(2) == pytest.approx((2 * 2 + 3 * 10 + 4 * 6) / 2)
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "extra"),
+    [
+        ("pebble", ["run", "--agents", "random", "--out", "x"], "leaderboard"),
+        ("ray", ["run", "--agents", "random", "--out", "x", "--ray"], "ray"),
+    ],
+)
+def test_a_missing_package_is_named(monkeypatch, module, args, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    result = call(*args)
+    assert result.exit_code == 2
+    assert f"pip install 'hwgym[{extra}]'" in result.output
+
+
 # --- submissions ----------------------------------------------------------------------------------
 
 
