@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -47,6 +48,7 @@ from hwgym.leaderboard.workers import LocalWorkers, perform
 
 ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
 NCF = "HWAssign-NCF-MIX-v0"
+KEPT = Path(__file__).parents[1] / "leaderboard"
 
 
 def call(*args):
@@ -556,6 +558,15 @@ def test_wrong_arguments_of_the_others(tmp_path, args, message):
     result = call(*(a.format(tmp_path) for a in args))
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    "path", sorted(KEPT.glob("*/*.jsonl.xz")), ids=lambda path: f"{path.parent.name}-{path.name}"
+)
+def test_the_repositorys_own_results_hold(path):
+    verdict = validate(path)
+    assert verdict.accepted, verdict.reasons
+    assert verdict.submission.suite == path.parent.name
 
 
 # --- what a run is worth --------------------------------------------------------------------------

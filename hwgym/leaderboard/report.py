@@ -353,7 +353,7 @@ def _curves(board: Board, looks: Looks, tasks: Sequence[Task]) -> str:
     return (
         '<h2 id="samples">Regret against samples</h2>'
         "<p>The median over runs after so many samples; the shade is its 95 % interval. A line "
-        "begins where half of the runs have found something feasible.</p>"
+        "begins where more than half of the runs have found something feasible.</p>"
         + _chips(board, looks)
         + _select("curves", options, "Task")
         + '<div class="chart" id="curves"></div>'
