@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +19,7 @@ from hwgym.leaderboard.runs import problem_of
 from hwgym.leaderboard.statistics import Estimate
 from hwgym.leaderboard.suites import Task
 
-__all__ = ["html", "markdown", "write_text"]
+__all__ = ["html", "markdown"]
 
 SEES = {
     "layers": "See what each layer costs",
@@ -32,17 +29,6 @@ SEES = {
 MOST_TASKS = 100
 SHOWN = 4
 NEVER = "never"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 # --- what both say ------------------------------------------------------------------------------
