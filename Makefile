@@ -11,7 +11,7 @@ USABLE := $(shell $(BIN)/python -c 'import pip, sys; print(sys.version_info >= (
 VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean venv
+.PHONY: help demo test lint docs clean venv
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
@@ -27,8 +27,13 @@ lint: $(VENV)/.test  ## Check style, format and types
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 
+docs: $(VENV)/.docs  ## Build the documentation into build/docs, and check its links
+	rm -rf build/docs build/doctrees
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
+	$(BIN)/python docs/check_links.py build/docs
+
 clean:  ## Remove the virtual environment, caches and build output; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_generated *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

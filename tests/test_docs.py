@@ -1,11 +1,18 @@
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from benchmarks import report
+from benchmarks.measure import Row, Spread
+from envs_registry import environments
+from hwgym import AssignmentProblem
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(
@@ -105,3 +112,78 @@ def test_an_output_that_differs_is_noticed():
     assert same("a 12 b\n", "a ... b")
     assert not same("a 12 c\n", "a ... b")
     assert not same("a\nb\n", "a\n")
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def generated():
+    yield load(DOCS / "_ext" / "generated.py")
+    sys.modules.pop("generated")
+
+
+def test_every_id_belongs_to_one_family(generated):
+    ids = [
+        e.env_id for f in generated.FAMILIES.values() for e in generated.entries() if f.belongs(e)
+    ]
+    assert sorted(ids) == sorted(env_id for env_id, _ in environments())
+
+
+def test_pages_show_the_proven_optima(generated, monkeypatch):
+    some = tuple(e for e in generated.entries() if e.kwargs["workload"] == "AlexNet")
+    monkeypatch.setattr(generated, "entries", lambda: some)
+    page = generated.optima(generated.FAMILIES["hwassign"])
+    optimum = AssignmentProblem.of(
+        "AlexNet", "NVDLA", objective="energy", platform="iotx"
+    ).optimum()
+    [row] = re.findall(
+        r"^\| AlexNet \| NVDLA \|.*$",
+        page.partition("Energy-Area")[2].partition("###")[0],
+        re.MULTILINE,
+    )
+    assert row.split(" | ")[-1] == f"{optimum.objective:,.0f} |"
+    lines = generated.optima_csv().splitlines()
+    assert len(lines) == 1 + len(some)
+    assert repr(optimum.objective) in "\n".join(lines)
+
+
+def test_the_speed_column_is_there_when_speeds_have_been_measured(generated, monkeypatch, tmp_path):
+    family = generated.FAMILIES["confuciux"]
+    monkeypatch.setattr(generated, "SPEEDS", tmp_path / "speed.json")
+    assert "Not measured" in generated.speed(family)
+    spread = Spread(2.0, 1.0, 3.0)
+    rows = [
+        Row("speed", name, {"mode": "discrete", "environments": "scalar"}, "steps/s", spread,
+            "CartPole-v1", spread, spread)
+        for f in generated.FAMILIES.values() for name in f.speeds
+    ]  # fmt: skip
+    report.save(tmp_path / "speed.json", {"speed": {"machine": {}, "settings": {}, "rows": rows}})
+    text = generated.speed(family)
+    assert "2.00 x" in text
+    assert len(text.splitlines()) == 3
+    assert len(generated.speed().splitlines()) == 2 + len(rows)
+
+
+def test_broken_links_are_found(tmp_path, capsys):
+    check = load(DOCS / "check_links.py")
+    (tmp_path / "a.html").write_text(
+        '<p id="here"><a href="b.html#there">b</a><a href="#here">a</a>'
+        '<a href="https://example.org">elsewhere</a></p>'
+    )
+    (tmp_path / "b.html").write_text('<p id="there"><a href="a.html#here">a</a></p>')
+    assert check.main(str(tmp_path)) == 0
+    check.read.cache_clear()
+    (tmp_path / "b.html").write_text(
+        '<a href="gone.html">gone</a><script src="https://example.org/x.js"></script>'
+    )
+    assert check.main(str(tmp_path)) == 1
+    found = capsys.readouterr().out
+    assert "gone.html: there is no such file" in found
+    assert "b.html#there: there is no such anchor" in found
+    assert "x.js is loaded from elsewhere" in found

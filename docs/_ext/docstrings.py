@@ -1,4 +1,4 @@
-"""Docstrings for the API pages: Markdown tables become reStructuredText, short names find theirs."""
+"""Docstrings on the API pages: tables in Markdown are turned, short names find what they mean."""
 
 from __future__ import annotations
 

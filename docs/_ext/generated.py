@@ -13,10 +13,9 @@ from dataclasses import dataclass, fields
 from functools import cache
 from inspect import cleandoc
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
-from sphinx.application import Sphinx
 
 import hwgym
 from benchmarks import report
@@ -27,6 +26,9 @@ from hwgym.cost import DATAFLOWS, TECHNOLOGIES
 from hwgym.envs import ACTION_MODES, HWAssignEnv
 from hwgym.leaderboard import SUITES
 from hwgym.statistics import STATISTICS
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 HERE = Path(__file__).parents[1]
 SPEEDS = HERE.parent / "benchmarks" / "speed.json"
@@ -160,9 +162,7 @@ def optima(family: Family) -> str:
                 key = (entry.kwargs["workload"], entry.kwargs["dataflow"])
                 if entry.env_id == pattern.format(model=key[0], dataflow=key[1], platform=column):
                     groups.setdefault(key, {})[column] = entry
-        rows = [
-            (*key, *(f"{row[c].optimum:,.0f}" for c in columns)) for key, row in groups.items()
-        ]
+        rows = [(*key, *(f"{row[c].optimum:,.0f}" for c in columns)) for key, row in groups.items()]
         shown = pattern.format(model="{Model}", dataflow="{Dataflow}", platform="{Platform}")
         out.append(f"### {title}\n\n`{shown}`\n")
         out.append(table(("Model", "Dataflow", *columns), rows, right=2))
@@ -174,8 +174,10 @@ def _layouts(chosen: Sequence[Entry]) -> Iterator[tuple[str, str, tuple[str, ...
     first = chosen[0].env_id.partition("-")[0]
     platforms = tuple(PLATFORMS)
     if first == "HWAssignLS":
-        yield "Cycles, least latency under an area budget", "HWAssignLS-{model}-{dataflow}-v0", (
-            "IoT",
+        yield (
+            "Cycles, least latency under an area budget",
+            "HWAssignLS-{model}-{dataflow}-v0",
+            ("IoT",),
         )
     elif first == "ConfuciuX":
         pattern = "ConfuciuX-{model}-{dataflow}-{platform}-v0"
@@ -233,21 +235,20 @@ def settings() -> str:
     shared: dict[str, list[dict[str, Any]]] = {}
     for agent in describe_agents():
         if "about" in agent:
-            shared.setdefault(json.dumps(agent["settings_about"]), []).append(agent)
+            alike = json.dumps(agent["settings_about"]) if agent["settings"] else agent["agent"]
+            shared.setdefault(alike, []).append(agent)
     out = []
     for group in shared.values():
-        names = ", ".join(f"`{a['agent']}`" for a in group)
+        out += [f"({_anchor(agent)})=" for agent in group]
+        out.append("### " + ", ".join(f"`{agent['agent']}`" for agent in group) + "\n")
         for agent in group:
-            out.append(f"({_anchor(agent)})=")
-        out.append(f"### {names}\n")
-        if len(group) == 1:
-            out.append(f"{_code(group[0]['about'])}. Sees {group[0]['sees']}.\n")
+            out.append(f"- `{agent['agent']}`: {_code(agent['about'])}. Sees {agent['sees']}.")
         about = group[0]["settings_about"]
         rows = [
             (f"`{name}`", f"`{_default(name, value, group)}`", _code(about[name]))
             for name, value in group[0]["settings"].items()
         ]
-        out.append(table(("setting", "default", "what"), rows) if rows else "No settings.\n")
+        out.append("\n" + (table(("setting", "default", "what"), rows) if rows else ""))
     return "\n".join(out)
 
 
@@ -270,9 +271,7 @@ def _code(text: str) -> str:
 
 def statistics() -> str:
     """Every column of the cost model."""
-    rows = [
-        (f"`{name}`", s.unit.replace("^2", "²"), s.about) for name, s in STATISTICS.items()
-    ]
+    rows = [(f"`{name}`", s.unit.replace("^2", "²"), s.about) for name, s in STATISTICS.items()]
     return table(("column", "unit", "what"), rows)
 
 
