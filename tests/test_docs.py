@@ -72,7 +72,7 @@ def test_there_are_pages():
 @pytest.mark.parametrize("page", WITH_CODE)
 def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", "88")
     torch.set_num_threads(1)  # more would wait for each other where tests run side by side
     names = {"__name__": "__main__"}
     printed = None
@@ -168,6 +168,15 @@ def test_the_speed_column_is_there_when_speeds_have_been_measured(generated, mon
     assert "2.00 x" in text
     assert len(text.splitlines()) == 3
     assert len(generated.speed().splitlines()) == 2 + len(rows)
+
+
+def test_results_are_there_when_there_are_submissions(generated, monkeypatch, tmp_path):
+    monkeypatch.setattr(generated, "SUBMISSIONS", tmp_path / "lite")
+    assert generated.results() == "No submissions on this copy.\n"
+    monkeypatch.chdir(tmp_path)
+    run_command("hwgym leaderboard run --suite smoke --agents uniform --out runs")
+    run_command("hwgym leaderboard submit runs --suite smoke --out lite")
+    assert "| `uniform` | totals |" in generated.results()
 
 
 def test_broken_links_are_found(tmp_path, capsys):

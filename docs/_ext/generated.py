@@ -25,6 +25,9 @@ from hwgym.agent import describe_agents
 from hwgym.cost import DATAFLOWS, TECHNOLOGIES
 from hwgym.envs import ACTION_MODES, HWAssignEnv
 from hwgym.leaderboard import SUITES
+from hwgym.leaderboard.board import load
+from hwgym.leaderboard.report import markdown
+from hwgym.leaderboard.submission import submission_files
 from hwgym.statistics import STATISTICS
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parents[1]
 SPEEDS = HERE.parent / "benchmarks" / "speed.json"
+SUBMISSIONS = HERE.parent / "leaderboard" / "lite"
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,7 @@ def settings() -> str:
             out.append(f"- `{agent['agent']}`: {_code(agent['about'])}. Sees {agent['sees']}.")
         about = group[0]["settings_about"]
         rows = [
-            (f"`{name}`", f"`{_default(name, value, group)}`", _code(about[name]))
+            (f"`{name}`", _default(name, value, group), _code(about[name]))
             for name, value in group[0]["settings"].items()
         ]
         out.append("\n" + (table(("setting", "default", "what"), rows) if rows else ""))
@@ -256,8 +260,8 @@ def _default(name: str, value: object, group: Sequence[Mapping[str, Any]]) -> st
     if len({repr(a["settings"][name]) for a in group}) > 1:
         return "its name"
     if hasattr(value, "__dataclass_fields__"):
-        return f"{type(value).__name__}()"
-    return repr(value)
+        return f"`{type(value).__name__}()`"
+    return f"`{value!r}`"
 
 
 def _anchor(agent: Mapping[str, Any]) -> str:
@@ -313,6 +317,13 @@ def suites() -> str:
     return table(("suite", "tasks", "samples", "time limit", "what"), rows)
 
 
+def results() -> str:
+    """The ranking of the repository's submissions, costed anew."""
+    if not SUBMISSIONS.is_dir() or not submission_files(SUBMISSIONS):
+        return "No submissions on this copy.\n"
+    return markdown(load([SUBMISSIONS]))
+
+
 def parts() -> dict[str, str]:
     """All files with their text."""
     made = {
@@ -323,6 +334,7 @@ def parts() -> dict[str, str]:
         "dataflows.part.md": dataflows(),
         "models.part.md": models(),
         "suites.part.md": suites(),
+        "results.part.md": results(),
         "speed.part.md": speed(),
         "environment.part.md": reference(),
         "optima.csv": optima_csv(),
