@@ -77,6 +77,11 @@ class Frontier:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Frontier of {len(self):,} assignments: {' x '.join(self.objectives)}; {self.claim}>"
+        )
+
     @property
     def exact(self) -> bool:
         """Whether nothing is missing."""

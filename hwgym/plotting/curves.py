@@ -63,11 +63,12 @@ def regret_curves(
     if not 0 <= interval <= 1:
         raise ValueError(f"interval must lie in 0..1, got {interval!r}")
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from hwgym.plotting.picture import Picture
 
     best = problem.optimum().objective
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 4.8), layout="constrained")
+        figure = Picture(8.0, 4.8)
         axis = figure.subplots()
         seeds = 0
         for i, (name, runs) in enumerate(histories.items()):

@@ -38,15 +38,16 @@ def frontier_figure(front: Frontier, title: str | None = None) -> Figure:
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from hwgym.plotting.picture import Picture
 
     style = {**STYLE, "axes.grid.axis": "both"}
     with mpl.rc_context(style):
         if len(front.objectives) == 2:
-            figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+            figure = Picture(7.2, 4.8)
             _staircase(figure.subplots(), front)
         else:
-            figure = Figure(figsize=(10.4, 4.8), layout="constrained")
+            figure = Picture(10.4, 4.8)
             for axis, pair in zip(figure.subplots(1, 2), ((0, 2, 1), (0, 1, 2)), strict=True):
                 _pair(figure, axis, front, *pair)
         exact = "exact" if front.exact else f"within {front.epsilon:.3g}"
@@ -183,8 +184,9 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
+
+    from hwgym.plotting.picture import Picture
 
     rows = report["rows"]
     budgets = list(dict.fromkeys(row["name"] for row in rows))
@@ -192,7 +194,7 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
     width = 0.8 / len(styles)
     what, unit = OBJECTIVE_LABELS[report["objective"]]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 4.4), layout="constrained")
+        figure = Picture(8.0, 4.4)
         axis = figure.subplots()
         for i, style in enumerate(styles):
             found = {r["name"]: r["objective"] for r in rows if r["dataflow"] == style}
