@@ -6,6 +6,7 @@ import pytest
 
 import hwgym
 from hwgym import plotting
+from hwgym.agent import solve
 from hwgym.frontier import frontier
 from hwgym.leaderboard.submission import Submission, check
 
@@ -27,13 +28,22 @@ def test_a_certificate_shows_its_numbers_only(problem):
 
 def test_a_front_says_what_it_is(problem):
     front = frontier(problem, ("latency", "area"))
-    assert repr(front).startswith(f"<Frontier of {len(front):,} assignments, latency x area; exact")
+    assert repr(front).startswith(f"<Frontier of {len(front):,} assignments: latency x area; exact")
 
 
 def test_a_verdict_shows_its_reasons():
     verdict = check(Submission("mine", "totals", "smoke", []), Path("mine.jsonl"))
     assert repr(verdict).endswith("reasons=['has no runs'])")
     assert "runs=" not in repr(verdict.submission)
+
+
+def test_curves_take_results(problem):
+    runs = [solve("annealing", problem, samples=160, seed=seed) for seed in range(2)]
+    one = plotting.learning_curves(problem, {"a": runs[0]})
+    same = plotting.learning_curves(problem, {"a": runs[0].history})
+    lines = [figure.axes[0].get_lines()[0].get_ydata() for figure in (one, same)]
+    assert (lines[0] == lines[1]).all()
+    assert len(plotting.regret_curves(problem, {"a": runs}).axes[0].collections) == 1
 
 
 def test_pictures_show_themselves(problem):
