@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -84,9 +85,8 @@ def _mount_leaderboard() -> None:
     @app.command("leaderboard", context_settings=everything, add_help_option=False)
     def leaderboard(context: typer.Context) -> None:
         """Agents compared by their proven regret: run, submit, validate, report."""
-        from hwgym.leaderboard.cli import app as board
-
-        get_command(board).main(context.args, prog_name="hwgym leaderboard")
+        board = import_module("hwgym.leaderboard.cli")
+        get_command(board.app).main(context.args, prog_name="hwgym leaderboard")
 
 
 _mount_leaderboard()

@@ -111,9 +111,8 @@ def train(
     Example: [bold]hwgym train reinforce HWAssign-VGG16-MIX-v0 --samples 2000 --log runs/rl[/]
     """
     _check(samples, seed, log, resume)
-    with working(f"Loading {agent}"):
-        cls = find_agent(agent)
-        chosen = parse_settings(agent, cls, settings or ())
+    cls = _load(agent)
+    chosen = parse_settings(agent, cls, settings or ())
     if target in gymnasium.registry or "-v" in target:
         problem = problem_of_id(target)
         where: AssignmentProblem | str = target
@@ -153,9 +152,7 @@ def refine(
     where: AssignmentProblem | str = env_id
     if fine:
         problem = where = finer(problem)
-    with working(f"Loading {REFINER}"):
-        cls = find_agent(REFINER)
-        chosen = parse_settings(REFINER, cls, settings or ())
+    chosen = parse_settings(REFINER, _load(REFINER), settings or ())
     found = [read_episodes(each) for each in logs]
     before = min(
         (float(each.loc[each["feasible"], "objective"].min()) for each in found if len(each)),
@@ -165,6 +162,14 @@ def refine(
         REFINER, where, problem, samples, seed, {**chosen, "logs": logs}, log, False, out, json,
         before={"episodes": sum(map(len, found)), "objective": before}, name=env_id,
     )  # fmt: skip
+
+
+def _load(agent: str) -> type[Any]:
+    with working(f"Loading {agent}"):
+        try:
+            return find_agent(agent)
+        except ImportError as error:
+            raise Failure(f"{agent}: {error}") from error
 
 
 def _check(samples: int, seed: int, log: Path | None, resume: bool) -> None:
