@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from hwgym import __version__
+from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.cli import explore, solve, train
 from hwgym.cli.output import Failure, console, errors
@@ -130,8 +131,10 @@ def _report(error: Exception, given: Sequence[str], *, debug: bool) -> int:
         return 2
     if type(error).__name__ == "Abort":  # some versions' KeyboardInterrupt
         return INTERRUPTED
-    if isinstance(error, Failure | ImportError):
+    if isinstance(error, Failure):
         message, code = str(error), 1
+    elif isinstance(error, ImportError):
+        message, code = explain(error), 1
     elif hasattr(error, "format_message"):  # the parser's own
         message, hint = _of_parser(error)
         code = 2

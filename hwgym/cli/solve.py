@@ -87,6 +87,8 @@ def optimize(
 
     Example: [bold]hwgym optimize MobileNetV2 --dataflow MIX --budget 12.5mm2 --out result[/]
     """
+    if out is not None:
+        folder(out)  # before the work
     coarse = make_problem(
         model,
         dataflow,
@@ -105,7 +107,7 @@ def optimize(
     report = _report(problem, best, found)
     if fine:
         report["coarse_optimum"] = coarse.optimum().objective
-    files = [] if out is None else _write(folder(out), problem, best, report)
+    files = [] if out is None else _write(out, problem, best, report)
     if json:
         print_json(report)
         return
@@ -199,6 +201,8 @@ def frontier(
 
     Example: [bold]hwgym frontier MobileNetV2 --objectives latency,area --out front[/]
     """
+    if out is not None:
+        folder(out)  # before the work
     names = tuple(part.strip() for part in objectives.split(",") if part.strip())
     problem = make_problem(
         model,
@@ -226,7 +230,7 @@ def frontier(
         "seconds": front.seconds,
         "points": rows,
     }
-    files = [] if out is None else _write_front(folder(out), front, report)
+    files = [] if out is None else _write_front(out, front, report)
     if json:
         print_json(report)
         return
@@ -316,6 +320,8 @@ def compare(
 
     Example: [bold]hwgym compare ResNet50 --objective energy --budget iot --budget 20mm2[/]
     """
+    if out is not None:
+        folder(out)  # before the work
     texts = budgets or list(PLATFORMS)
     styles = dataflows or [*MIX, "MIX"]
     limits = [parse_budget(text, constraint) for text in texts]
@@ -341,7 +347,7 @@ def compare(
         "deployment": deployment,
         "rows": rows,
     }
-    files = [] if out is None else _write_comparison(folder(out), report)
+    files = [] if out is None else _write_comparison(out, report)
     if json:
         print_json(report)
     else:

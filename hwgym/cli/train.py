@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.agent import Evaluator, find_agent, solve
 from hwgym.cli.options import (
@@ -169,7 +170,7 @@ def _load(agent: str) -> type[Any]:
         try:
             return find_agent(agent)
         except ImportError as error:
-            raise Failure(f"{agent}: {error}") from error
+            raise Failure(f"{agent}: {explain(error)}") from error
 
 
 def _check(samples: int, seed: int, log: Path | None, resume: bool) -> None:
