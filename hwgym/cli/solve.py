@@ -87,8 +87,6 @@ def optimize(
 
     Example: [bold]hwgym optimize MobileNetV2 --dataflow MIX --budget 12.5mm2 --out result[/]
     """
-    if out is not None:
-        folder(out)  # before the work
     coarse = make_problem(
         model,
         dataflow,
@@ -101,6 +99,8 @@ def optimize(
         batch=batch,
     )
     problem = finer(coarse) if fine else coarse
+    if out is not None:
+        folder(out)  # before the work
     with working("Solving"):
         best = problem.optimum()
     found = describe_assignment(problem, best.assignment)
@@ -201,8 +201,6 @@ def frontier(
 
     Example: [bold]hwgym frontier MobileNetV2 --objectives latency,area --out front[/]
     """
-    if out is not None:
-        folder(out)  # before the work
     names = tuple(part.strip() for part in objectives.split(",") if part.strip())
     problem = make_problem(
         model,
@@ -218,6 +216,8 @@ def frontier(
     beside = [name for name in names if name != constraint]
     if epsilon is None:
         epsilon = 0.0 if len(beside) < 2 else DEFAULT_EPSILON
+    if out is not None:
+        folder(out)  # before the work
     with steps_of("Adding layers", problem.num_steps) as show:
         front = pareto(problem, names, epsilon=epsilon, progress=show)
     rows = front.rows()
@@ -320,12 +320,12 @@ def compare(
 
     Example: [bold]hwgym compare ResNet50 --objective energy --budget iot --budget 20mm2[/]
     """
-    if out is not None:
-        folder(out)  # before the work
     texts = budgets or list(PLATFORMS)
     styles = dataflows or [*MIX, "MIX"]
     limits = [parse_budget(text, constraint) for text in texts]
     workload = load_workload(model, released=released, batch=batch)
+    if out is not None:
+        folder(out)  # before the work
     with working("Solving"):
         rows = compare_all(
             workload,

@@ -148,8 +148,10 @@ def frontier_page(front: Frontier, path: str | os.PathLike[str]) -> Path:
         marker = {"size": 3, "color": columns[-1], "colorscale": "Cividis", "showscale": False}
         x, y, z = columns
         figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, **about))
-        axes = {"type": "log"}
+        axes = {"type": "log", "dtick": "D2"}
         figure.update_scenes(
+            aspectmode="cube",
+            camera={"eye": {"x": 1.5, "y": 1.7, "z": 0.9}, "center": {"z": -0.1}},
             xaxis={"title": {"text": names[0]}, **axes},
             yaxis={"title": {"text": names[1]}, **axes},
             zaxis={"title": {"text": names[2]}, **axes},
@@ -168,7 +170,8 @@ def frontier_page(front: Frontier, path: str | os.PathLike[str]) -> Path:
         template="plotly_white",
         margin={"l": 20, "r": 20, "b": 20},
     )
-    return write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
+    page = figure.to_html(include_plotlyjs=True, full_html=True, default_height="96vh")
+    return write_text(path, page)
 
 
 def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Figure:
