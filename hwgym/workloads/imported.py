@@ -84,16 +84,16 @@ class Imported:
             few = "; ".join(map(str, self.skipped[:3]))
             more = f"; and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""
             warnings.warn(
-                f"{self.workload.name}: {len(self.skipped)} operators are not in the workload: "
-                f"{few}{more}",
+                f"{self.workload.name}: not in the workload: {few}{more}",
                 SkippedLayersWarning,
                 stacklevel=3,
             )
         return self
 
     def __str__(self) -> str:
+        count = len(self.workload)
         lines = [
-            f"{self.workload.name}: {len(self.workload)} layers, {self.workload.macs:,} MACs, "
+            f"{self.workload.name}: {count} layer{'s' * (count > 1)}, {self.workload.macs:,} MACs, "
             f"{self.parameters:,} parameters"
         ]
         if self.skipped:
