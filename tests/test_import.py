@@ -3,6 +3,8 @@
 import builtins
 import io
 import warnings
+from collections import Counter
+from pathlib import Path
 
 import gymnasium as gym
 import networks
@@ -117,6 +119,30 @@ class TestPublishedNetworks:
             assert found.macs == counted(module, example)
             assert found.parameters == sum(p.numel() for p in module.parameters())
         assert import_torch(vit, image).parameters == 86_567_656
+
+
+class TestNetworksOfTheOnnxPackage:
+    """Published networks, exported by others: files for tests of ONNX's backends."""
+
+    FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+
+    @pytest.mark.parametrize("name", ["ResNet50", "DenseNet121"])
+    def test_are_the_zoos_with_a_classifier(self, name):
+        found = import_onnx(self.FOLDER / f"light_{name.lower()}.onnx")
+        *convolutions, head = found.workload
+        assert shapes_of(convolutions) == shapes_of(workload(name))
+        assert (head.K, head.OY, head.OX, found.complete) == (1000, 1, 1, True)
+
+    def test_vgg19_is_vgg16_three_convolutions_deeper(self):
+        found = import_onnx(self.FOLDER / "light_vgg19.onnx").workload
+        convolutions = [layer for layer in found if layer.kind == "CONV"]
+        deeper = Counter(shapes_of(convolutions)) - Counter(shapes_of(workload("VGG16")))
+        assert (len(convolutions), deeper.total()) == (16, 3)
+        assert round(found.macs / 1e9, 1) == 19.6  # He et al., CVPR 2016, figure 3
+
+    def test_alexnet_in_two_columns_has_groups(self):
+        found = import_onnx(self.FOLDER / "light_bvlc_alexnet.onnx").workload
+        assert [layer.repeat for layer in found] == [1, 2, 1, 2, 2, 1, 1, 1]
 
 
 NETWORKS = {
@@ -483,6 +509,13 @@ class TestSkipped:
         assert str(found).splitlines()[0] == "graph: 1 layer, 1,296 MACs, 36 parameters"
         assert "deformed (DeformConv): " in str(found)
         assert "MACs 576" in str(found)
+
+    def test_empty_tensors_are_no_work(self):
+        keys = Function(lambda x, past: (x @ x) + (past @ past.mT).sum())
+        found = import_torch(keys, (torch.zeros(3, 3), torch.zeros(0, 4, 4)))
+        assert [(s.reason, s.macs) for s in found.skipped] == [("a tensor without elements", 0)]
+        with pytest.raises(ValueError, match="a tensor without elements; MACs 0"):
+            import_torch(nn.Conv2d(1, 1, 3), torch.zeros(0, 1, 8, 8))
 
     def test_a_shape_that_cannot_be_inferred_is_said(self):
         nodes = [
