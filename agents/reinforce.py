@@ -37,8 +37,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hwgym.agent import BudgetSpent, Evaluator, Sees
-from hwgym.envs.kernel import EpisodeKernel
-from hwgym.envs.rewards import Steps, make_reward
+from hwgym.envs.kernel import EpisodeKernel, EpisodeTables
+from hwgym.envs.rewards import make_reward
 from hwgym.problem import AssignmentProblem
 
 Floats = NDArray[np.float64]
@@ -222,7 +222,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy = Policy(p, EpisodeKernel(p, _no_reward).observation_size, args)
+            self.policy = Policy(p, EpisodeTables.of(p).observation_size, args)
         self.policy.to(self.device)
         biases = [self.policy.pe_bias, self.policy.rest_bias]
         network = [w for w in self.policy.parameters() if all(w is not b for b in biases)]
@@ -448,10 +448,6 @@ class _Run:
 
 
 _MAY_CHANGE = ("device", "checkpoint", "checkpoint_every", "csv", "tensorboard")
-
-
-def _no_reward(steps: Steps) -> Floats:
-    return np.zeros(len(steps.step))
 
 
 def _standardise(values: Floats, alive: NDArray[np.bool_], axis: int) -> Floats:

@@ -1,1 +1,2 @@
-"""Comparisons with the reference and timings; run each as ``python -m benchmarks.<name>``."""
+"""Speed (``python -m benchmarks``), parity with the reference (``python -m benchmarks.parity``),
+and the agents' regret (``python -m benchmarks.agents``)."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +54,34 @@ def mapping_text(points: Sequence[tuple[Layer, int]], style: Dataflow, num_pes: 
 
 
 class Maestro:
-    """Runs the binary, a process a call, in a folder of its own."""
+    """Runs the binary, a process a call, in a folder of its own that goes with the context.
+
+    Attributes:
+        seconds: What the last process took, from start to end.
+
+    Raises:
+        ValueError: If there is no such program.
+    """
 
     def __init__(self, binary: Path) -> None:
         self.binary = binary.resolve()
         if not self.binary.is_file():
             raise ValueError(f"no such program: {binary}")
+        if not os.access(self.binary, os.X_OK):
+            raise ValueError(f"not a program: {binary}")
         self.folder = tempfile.TemporaryDirectory()
+        self.seconds = 0.0
+
+    def __enter__(self) -> Maestro:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.folder.cleanup()
 
     def run(
         self, points: Sequence[tuple[Layer, int]], style: Dataflow, num_pes: int
@@ -71,6 +95,7 @@ class Maestro:
         (folder / "m.m").write_text(mapping_text(points, style, num_pes))
         answer = folder / "m.csv"
         answer.unlink(missing_ok=True)
+        start = time.perf_counter()
         subprocess.run(
             [str(self.binary), "--Mapping_file=m.m", f"--num_pes={num_pes}", *FLAGS],
             cwd=folder,
@@ -78,7 +103,9 @@ class Maestro:
             stderr=subprocess.DEVNULL,
             check=False,
         )
-        rows = list(csv.reader(answer.open()))[1:] if answer.exists() else []
+        self.seconds = time.perf_counter() - start
+        text = answer.read_text() if answer.exists() else ""
+        rows = list(csv.reader(text.splitlines()))[1:]
         if len(rows) != len(points):
             raise RuntimeError(f"MAESTRO answered {len(rows)} of {len(points)} points")
         return {n: np.array([int(r[c]) for r in rows]) for n, c in COLUMNS.items()}

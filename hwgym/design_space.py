@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -137,7 +138,7 @@ class DesignSpace:
     @property
     def num_actions(self) -> int:
         """The product of :attr:`shape`."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def encode(self, levels: ArrayLike) -> NDArray[np.int64]:
         """Action numbers (...) of level indices (..., 2), with a third where dataflows mix.
@@ -151,11 +152,15 @@ class DesignSpace:
                 f"levels must be integers of shape (..., {len(self.shape)}), "
                 f"got {indices.dtype} of shape {indices.shape}"
             )
-        if indices.size and (indices.min() < 0 or np.any(indices >= np.array(self.shape))):
+        if indices.size and any(
+            indices[..., axis].min() < 0 or indices[..., axis].max() >= count
+            for axis, count in enumerate(self.shape)
+        ):
             raise ValueError(f"level indices must lie in 0..{[n - 1 for n in self.shape]}")
-        actions: NDArray[np.int64] = np.ravel_multi_index(
-            tuple(np.moveaxis(indices, -1, 0)), self.shape
-        ).astype(np.int64)
+        actions: NDArray[np.int64] = indices[..., 0].astype(np.int64)
+        for axis, count in enumerate(self.shape[1:], start=1):
+            actions *= count
+            actions += indices[..., axis].astype(np.int64, copy=False)
         return actions
 
     def decode(self, actions: ArrayLike) -> NDArray[np.int64]:

@@ -34,7 +34,6 @@ BUDGET_RTOL = 1e-12
 """An assignment over budget by less than this share is within it: sums of areas are floats, and
 the order of adding must not decide."""
 
-_COLUMNS = ("cost", "latency", "energy", "area", "power", "invalid")
 _BATCH = 512  # assignments scored at once: what they gather stays in cache
 
 Floats = NDArray[np.float64]
@@ -356,22 +355,11 @@ class AssignmentProblem:
             raise ValueError(f"actions must have shape (N, {self.num_steps}), got {actions.shape}")
         if actions.size and (actions.min() < 0 or actions.max() >= self.num_actions):
             raise ValueError(f"action numbers must lie in 0..{self.num_actions - 1}")
-        totals = np.empty((len(actions), len(_COLUMNS)))
-        period = np.empty(len(actions))
-        rows = actions + np.arange(self.num_steps) * self.num_actions
-        for start in range(0, len(actions), _BATCH):
-            chunk = slice(start, start + _BATCH)
-            values = self._columns[rows[chunk]]
-            # Along this axis numpy adds step by step, in order, as an episode does.
-            np.add.reduce(values, axis=1, out=totals[chunk])
-            if self.objective == "throughput":
-                np.maximum.reduce(values[..., 0], axis=1, out=period[chunk])
-        cost, latency, energy, area, power, invalid = totals.T
+        objective, latency, energy, area, power = self.totals(actions).T
         used = area if self.constraint == "area" else power
-        valid: Bools = invalid == 0
-        objective = period if self.objective == "throughput" else cost
+        valid = np.isfinite(objective)
         return Scores(
-            objective=np.where(valid, objective, np.inf),
+            objective=objective,
             latency_cycles=latency,
             energy_nj=energy,
             area_um2=area,
@@ -381,11 +369,33 @@ class AssignmentProblem:
             feasible=valid & (used <= self.limit),
         )
 
+    def totals(self, actions: NDArray[np.int64]) -> Floats:
+        """What assignments come to, (N, 5): objective, latency, energy, area, power.
+
+        Args:
+            actions: Action numbers (N, steps), not checked; -1 where an episode did not get to,
+                which adds nothing. The objective is infinite where a point is invalid.
+        """
+        totals = np.empty((len(actions), self._columns.shape[1]))
+        first = np.arange(self.num_steps)[:, None] * self.num_actions
+        for start in range(0, len(actions), _BATCH):
+            chosen = actions[start : start + _BATCH].T
+            rows = np.where(chosen >= 0, chosen + first, -1)
+            values = self._columns.take(rows, axis=0)
+            # Along this axis numpy adds step by step, in order, as an episode does.
+            part = totals[start : start + _BATCH]
+            np.add.reduce(values, axis=0, out=part)
+            if self.objective == "throughput":
+                np.maximum.reduce(values[..., 0], axis=0, out=part[:, 0])
+        return totals
+
     @cached_property
     def _columns(self) -> Floats:
-        """(steps x actions, columns): what one choice adds, side by side in memory."""
-        tables = (self.cost, self.latency, self.energy, self.area, self.power, ~self.valid)
-        return _read_only(np.stack([t.ravel().astype(np.float64) for t in tables], axis=1))
+        """(steps x actions + 1, 5): what one choice adds, side by side in memory; last, nothing."""
+        cost = np.where(self.valid, self.cost, np.inf)
+        tables = (cost, self.latency, self.energy, self.area, self.power)
+        columns = np.stack([t.ravel().astype(np.float64) for t in tables], axis=1)
+        return _read_only(np.vstack([columns, np.zeros(len(tables))]))
 
     def uniform(self) -> NDArray[np.int64]:
         """The assignments that give every step the same choice: (actions, steps, 2 or 3)."""

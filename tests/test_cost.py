@@ -20,9 +20,12 @@ from hwgym.cost import (
     TemporalMap,
     dataflow,
     evaluate,
+    evaluate_chunks,
     technology,
 )
+from hwgym.cost import engine as engine_module
 from hwgym.cost import model as model_module
+from hwgym.cost.engine import distinct
 
 # Printed by the reference with more digits than a float holds, then read back.
 PRINTED_EXTENDED = {"throughput_per_energy", "input_reuse", "weight_reuse", "output_reuse"}
@@ -85,6 +88,50 @@ def test_chunks_do_not_show(monkeypatch):
     monkeypatch.setattr(model_module, "CHUNK", 17)
     for name, values in evaluate(layers, EYERISS, PES, 3).as_dict().items():
         np.testing.assert_array_equal(values, whole[name], err_msg=name)
+    pieces = list(evaluate_chunks(layers, EYERISS, PES, 3))
+    assert [points.stop for points, _ in pieces] == [*range(17, 52 * 12, 17), 52 * 12]
+    for name, values in whole.items():
+        joined = np.concatenate([costs.as_dict()[name] for _, costs in pieces])
+        np.testing.assert_array_equal(joined, values.ravel(), err_msg=name)
+
+
+def test_blocks_do_not_show(monkeypatch):
+    """Rows that share their cases are analysed in blocks; here of a row or two."""
+    layers = Shapes.of(workload("MobileNetV2")).reshape(-1, 1)
+    whole = evaluate(layers, EYERISS, PES, 3).as_dict()
+    monkeypatch.setattr(engine_module, "BLOCK", 20)
+    for name, values in evaluate(layers, EYERISS, PES, 3).as_dict().items():
+        np.testing.assert_array_equal(values, whole[name], err_msg=name)
+
+
+def test_equal_points_are_analysed_once(monkeypatch):
+    analysed = []
+    analyse = model_module.analyse
+
+    def counted(levels, dims, noc, **kwargs):
+        analysed.append(len(levels[0].units))
+        return analyse(levels, dims, noc, **kwargs)
+
+    monkeypatch.setattr(model_module, "analyse", counted)
+    shapes = Shapes([64, 32, 64, 64], 32, 14, 14, 3, 3)
+    costs = evaluate(shapes, NVDLA, 16, np.array([[2], [3], [2]]))
+    assert analysed == [4]
+    np.testing.assert_array_equal(costs.runtime_cycles[:, 0], costs.runtime_cycles[:, 3])
+    np.testing.assert_array_equal(costs.runtime_cycles[0], costs.runtime_cycles[2])
+    assert len(np.unique(costs.runtime_cycles)) == 4
+
+
+@pytest.mark.parametrize("spread", [3, 1000, 1 << 40])
+def test_distinct_rows(spread):
+    """Against numpy's own, with columns of few values, many, and as far apart as can be."""
+    rng = np.random.default_rng(0)
+    columns = [rng.integers(-spread, spread, 300), rng.integers(0, 2, 300), np.full(300, 7)]
+    columns += [c[rng.permutation(300)] for c in columns] * 2
+    first, kind = distinct(columns)
+    expected = np.unique(np.stack(columns), axis=1)
+    assert len(first) == expected.shape[1]
+    rows = np.stack(columns, axis=1)
+    np.testing.assert_array_equal(rows[first][kind], rows)
 
 
 def test_depthwise_layers_take_the_depthwise_mapping_whatever_the_dataflow():

@@ -164,7 +164,7 @@ def test_continuous_actions_cut_the_range_into_equal_parts(three_kinds, entry):
         action = np.zeros(3, np.float32)
         action[entry] = value
         env.step(action)
-        return env.problem.space.decode(env._kernel.actions[0, 0])[entry]
+        return env.problem.space.decode(env._episode.actions[0])[entry]
 
     levels = (12, 12, 3)[entry]
     assert level_of(-1.0) == 0
@@ -217,7 +217,7 @@ def test_integers_of_any_width_are_actions(three_kinds, dtype):
         env = make(three_kinds, action_mode=mode, ratio=1.0)
         env.reset()
         env.step(action)
-        assert env._kernel.actions[0, 0] == 41
+        assert env._episode.actions[0] == 41
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

@@ -1,6 +1,9 @@
 """HWAssignVectorEnv against SyncVectorEnv over scalar environments, in lock-step."""
 
+import ast
+import copy
 import json
+import pickle
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +14,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import hwgym  # noqa: F401 (registers the environments)
 from hwgym import AssignmentProblem
 from hwgym.envs import ACTION_MODES, HWAssignEnv, HWAssignVectorEnv
+from hwgym.envs.infos import LazyDict
+from hwgym.envs.kernel import EpisodeKernel
+from hwgym.envs.rewards import make_reward
 
 N = 5
 MODES = tuple(AutoresetMode)
@@ -124,6 +130,106 @@ def test_equals_sync_vector_env_on_a_registered_id():
     for _ in range(53):
         actions = allowed(rng, vector.unwrapped)
         assert_same(vector.step(actions), sync.step(actions))
+
+
+@pytest.mark.parametrize("autoreset", ["SameStep", "NextStep"])
+def test_what_an_info_says_does_not_depend_on_when_it_is_read(problems, autoreset):
+    """Infos are computed when they are read: here some forty steps later."""
+    kwargs = {"problem": problems["LP"], "num_envs": N, "autoreset_mode": autoreset}
+    at_once, late = HWAssignVectorEnv(**kwargs), HWAssignVectorEnv(**kwargs)
+    rng = np.random.default_rng(1)
+    read, unread = [dict(at_once.reset()[1])], [late.reset()[1]]
+    for _ in range(40):
+        actions = allowed(rng, at_once) if rng.random() < 0.8 else at_once.action_space.sample()
+        read.append(copy.deepcopy(dict(at_once.step(actions)[4])))
+        result = late.step(actions)
+        unread.append(result[4])
+        actions[:] = 0  # what was given or returned may be used otherwise
+        for array in result[:4]:
+            array[:] = 0
+    assert_same(read, unread)
+    assert sum("final_info" in info or "objective" in info for info in read) > 5
+
+
+class TestLazyDict:
+    @pytest.fixture
+    def calls(self):
+        return []
+
+    @pytest.fixture
+    def lazy(self, calls):
+        lazy = LazyDict(plain=1)
+        lazy.later(("a", "b"), lambda: calls.append(1) or {"a": 2, "b": [3]})
+        return lazy
+
+    def test_knows_its_keys_without_computing(self, lazy, calls):
+        assert "a" in lazy
+        assert "c" not in lazy
+        assert len(lazy) == 3
+        assert list(lazy) == list(lazy.keys()) == ["plain", "a", "b"]
+        assert lazy["plain"] == lazy.get("plain") == 1
+        assert isinstance(lazy, dict)
+        assert not calls
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda d: d,
+            dict,
+            lambda d: {**d},
+            lambda d: d.copy(),
+            copy.copy,
+            copy.deepcopy,
+            lambda d: pickle.loads(pickle.dumps(d)),
+            lambda d: d | {},
+            lambda d: {} | d,
+            lambda d: dict(d.items()),
+            lambda d: dict(zip(d, d.values(), strict=True)),
+            lambda d: {k: d[k] for k in d},
+            lambda d: {k: d.get(k) for k in d},
+            lambda d: {k: d.setdefault(k, 9) for k in d},
+            lambda d: {k: d.pop(k) for k in list(d)},
+            lambda d: dict([d.popitem() for _ in range(3)][::-1]),
+            lambda d: ast.literal_eval(repr(d)),
+            lambda d: json.loads(json.dumps(dict(d))),
+        ],
+    )
+    def test_whatever_reads_it_gets_values_computed_once(self, lazy, calls, read):
+        assert read(lazy) == {"plain": 1, "a": 2, "b": [3]}
+        assert len(calls) == 1
+
+    def test_compares_and_changes_like_a_dict(self, lazy):
+        assert lazy != {"plain": 1}
+        lazy["a"] = 5
+        lazy.update(b=6)
+        del lazy["plain"]
+        assert lazy == {"a": 5, "b": 6}
+        assert lazy.get("plain") is None
+        assert lazy.pop("plain", 7) == 7
+        with pytest.raises(KeyError, match="plain"):
+            lazy["plain"]
+        with pytest.raises(KeyError):
+            lazy.pop("plain")
+        with pytest.raises(TypeError):
+            hash(lazy)
+
+
+def test_the_kernel_leaves_episodes_that_are_over_as_they_are(problems):
+    problem = problems["released"]
+    kernel = EpisodeKernel(problem, make_reward(None, problem), 3)
+    most = problem.num_actions - 1
+    kernel.step(np.array([0, most, 0]))
+    while not kernel.over.any():
+        kernel.step(np.array([0, most, 0]))
+    before = kernel.actions[1].copy(), kernel.used[1], kernel.observe()[1]
+    assert kernel.over.tolist() == [False, True, False]
+    while not kernel.over.all():
+        result = kernel.step(np.array([0, 7, 1]))
+        assert result.reward[1] == 0.0
+        assert not result.failed[1]
+    assert_same((kernel.actions[1], kernel.used[1], kernel.observe()[1]), before)
+    assert (kernel.actions[0] == 0).all()
+    assert np.unique(kernel.actions[2]).tolist() == [0, 1]
 
 
 # --- how it is made -------------------------------------------------------------------------------

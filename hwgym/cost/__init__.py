@@ -23,7 +23,7 @@ from hwgym.cost.hardware import (
     technology,
 )
 from hwgym.cost.mapping_file import MAPPING_FILES, read_dataflow
-from hwgym.cost.model import Costs, Shapes, evaluate
+from hwgym.cost.model import Costs, Shapes, evaluate, evaluate_chunks
 
 __all__ = [
     "CONFUCIUX_EYERISS",
@@ -47,6 +47,7 @@ __all__ = [
     "TemporalMap",
     "dataflow",
     "evaluate",
+    "evaluate_chunks",
     "read_dataflow",
     "technology",
 ]

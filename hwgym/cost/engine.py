@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ from hwgym.cost.dataflow import Size, SpatialMap, TemporalMap
 __all__ = ["Interconnect", "Level", "Totals", "analyse", "build_levels", "quotient"]
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+_Rows = Ints | slice
 
 INIT, STEADY, EDGE = 0, 1, 2
 
@@ -44,7 +47,7 @@ _SLIDES_OVER = {"Y": "R", "X": "S"}
 _OUTPUT_OF = {"Y": "OY", "X": "OX"}
 
 
-def quotient(a: Ints, b: Ints) -> Ints:
+def quotient(a: Ints, b: Ints | int) -> Ints:
     """Integer division that truncates towards zero (C's), for ``b`` > 0."""
     q: Ints = a // b
     if a.min(initial=0) < 0:
@@ -68,15 +71,16 @@ def _product(factors: Iterable[Ints], one: Ints) -> Ints:
 
 @dataclass(frozen=True)
 class Interconnect:
-    """Per row: NoC bandwidth, zero-load latency, SIMD lanes, off-chip bandwidth."""
+    """NoC bandwidth, zero-load latency, SIMD lanes, off-chip bandwidth: one for all rows (0-d
+    arrays) or one for each."""
 
     bandwidth: Ints
     latency: Ints
     lanes: Ints
     offchip: Ints
 
-    def take(self, rows: Ints) -> Interconnect:
-        return Interconnect(*(getattr(self, f)[rows] for f in self.__dataclass_fields__))
+    def take(self, rows: _Rows) -> Interconnect:
+        return Interconnect(*(v if v.ndim == 0 else v[rows] for v in vars(self).values()))
 
     def delay(self, traffic: Ints) -> Ints:
         """Cycles to send ``traffic`` elements: head latency, then one flit a cycle."""
@@ -99,7 +103,7 @@ class _Map:
     def mapped(self) -> Ints:
         return self.size
 
-    def take(self, rows: Ints) -> _Map:
+    def take(self, rows: _Rows) -> _Map:
         arrays = (self.size, self.offset, self.mapped_edge, self.fresh, self.fresh_edge)
         return _Map(self.dim, self.spatial, *(a[rows] for a in arrays))
 
@@ -122,7 +126,7 @@ class Level:
     units: Ints
     edge_units: Ints
 
-    def take(self, rows: Ints) -> Level:
+    def take(self, rows: _Rows) -> Level:
         return Level(
             tuple(m.take(rows) for m in self.maps),
             {k: m.take(rows) for k, m in self.outputs.items()},
@@ -288,8 +292,8 @@ class _States:
     """The states that one map's iterations go through, per row.
 
     ``steady`` counts the steady iterations. ``init_whole``: the first iteration covers the
-    dimension; ``init_edge``: it reaches past its end. ``clipped[pos]``, for spatial maps: the last
-    busy unit gets less than a full share.
+    dimension; ``init_edge``: it reaches past its end (then it is the only one). ``clipped_edge``,
+    for spatial maps: the last busy unit of an edge iteration gets less than a full share.
     """
 
     steady: Ints
@@ -299,18 +303,8 @@ class _States:
     init_edge: Bools
     clipped_edge: Bools
 
-    def take(self, rows: Ints) -> _States:
+    def take(self, rows: _Rows) -> _States:
         return _States(*(getattr(self, f)[rows] for f in self.__dataclass_fields__))
-
-    def at_edge(self, pos: int) -> Bools:
-        if pos == INIT:
-            return self.init_edge
-        return np.full(self.init_edge.shape, pos == EDGE)
-
-    def clipped(self, pos: int) -> Bools:
-        if pos == INIT:
-            return self.init_edge
-        return self.clipped_edge & (pos == EDGE)
 
 
 def _states(m: _Map, dim: Ints, units: Ints) -> _States:
@@ -342,41 +336,63 @@ def _states(m: _Map, dim: Ints, units: Ints) -> _States:
     )
 
 
-@lru_cache(maxsize=8192)
-def _cases(code: int, maps: int) -> tuple[tuple[int, ...], ...]:
-    """The cases of a group as positions per map, in the reference's order.
+_Grid = tuple[tuple[int, ...], ...]
+"""The positions that each map goes through; a case is one of each."""
 
-    ``code`` has two bits a map: has a steady state, has an edge state. The order matters where the
-    reference lets a later case overwrite an earlier one.
+
+@lru_cache(maxsize=8192)
+def _grid(code: int, maps: int) -> _Grid:
+    """The grid of rows whose maps have these states: two bits a map, has a steady state, has an
+    edge state."""
+    states = (code >> (2 * i) & 3 for i in range(maps))
+    return tuple((INIT, *[STEADY] * (s & 1), *[EDGE] * (s >> 1)) for s in states)
+
+
+@lru_cache(maxsize=8192)
+def _cases(grid: _Grid) -> Ints:
+    """(maps, cases): along which positions each case lies, in the reference's order of cases.
+
+    The order matters where the reference lets a later case overwrite an earlier one.
     """
-    states = []
-    for i in range(maps):
-        bits = code >> (2 * i) & 3
-        states.append((INIT, *([STEADY] if bits & 1 else []), *([EDGE] if bits & 2 else [])))
-    inner = [1] * maps
-    for i in range(maps - 2, -1, -1):
-        inner[i] = inner[i + 1] * len(states[i + 1])
-    count = inner[0] * len(states[0])
-    return tuple(
-        tuple(s[-(-case // step) % len(s)] for s, step in zip(states, inner, strict=True))
-        for case in range(count)
-    )
+    sizes = [len(positions) for positions in grid]
+    steps = [int(np.prod(sizes[i + 1 :])) for i in range(len(sizes))]
+    number = np.arange(int(np.prod(sizes)))
+    return np.array([-(-number // step) % size for step, size in zip(steps, sizes, strict=True)])
+
+
+@lru_cache(maxsize=8192)
+def _rows_of(grid: _Grid, shape: tuple[int, ...]) -> Ints:
+    """For each case, where it is in an array over the grid that has been flattened; of length one
+    along the maps that it does not depend on."""
+    steps = np.append(np.cumprod(shape[:0:-1])[::-1], 1)
+    rows: Ints = (_cases(grid) * ((np.array(shape) > 1) * steps)[:, None]).sum(axis=0)
+    return rows
 
 
 @dataclass
-class Totals:
-    """What one level costs, per row: sums and extremes over its cases.
+class Work:
+    """What a level's work costs, per row.
 
-    Counts are accesses; buffer requirements are elements (one byte each). ``is_leaf``: no level
-    below was ever asked; ``aborted``: the reference stops with an error or a division by zero.
+    ``l1_bytes`` are elements (one byte each). ``aborted``: the reference stops with an error or a
+    division by zero.
     """
 
     runtime: Ints
-    macs: Ints
-    active_units: NDArray[np.float64]
+    active_units: Floats
     l1_bytes: Ints
-    is_leaf: Bools
     aborted: Bools
+
+
+@dataclass
+class Totals(Work):
+    """What the outermost level costs, per row: sums and extremes over its cases.
+
+    Counts are accesses; buffer requirements are elements. ``is_leaf``: no level below was ever
+    asked.
+    """
+
+    is_leaf: Bools
+    macs: Ints
     l2_request: dict[str, Ints]
     l2_read: dict[str, Ints]
     l1_write_output: Ints
@@ -388,57 +404,25 @@ class Totals:
     delay_sum: dict[str, Ints]
     delay_min: dict[str, Ints]
     delay_max: dict[str, Ints]
-    intensity: NDArray[np.float64]
-
-    @classmethod
-    def zeros(cls, rows: int) -> Totals:
-        def ints() -> Ints:
-            return np.zeros(rows, np.int64)
-
-        return cls(
-            runtime=ints(),
-            macs=ints(),
-            active_units=np.zeros(rows),
-            l1_bytes=ints(),
-            is_leaf=np.ones(rows, bool),
-            aborted=np.zeros(rows, bool),
-            l2_request={t: ints() for t in TENSORS[False]},
-            l2_read={t: ints() for t in INPUTS},
-            l1_write_output=ints(),
-            l2_write_output=ints(),
-            cases=ints(),
-            peak_bandwidth=ints(),
-            bandwidth_sum=ints(),
-            offchip_bandwidth=ints(),
-            delay_sum={d: ints() for d in DELAYS},
-            # Untouched, the reference's extremes are the greatest and the least positive number of
-            # an 80-bit float; as integers, the "indefinite" one and zero.
-            delay_min={d: np.full(rows, NEVER) for d in DELAYS},
-            delay_max={d: ints() for d in DELAYS},
-            intensity=np.zeros(rows),
-        )
-
-    def put(self, rows: Ints, other: Totals) -> None:
-        """Scatter ``other`` (one entry per entry of ``rows``) into these arrays."""
-        for name in self.__dataclass_fields__:
-            mine, theirs = getattr(self, name), getattr(other, name)
-            if isinstance(mine, dict):
-                for key in mine:
-                    mine[key][rows] = theirs[key]
-            else:
-                mine[rows] = theirs
+    intensity: Floats
 
 
 DELAYS = ("ingress", "egress", "compute")
-NEVER = np.iinfo(np.int64).min
+NEVER, FOREVER = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+"""Untouched, the reference's least delay is the greatest 80-bit float; as an integer, this."""
+
+BLOCK = 1 << 15
+"""Cases x rows analysed at once: what they touch stays in cache."""
+
+_W = TypeVar("_W", bound=Work)
 
 
 def analyse(
     levels: Sequence[Level], dims: dict[str, Ints], noc: Interconnect, *, depthwise: bool
 ) -> Totals:
     """Cost of the outermost level (and, through it, of all below) for every row."""
-    rows = np.arange(len(noc.latency))
-    return _analyse(levels, 0, dims, rows, noc, depthwise)
+    rows = np.arange(len(levels[0].units))
+    return _analyse(levels, 0, dims, rows, noc, TENSORS[depthwise], _Block.totals)
 
 
 def _analyse(
@@ -447,199 +431,326 @@ def _analyse(
     dims: dict[str, Ints],
     points: Ints,
     noc: Interconnect,
-    depthwise: bool,
-) -> Totals:
+    tensors: dict[str, str],
+    run: Callable[[_Block, _Below | None], _W],
+) -> _W:
     """Analyse level ``depth`` on tiles ``dims``; row i belongs to design point ``points[i]``."""
-    level = levels[depth]
-    whole = level if depth == 0 else level.take(points)
-    states = [_states(m, dims[m.dim], whole.units) for m in whole.maps]
+    level = levels[0] if depth == 0 else levels[depth].take(points)
+    states = [_states(m, dims[m.dim], level.units) for m in level.maps]
     code = np.zeros(len(points), np.int64)
     for i, s in enumerate(states):
         code |= (s.has_steady.astype(np.int64) | s.has_edge.astype(np.int64) << 1) << (2 * i)
 
-    order = np.argsort(code, kind="stable")
-    bounds = np.flatnonzero(np.diff(code[order], prepend=-1))
-    groups = []
-    for rows in np.split(order, bounds[1:]) if len(order) else []:
-        groups.append(
-            _Group(
-                whole.take(rows),
-                [s.take(rows) for s in states],
-                _cases(int(code[rows[0]]), len(states)),
-                noc.take(points[rows]),
-                TENSORS[depthwise],
-                rows,
+    # Rows side by side whose maps go through the same states: a block of them shares its cases.
+    order = np.argsort(code.astype(np.uint16), kind="stable")  # 2 bits for each of 6 dimensions
+    code, points = code[order], points[order]
+    level, noc_here = level.take(order), noc.take(points)
+    states = [s.take(order) for s in states]
+    starts = np.flatnonzero(np.diff(code, prepend=-1)).tolist()
+    blocks = []
+    for start, end in zip(starts, [*starts[1:], len(code)], strict=True):
+        grid = _grid(int(code[start]), len(states))
+        step = max(BLOCK // int(np.prod([len(positions) for positions in grid])), 1)
+        for begin in range(start, end, step):
+            rows = slice(begin, min(begin + step, end))
+            blocks.append(
+                _Block(
+                    level.take(rows),
+                    [s.take(rows) for s in states],
+                    grid,
+                    noc_here.take(rows),
+                    tensors,
+                    points[rows],
+                )
             )
-        )
-
-    totals = Totals.zeros(len(points))
-    below: Sequence[Below | None] = [None] * len(groups)
+    below: Sequence[_Below | None] = [None] * len(blocks)
     if depth + 1 < len(levels):
-        below = _analyse_below(levels, depth + 1, groups, points, noc, depthwise)
-    for group, sub in zip(groups, below, strict=True):
-        totals.put(group.rows, group.run(sub, top=depth == 0))
-    return totals
+        below = _analyse_below(levels, depth + 1, blocks, noc, tensors)
+    parts = [run(block, sub) for block, sub in zip(blocks, below, strict=True)]
+    return _gather(parts, order)
 
 
-_Key = tuple[int, ...]
-# Runtime, busy units, L1 bytes and "the reference gives up" of a tile, by its key.
-Below = Callable[[_Key], tuple[Ints, NDArray[np.float64], Ints, Bools]]
+def _gather(parts: list[_W], order: Ints) -> _W:
+    """One struct of arrays from those of blocks; ``order`` says which rows theirs are."""
+
+    def gather(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+        whole = np.empty(len(order), arrays[0].dtype)
+        whole[order] = np.concatenate(arrays)
+        return whole
+
+    values: dict[str, Any] = {}
+    for name, first in vars(parts[0]).items():
+        if isinstance(first, dict):
+            values[name] = {k: gather([getattr(p, name)[k] for p in parts]) for k in first}
+        else:
+            values[name] = gather([getattr(p, name) for p in parts])
+    return type(parts[0])(**values)
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """The different tiles that the cases of a block hand down: sizes (tiles, rows) by dimension,
+    and which of them each case has, in the reference's order of cases."""
+
+    dims: dict[str, Ints]
+    of_case: Ints
+
+
+class _Below(NamedTuple):
+    """What a block's cases find below, (cases, rows): the work of a full sub-cluster and, where the
+    last busy one may be clipped at a spatial edge, of that."""
+
+    full: Work
+    clipped: Work | None
 
 
 def _analyse_below(
     levels: Sequence[Level],
     depth: int,
-    groups: Sequence[_Group],
-    points: Ints,
+    blocks: Sequence[_Block],
     noc: Interconnect,
-    depthwise: bool,
-) -> list[Below]:
-    """Analyse, in one call, every sub-problem that any case of any group hands down."""
-    requests = [(g, key, g.tile_below(key)) for g in groups for key in g.keys_below()]
-    dims = {d: np.concatenate([tile[d] for _, _, tile in requests]) for d in requests[0][2]}
-    owners = np.concatenate([points[g.rows] for g, _, _ in requests])
-    result = _analyse(levels, depth, dims, owners, noc, depthwise)
-    slices: dict[tuple[int, _Key], slice] = {}
+    tensors: dict[str, str],
+) -> list[_Below]:
+    """Analyse every sub-problem that any case of any block hands down: all in one call, and those
+    that are the same only once."""
+    tiles = [[b.tiles_below(clipped=c) for c in (False, True)[: 1 + b.clips]] for b in blocks]
+    flat = [(b, t) for b, ts in zip(blocks, tiles, strict=True) for t in ts]
+    dims = {d: np.concatenate([t.dims[d].ravel() for _, t in flat]) for d in flat[0][1].dims}
+    points = np.concatenate([np.tile(b.points, len(t.dims["C"])) for b, t in flat])
+    first, same = distinct([_kinds(levels[depth:], noc)[points], *dims.values()])
+    result = _analyse(
+        levels,
+        depth,
+        {d: sizes[first] for d, sizes in dims.items()},
+        points[first],
+        noc,
+        tensors,
+        _Block.work,
+    )
+    answers = []
     start = 0
-    for g, key, _ in requests:
-        slices[id(g), key] = slice(start, start + len(g.rows))
-        start += len(g.rows)
-
-    def reader(g: _Group) -> Below:
-        def read(key: _Key) -> tuple[Ints, NDArray[np.float64], Ints, Bools]:
-            s = slices[id(g), key]
-            return result.runtime[s], result.active_units[s], result.l1_bytes[s], result.aborted[s]
-
-        return read
-
-    return [reader(g) for g in groups]
+    for block, t in flat:
+        shape = (len(t.dims["C"]), len(block.points))
+        rows = same[start : start + shape[0] * shape[1]].reshape(shape)
+        start += rows.size
+        answers.append(Work(**{n: v[rows][t.of_case] for n, v in vars(result).items()}))
+    remaining = iter(answers)
+    return [_Below(next(remaining), next(remaining) if b.clips else None) for b in blocks]
 
 
-class _Group:
-    """Rows of one level whose dimensions go through the same states."""
+def _kinds(levels: Sequence[Level], noc: Interconnect) -> Ints:
+    """A number for each design point, equal where these levels are."""
+    columns = [np.asarray(getattr(noc, f)) for f in noc.__dataclass_fields__]
+    for level in levels:
+        columns += [level.units, *level.dims.values()]
+        for m in level.maps:
+            columns += [m.size, m.offset]
+    rows = len(levels[0].units)
+    return distinct([np.broadcast_to(c, rows) for c in columns])[1]
+
+
+def distinct(columns: Sequence[Ints]) -> tuple[Ints, Ints]:
+    """Which rows differ: the indices of one of each kind, and the kind of every row."""
+    rows = len(columns[0])
+    code, span = np.zeros(rows, np.int64), 1
+    for column in columns:
+        least = int(column.min())
+        width = int(column.max()) - least + 1
+        if width == 1:
+            continue
+        if least:
+            column = column - least
+        if span * width > 8 * rows:
+            (code, span), (column, width) = _ranks(code, span), _ranks(column, width)
+        code = code * width + column
+        span *= width
+    code, span = _ranks(code, span)
+    first = np.empty(span, np.int64)
+    first[code] = np.arange(rows)
+    return first, code
+
+
+def _ranks(values: Ints, span: int) -> tuple[Ints, int]:
+    """The place of each value, in 0..span - 1, among those that occur, and how many do."""
+    if span > 8 * len(values):
+        found, ranks = np.unique(values, return_inverse=True)
+        return ranks, len(found)
+    occurs = np.zeros(span, bool)
+    occurs[values] = True
+    place = np.cumsum(occurs) - 1
+    return place[values], int(place[-1]) + 1
+
+
+class _Block:
+    """Rows of one level whose maps go through the same states.
+
+    Their cases form a grid with an axis a map, along it the map's positions. A quantity is an array
+    of shape (positions of the first map, ..., positions of the last, rows), of length one, or
+    lacking leading axes, where it does not depend on a map. ``ordered`` makes it (cases, rows).
+    """
 
     def __init__(
         self,
         level: Level,
         states: list[_States],
-        cases: tuple[tuple[int, ...], ...],
+        grid: _Grid,
         noc: Interconnect,
         tensors: dict[str, str],
-        rows: Ints,
+        points: Ints,
     ) -> None:
-        self.level, self.states, self.cases, self.noc, self.rows = level, states, cases, noc, rows
+        self.level, self.states, self.grid = level, states, grid
+        self.noc, self.points = noc, points
+        self.shape = (*(len(positions) for positions in grid), len(points))
         self.maps = level.maps
         self.index = {m.dim: i for i, m in enumerate(self.maps)}
         self.coupled = {t: [self.index[d] for d in dims] for t, dims in tensors.items()}
         self.spatial = [i for i, m in enumerate(self.maps) if m.spatial]
-        self.one = np.ones_like(level.units)
-        self.two = 2 * self.one
+        self.one = np.ones(len(points), np.int64)
+        self.no, self.yes = np.zeros(len(points), bool), np.ones(len(points), bool)
         self.single_edge = level.edge_units == 1
         self.many_edge = level.edge_units > 1
         # What the output sees of each map: output rows and columns for Y and X.
         self.seen = [
             level.outputs[_OUTPUT_OF[m.dim]] if m.dim in _OUTPUT_OF else m for m in self.maps
         ]
+        # A first iteration that is an edge is the only one.
+        self.edge_first = [
+            len(positions) == 1 and bool(s.init_edge.any())
+            for positions, s in zip(grid, states, strict=True)
+        ]
+        # Where the first spatial map is at its edge and its last busy unit is clipped.
+        i = self.spatial[0]
+        self.clipped_here = self.at_edge(i, grid) & self.clipped(i, grid)
+        self.clips = bool(self.clipped_here.any())
+
+    def along(self, i: int, by_position: Sequence[NDArray[Any]], grid: _Grid) -> NDArray[Any]:
+        """What a map's positions give, an array for each of INIT, STEADY and EDGE, on a grid."""
+        positions = grid[i]
+        if len(positions) == 1:
+            return by_position[positions[0]]
+        chosen = [by_position[p] for p in positions]
+        if all(c is chosen[0] for c in chosen):
+            return chosen[0]
+        return np.array(chosen).reshape(len(positions), *[1] * (len(grid) - 1 - i), -1)
+
+    def ordered(self, values: NDArray[Any]) -> NDArray[Any]:
+        """(cases, rows), in the reference's order of cases."""
+        shape = (1,) * (len(self.shape) - values.ndim) + values.shape[:-1]
+        return values.reshape(-1, len(self.points)).take(_rows_of(self.grid, shape), axis=0)
+
+    def at_edge(self, i: int, grid: _Grid) -> Bools:
+        return self.along(i, (self.states[i].init_edge, self.no, self.yes), grid)
+
+    def clipped(self, i: int, grid: _Grid) -> Bools:
+        s = self.states[i]
+        return self.along(i, (s.init_edge, self.no, s.clipped_edge), grid)
+
+    def any_at_edge(self, maps: Sequence[int], grid: _Grid) -> Bools:
+        edges = [self.at_edge(i, grid) for i in maps]
+        return edges[0] if len(edges) == 1 else edges[0] | edges[1]
+
+    def first_held(self, i: int, m: _Map) -> Ints:
+        """Indices held in the first iteration."""
+        if not self.edge_first[i]:
+            return m.mapped
+        return np.where(self.states[i].init_edge, m.mapped_edge, m.mapped)
 
     # --- the tile a case hands down -------------------------------------------------------------
 
-    def key_below(self, case: tuple[int, ...], *, clipped: bool) -> _Key:
-        """Names the tile below a case: per map whether it is whole (0), at the edge (1), or at the
-        edge only where a single unit is busy (2)."""
-
-        def one(i: int) -> int:
-            if case[i] == STEADY or (case[i] == INIT and not self.states[i].init_edge.any()):
-                return 0
-            at_edge = 1 if case[i] == EDGE else 3  # 3: where the first iteration is an edge
-            return at_edge if not self.maps[i].spatial or clipped else at_edge + 1
-
-        return tuple(one(i) for i in range(len(case)))
-
-    def keys_below(self) -> list[_Key]:
-        keys = dict.fromkeys(self.key_below(c, clipped=False) for c in self.cases)
-        for case in self.cases:
-            if self.spatially_clipped(case).any():
-                keys[self.key_below(case, clipped=True)] = None
-        return list(keys)
-
-    def tile_below(self, key: _Key) -> dict[str, Ints]:
-        tile = {}
-        for i, (kind, m) in enumerate(zip(key, self.maps, strict=True)):
-            size = m.mapped
-            if kind:
-                at_edge = self.states[i].init_edge if kind >= 3 else self.one > 0
-                if kind in (2, 4):
-                    at_edge = at_edge & self.single_edge
-                size = np.where(at_edge, m.mapped_edge, size)
-            tile[m.dim] = size
-        return tile
-
-    def spatially_clipped(self, case: tuple[int, ...]) -> Bools:
-        """Where the first spatial map is at its edge and its last busy unit is clipped."""
-        i = self.spatial[0]
-        return self.states[i].at_edge(case[i]) & self.states[i].clipped(case[i])
-
-    # --- traffic and work of one case -----------------------------------------------------------
-
-    def ingress(self, tensor: str, case: tuple[int, ...]) -> tuple[Ints, Bools]:
-        """Elements of an input tensor that a case brings in, and where the reference gives up."""
-        none = self.one < 0
-        changing = max((i for i, pos in enumerate(case) if pos != INIT), default=-1)
-        coupled = self.coupled[tensor]
-        if changing >= 0 and changing not in coupled:
-            return np.zeros_like(self.one), none
-
-        # Everything further in starts anew unless the tensor has nothing to go through there.
-        restarts = none
-        for i in coupled:
-            if i > changing >= 0:
-                restarts = restarts | ~self.states[i].init_whole
-
-        gives_up = none
-        volume = self.one
-        for i in coupled:
-            if self.maps[i].spatial:
-                continue
-            m = self.maps[i]
-            if case[i] == INIT:
-                factor = np.where(self.states[i].init_edge, m.mapped_edge, m.mapped)
-            elif i == changing:
-                gives_up = ~restarts & (m.fresh == 0)
-                factor = np.where(restarts, m.mapped, np.maximum(m.fresh, 1))
+    def tiles_below(self, *, clipped: bool) -> _Tiles:
+        """Tiles of the full sub-clusters, or of the one that is clipped at a spatial edge."""
+        sizes, which = {}, []
+        for i, (m, positions) in enumerate(zip(self.maps, self.grid, strict=True)):
+            edge = m.mapped_edge
+            if m.spatial and not clipped:  # at the edge only where a single unit is busy
+                edge = np.where(self.single_edge, edge, m.mapped)
+            first = np.where(self.states[i].init_edge, edge, m.mapped)
+            if EDGE not in positions:
+                sizes[m.dim] = [first]
+            elif clipped and i == self.spatial[0]:
+                sizes[m.dim] = [edge]
             else:
-                factor = m.mapped
-            volume = volume * factor
+                sizes[m.dim] = [m.mapped, edge]
+            last = len(sizes[m.dim]) - 1
+            which.append([last if p == EDGE else 0 for p in positions])
+        axes = [len(s) for s in sizes.values()]
+        tiles = np.indices(axes).reshape(len(axes), -1)
+        dims = {d: np.array(v)[tiles[i]] for i, (d, v) in enumerate(sizes.items())}
+        places = [np.array(w)[c] for w, c in zip(which, _cases(self.grid), strict=True)]
+        return _Tiles(dims, np.asarray(np.ravel_multi_index(tuple(places), axes)))
 
+    # --- traffic and work of the cases ----------------------------------------------------------
+
+    def ingress(self, tensor: str) -> tuple[Ints, Bools | None]:
+        """Elements of an input tensor that each case brings in, and where the reference gives up.
+
+        It depends on the innermost map that is not at its first iteration: that one changes, and
+        everything further in starts anew.
+        """
+        coupled = self.coupled[tensor]
         spatial = [i for i in coupled if self.maps[i].spatial]
-        if not spatial:
-            return volume, gives_up
-        if changing < 0:
-            first, first_clipped, rest, rest_clipped = self._first_volumes(spatial)
-        else:
-            first = _product((self.maps[i].mapped for i in spatial), self.one)
-            first_clipped = _product((self.maps[i].mapped_edge for i in spatial), self.one)
-            rest, rest_clipped = self.one, self.one
-            for i in spatial:
-                m = self.maps[i]
+        outer = [i for i in coupled if i not in spatial]
+        volume = np.zeros(self.shape, np.int64)
+        gives_up = None
+
+        start: _Grid = tuple((INIT,) for _ in self.grid)
+        first = _product((self.first_held(i, self.maps[i]) for i in outer), self.one)
+        if spatial:
+            first = first * self._over_units(spatial, start, *self._first_volumes(spatial))
+        volume[(slice(0, 1),) * len(self.grid)] = first
+
+        mapped = _product((self.maps[i].mapped for i in spatial), self.one)
+        mapped_edge = _product((self.maps[i].mapped_edge for i in spatial), self.one)
+        for changing in coupled:
+            if len(self.grid[changing]) == 1:
+                continue
+            m = self.maps[changing]
+            # What is further in starts anew unless the tensor has nothing to go through there.
+            restarts = self.no
+            for i in coupled:
                 if i > changing:
-                    rest, rest_clipped = rest * m.fresh, rest_clipped * m.fresh_edge
-                elif i == changing:
-                    rest = rest * np.where(restarts, m.mapped, m.fresh)
-                    rest_clipped = rest_clipped * np.where(restarts, m.mapped_edge, m.fresh_edge)
-                else:
-                    rest, rest_clipped = rest * m.mapped, rest_clipped * m.mapped_edge
-        return volume * self._over_units(
-            spatial, case, first, first_clipped, rest, rest_clipped
-        ), gives_up
+                    restarts = restarts | ~self.states[i].init_whole
+            grid = (*self.grid[:changing], self.grid[changing][1:], *start[changing + 1 :])
+            where = (
+                *[slice(None)] * changing,
+                slice(1, None),
+                *[slice(0, 1)] * (len(grid) - 1 - changing),
+            )
+            value = self.one
+            for i in outer:
+                held = self.first_held(i, self.maps[i])
+                if i == changing:
+                    held = np.where(restarts, m.mapped, np.maximum(m.fresh, 1))
+                    stuck = ~restarts & (m.fresh == 0)
+                    if stuck.any():
+                        gives_up = np.zeros(self.shape, bool) if gives_up is None else gives_up
+                        gives_up[where] = stuck
+                value = value * held
+            if spatial:
+                rest, rest_clipped = self.one, self.one
+                for i in spatial:
+                    n = self.maps[i]
+                    fresh, fresh_edge = n.fresh, n.fresh_edge
+                    if i == changing:
+                        fresh = np.where(restarts, n.mapped, fresh)
+                        fresh_edge = np.where(restarts, n.mapped_edge, fresh_edge)
+                    elif i < changing:
+                        fresh, fresh_edge = n.mapped, n.mapped_edge
+                    rest, rest_clipped = rest * fresh, rest_clipped * fresh_edge
+                value = value * self._over_units(
+                    spatial, grid, mapped, mapped_edge, rest, rest_clipped
+                )
+            volume[where] = value
+        return volume, gives_up
 
     def _first_volumes(self, spatial: list[int]) -> tuple[Ints, Ints, Ints, Ints]:
         """Spatial factors of the very first case, where no unit holds anything yet: of the first
         unit, that unit clipped, one of the others, that other clipped."""
         volumes = [self.one] * 4
         for i in spatial:
-            m, edge = self.maps[i], self.states[i].init_edge
-            clipped = np.where(edge, m.mapped_edge, m.mapped)
-            first = np.where(edge & self.single_edge, m.mapped_edge, m.mapped)
+            m = self.maps[i]
+            clipped = self.first_held(i, m)
+            first = np.where(self.single_edge, clipped, m.mapped)
             factors = (first, clipped, m.mapped, clipped)
             volumes = [v * f for v, f in zip(volumes, factors, strict=True)]
         return volumes[0], volumes[1], volumes[2], volumes[3]
@@ -647,7 +758,7 @@ class _Group:
     def _over_units(
         self,
         spatial: list[int],
-        case: tuple[int, ...],
+        grid: _Grid,
         first: Ints,
         first_clipped: Ints,
         rest: Ints,
@@ -664,40 +775,30 @@ class _Group:
         units, busy = self.level.units, self.level.edge_units
         full = first if first_counts else rest
         everywhere = units * first if first_counts else first + (units - 1) * rest
-        edge = self._any_at_edge(spatial, case)
+        edge = self.any_at_edge(spatial, grid)
         if not edge.any():
             return everywhere
-        i = spatial[-1] if last is None else last
-        clipped = self.states[i].clipped(case[i])
+        clipped = self.clipped(spatial[-1] if last is None else last, grid)
         at_edge = np.where(self.single_edge & clipped, first_clipped, first)
         others = np.maximum(busy - clipped - 1, 0) * full + clipped * rest_clipped
         at_edge = at_edge + np.where(self.many_edge, others, 0)
         return np.where(edge, at_edge, everywhere)
 
-    def _any_at_edge(self, maps: Sequence[int], case: tuple[int, ...]) -> Bools:
-        edge: Bools = np.logical_or.reduce([self.states[i].at_edge(case[i]) for i in maps])
-        return edge
-
-    def outgoing(self, case: tuple[int, ...]) -> tuple[Ints, Ints, Ints]:
-        """What a case produces: outputs sent up, multiply-accumulates over all units, and those of
-        the busiest unit."""
+    def outgoing(self) -> tuple[Ints, Ints, Ints]:
+        """What each case produces: outputs sent up, multiply-accumulates over all units, and those
+        of the busiest unit."""
         coupled = self.coupled["output"]
-        outputs = self.one
-        others = self.one
-        for i, pos in enumerate(case):
-            if self.maps[i].spatial:
+        outputs, others = self.one, self.one
+        for i, m in enumerate(self.maps):
+            if m.spatial:
                 continue
-            m = self.seen[i] if i in coupled else self.maps[i]
-            if pos == STEADY:
-                factor = m.mapped
-            elif pos == EDGE:
-                factor = m.mapped_edge
-            else:
-                factor = np.where(self.states[i].init_edge, m.mapped_edge, m.mapped)
             if i in coupled:
-                outputs = outputs * factor
+                m = self.seen[i]
+            held = self.along(i, (self.first_held(i, m), m.mapped, m.mapped_edge), self.grid)
+            if i in coupled:
+                outputs = outputs * held
             else:
-                others = others * factor
+                others = others * held
 
         of_output = [i for i in self.spatial if i in coupled]
         # The reference takes the last spatial map as it comes in the output's dimensions.
@@ -706,18 +807,13 @@ class _Group:
 
         sent = outputs
         if of_output:
-            first, first_clipped, rest, rest_clipped = self._unit_outputs(of_output, case)
-            sent = outputs * self._over_units(
-                of_output, case, first, first_clipped, rest, rest_clipped
-            )
+            sent = outputs * self._over_units(of_output, self.grid, *self._unit_outputs(of_output))
 
-        first, first_clipped, _, rest_clipped = self._unit_outputs(
-            of_output, case, not_output, work=True
-        )
+        first, first_clipped, _, rest_clipped = self._unit_outputs(of_output, not_output, work=True)
         psums = outputs * others
         macs = psums * self._over_units(
             self.spatial,
-            case,
+            self.grid,
             first,
             first_clipped,
             first,
@@ -727,178 +823,269 @@ class _Group:
         )
         busiest = first
         if of_output:
-            edge = self._any_at_edge(of_output, case)
-            clipped = self.states[of_output[-1]].clipped(case[of_output[-1]])
+            edge = self.any_at_edge(of_output, self.grid)
+            clipped = self.clipped(of_output[-1], self.grid)
             busiest = np.where(edge & self.single_edge & clipped, first_clipped, first)
         return sent, macs, psums * busiest
 
     def _unit_outputs(
-        self,
-        of_output: list[int],
-        case: tuple[int, ...],
-        not_output: Sequence[int] = (),
-        *,
-        work: bool = False,
+        self, of_output: list[int], not_output: Sequence[int] = (), *, work: bool = False
     ) -> tuple[Ints, Ints, Ints, Ints]:
         """Spatial factors of what a unit produces: the first unit, that unit clipped, one of the
         others, that other clipped. ``work`` counts multiply-accumulates, not outputs."""
         volumes = [self.one] * 4
         for i in (*of_output, *not_output):
             m = self.seen[i] if i in of_output else self.maps[i]
+            edge = self.states[i].init_edge
             fresh = np.where(m.fresh == 0, 1, m.fresh)
-            if case[i] == STEADY:
-                factors = (m.mapped, m.mapped, fresh, fresh)
-            elif case[i] == INIT:
-                edge = self.states[i].init_edge
-                shared = m.fresh_edge if i in of_output and not work else m.mapped_edge
-                clipped = np.where(edge, m.mapped_edge, m.mapped)
-                factors = (m.mapped, clipped, fresh, np.where(edge, shared, fresh))
-            else:
-                # With one unit busy the reference counts input rows (columns), not output ones.
-                alone = self.maps[i].mapped_edge
-                factors = (np.where(self.single_edge, alone, m.mapped), alone, fresh, m.fresh_edge)
-            volumes = [v * f for v, f in zip(volumes, factors, strict=True)]
+            shared = m.fresh_edge if i in of_output and not work else m.mapped_edge
+            # With one unit busy the reference counts input rows (columns), not output ones.
+            alone = self.maps[i].mapped_edge
+            by_position = (
+                (m.mapped, m.mapped, np.where(self.single_edge, alone, m.mapped)),
+                (np.where(edge, m.mapped_edge, m.mapped), m.mapped, alone),
+                (fresh, fresh, fresh),
+                (np.where(edge, shared, fresh), fresh, m.fresh_edge),
+            )
+            volumes = [
+                v * self.along(i, f, self.grid) for v, f in zip(volumes, by_position, strict=True)
+            ]
         return volumes[0], volumes[1], volumes[2], volumes[3]
 
     # --- all cases ------------------------------------------------------------------------------
 
-    def run(self, below: Below | None, *, top: bool) -> Totals:
-        """Add up the cases. ``below`` gives the cost of a tile by its key; None at the PEs."""
-        total = Totals.zeros(len(self.rows))
-        requests = np.zeros_like(self.one)
-        begun = self.one < 0
-        for number, case in enumerate(self.cases):
-            sent, macs, busiest = self.outgoing(case)
-            works = busiest > 0
-            brought = {}
-            for t in INPUTS:
-                brought[t], gives_up = self.ingress(t, case)
-                total.aborted |= gives_up & (works | ~begun)
+    def work(self, below: _Below | None) -> Work:
+        """Add up the cases; ``below`` is None at the PEs."""
+        cases = _Cases.of(self, below)
+        return cases.work(cases.outstanding())
 
-            # Buffers are sized by the first case. The reference knows it by a counter that cases
-            # without work do not move, so after those it sizes them again, and inputs add up.
-            if not begun.all():
-                requests += ~begun
-                for t in INPUTS:
-                    total.l2_request[t] += np.where(begun, 0, 2 * brought[t])
-                np.copyto(total.l2_request["output"], 2 * sent, where=~begun)
+    def totals(self, below: _Below | None) -> Totals:
+        """Add up the cases of the outermost level."""
+        return _Cases.of(self, below).totals()
 
-            times = self._times(case)
-            done = times if works.all() else np.where(works, times, 0)
-            total.l2_write_output += times * sent
-            total.l1_write_output += times * macs
-            total.macs += done * macs
-            for t in INPUTS:
-                total.l2_read[t] += done * brought[t]
+    def times(self) -> Ints:
+        """How many iterations each case stands for."""
+        times = self.one
+        for i, s in enumerate(self.states):
+            if STEADY in self.grid[i]:
+                times = times * self.along(i, (self.one, s.steady, self.one), self.grid)
+        return times
 
-            ingress = brought["input"] + brought["weight"]
-            if below is None:
-                compute = _ceil_quotient(busiest, self.noc.lanes)
-                active = self._busy_units(case).astype(np.float64)
-            else:
-                compute, active = self._descend(total, below, case, works, works & ~begun)
-            begun = begun | works
-            delay = {
-                "ingress": self.noc.delay(ingress),
-                "egress": self.noc.delay(sent),
-                "compute": compute,
-            }
-            if number == 0:  # nothing to overlap with yet
-                outstanding = compute + delay["ingress"]
-            else:
-                outstanding = np.maximum(delay["egress"], np.maximum(compute, delay["ingress"]))
-            if top:
-                outstanding = np.maximum(outstanding, self._offchip_delay(total))
-                self._bandwidths(total, delay, ingress, sent, done, works)
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    np.divide(macs, ingress, out=total.intensity, where=works)
-            total.runtime += done * outstanding
-            total.active_units = _accumulate(total.active_units, active, done)
-            total.cases += done
-
-        np.divide(total.active_units, total.cases, out=total.active_units, where=total.cases != 0)
-        total.is_leaf = ~begun if below is not None else np.ones_like(begun)
-        held = {
-            t: _product((self.maps[i].mapped for i in c), self.one) for t, c in self.coupled.items()
-        }
-        own = 2 * (requests * (held["input"] + held["weight"]) + held["output"])
-        total.l1_bytes = np.where(total.is_leaf, own, total.l1_bytes)
-        return total
-
-    def _times(self, case: tuple[int, ...]) -> Ints:
-        """How many iterations a case stands for."""
-        steady = (s.steady for s, pos in zip(self.states, case, strict=True) if pos == STEADY)
-        return _product(steady, self.one)
-
-    def _busy_units(self, case: tuple[int, ...]) -> Ints:
+    def busy_units(self) -> Ints:
         i = self.spatial[0]
-        return np.where(self.states[i].at_edge(case[i]), self.level.edge_units, self.level.units)
-
-    def _descend(
-        self, total: Totals, below: Below, case: tuple[int, ...], works: Bools, first: Bools
-    ) -> tuple[Ints, NDArray[np.float64]]:
-        """Cycles and busy PEs of the level below under a case: the slower of the full sub-clusters
-        and, at a spatial edge, the clipped one."""
-        runtime, active, l1_bytes, aborted = below(self.key_below(case, clipped=False))
-        clipped = self.spatially_clipped(case)
-        full = self._busy_units(case) - clipped
-        some_full = full > 0
-        compute = np.where(some_full, np.maximum(runtime, 0), 0)
-        aborted = aborted & some_full
-        units = np.where(some_full, active * full, 0.0)
-        if clipped.any():
-            last = below(self.key_below(case, clipped=True))
-            compute = np.where(clipped, np.maximum(compute, last[0]), compute)
-            units = np.where(clipped, units + last[1], units)
-            l1_bytes = np.where(clipped, last[2], l1_bytes)
-            aborted = aborted | (clipped & last[3])
-        np.copyto(total.l1_bytes, l1_bytes, where=first)
-        total.aborted |= works & aborted
-        return compute, np.where(units == 0, self._busy_units(case), units)
-
-    def _offchip_delay(self, total: Totals) -> Ints:
-        """Cycles to fill or to drain one half of the double-buffered L2 from off-chip memory."""
-        request, bandwidth = total.l2_request, self.noc.offchip
-        filled = quotient(request["input"] + request["weight"], bandwidth)
-        drained = quotient(request["output"], bandwidth)
-        return np.maximum(quotient(filled, self.two), quotient(drained, self.two))
-
-    def _bandwidths(
-        self,
-        total: Totals,
-        delay: dict[str, Ints],
-        ingress: Ints,
-        sent: Ints,
-        done: Ints,
-        works: Bools,
-    ) -> None:
-        """Statistics of one case that only the top level reports."""
-        total.aborted |= works & (delay["compute"] == 0)  # the reference divides by it
-        compute = np.maximum(delay["compute"], 1)
-        delay = {**delay, "compute": compute}
-        request = total.l2_request
-        need = np.maximum(
-            quotient(request["output"], compute),
-            quotient(request["input"] + request["weight"], compute),
+        units, edge = self.level.units, self.level.edge_units
+        return self.along(
+            i, (np.where(self.states[i].init_edge, edge, units), units, edge), self.grid
         )
-        # Halved for double buffering, and so are, by a slip of the reference, all cases before.
-        need = quotient(np.maximum(total.offchip_bandwidth, need), self.two)
-        np.copyto(total.offchip_bandwidth, need, where=works)
 
-        traffic = np.maximum(ingress, sent)
-        peak = np.maximum(total.peak_bandwidth, quotient(traffic, compute))
-        np.copyto(total.peak_bandwidth, peak, where=works)
-        total.bandwidth_sum += quotient(done * traffic, compute)
-        for name, cycles in delay.items():
-            total.delay_sum[name] += done * cycles
-            least, most = total.delay_min[name], total.delay_max[name]
-            np.copyto(least, cycles, where=works & ((least == NEVER) | (cycles < least)))
-            np.copyto(most, np.maximum(most, cycles), where=works)
+    def descend(self, below: _Below) -> Work:
+        """What each case finds below, (cases, rows): the cycles of the slower of the full
+        sub-clusters and the clipped one, and the busy PEs of all."""
+        work, last = below
+        busy = self.ordered(self.busy_units())
+        clipped = self.ordered(self.clipped_here)
+        full = busy - clipped
+        some_full = full > 0
+        runtime = np.where(some_full, np.maximum(work.runtime, 0), 0)
+        units = np.where(some_full, work.active_units * full, 0.0)
+        l1_bytes, aborted = work.l1_bytes, work.aborted & some_full
+        if last is not None:
+            runtime = np.where(clipped, np.maximum(runtime, last.runtime), runtime)
+            units = np.where(clipped, units + last.active_units, units)
+            l1_bytes = np.where(clipped, last.l1_bytes, l1_bytes)
+            aborted = aborted | (clipped & last.aborted)
+        return Work(runtime, np.where(units == 0, busy, units), l1_bytes, aborted)
 
 
-def _accumulate(
-    total: NDArray[np.float64], units: NDArray[np.float64], times: Ints
-) -> NDArray[np.float64]:
-    """``total + units * times`` in extended precision, rounded once, as the reference stores it."""
-    extended = units.astype(np.longdouble) * times + total
-    return extended.astype(np.float64)
+@dataclass(frozen=True)
+class _Cases:
+    """The cases of a block in the reference's order; arrays (cases, rows), or (rows,) by name.
+
+    Attributes:
+        sent, macs, brought: Traffic and work.
+        works: Whether anything is computed.
+        sized_by: (rows,) the case up to which buffers are sized. It is the first one that works;
+            the reference knows the first case by a counter that cases without work do not move.
+        done: Iterations, none for a case without work; ``times``, for any.
+        below: Of what is computed in the case.
+        aborted: (rows,).
+    """
+
+    block: _Block
+    sent: Ints
+    macs: Ints
+    brought: dict[str, Ints]
+    works: Bools
+    sized_by: Ints
+    times: Ints
+    done: Ints
+    delay: dict[str, Ints]
+    below: Work
+    aborted: Bools
+    innermost: bool
+
+    @classmethod
+    def of(cls, block: _Block, below: _Below | None) -> _Cases:
+        sent, macs, busiest = (block.ordered(v) for v in block.outgoing())
+        works = busiest > 0
+        sized_by = np.zeros(works.shape[1], np.int64)
+        if not works[0].all():
+            sized_by = np.where(works.any(axis=0), works.argmax(axis=0), len(works) - 1)
+
+        brought, aborted = {}, block.no
+        for t in INPUTS:
+            volume, gives_up = block.ingress(t)
+            brought[t] = block.ordered(volume)
+            if gives_up is not None:
+                counts = works | (np.arange(len(works))[:, None] <= sized_by)
+                aborted = aborted | (block.ordered(gives_up) & counts).any(axis=0)
+
+        if below is None:
+            found = Work(
+                runtime=_ceil_quotient(busiest, block.noc.lanes),
+                active_units=block.ordered(block.busy_units()).astype(np.float64),
+                l1_bytes=np.zeros_like(busiest),
+                aborted=np.zeros_like(works),
+            )
+        else:
+            found = block.descend(below)
+            aborted = aborted | (works & found.aborted).any(axis=0)
+        times = block.ordered(block.times())
+        delay = {
+            "ingress": block.noc.delay(brought["input"] + brought["weight"]),
+            "egress": block.noc.delay(sent),
+            "compute": found.runtime,
+        }
+        done = times if works.all() else times * works
+        return cls(
+            block,
+            sent,
+            macs,
+            brought,
+            works,
+            sized_by,
+            times,
+            done,
+            delay,
+            found,
+            aborted,
+            below is None,
+        )
+
+    def outstanding(self) -> Ints:
+        """Cycles that an iteration of each case adds: what takes longest, once it overlaps."""
+        compute, ingress = self.delay["compute"], self.delay["ingress"]
+        cycles = np.maximum(self.delay["egress"], np.maximum(compute, ingress))
+        cycles[0] = compute[0] + ingress[0]  # nothing to overlap with yet
+        return cycles
+
+    def work(self, outstanding: Ints) -> Work:
+        """The sums that every level needs."""
+        units = _weighted_sum(self.below.active_units, self.done)
+        cases = self.done.sum(axis=0)
+        np.divide(units, cases, out=units, where=cases != 0)
+        columns = np.arange(len(self.sized_by))
+        l1_bytes = self.below.l1_bytes[self.sized_by, columns]
+        return Work(
+            runtime=(self.done * outstanding).sum(axis=0),
+            active_units=units,
+            l1_bytes=np.where(self.is_leaf, self._own_bytes(), l1_bytes),
+            aborted=self.aborted,
+        )
+
+    @property
+    def is_leaf(self) -> Bools:
+        """(rows,): no level below is ever asked."""
+        if self.innermost:
+            return self.block.yes
+        leaf: Bools = ~self.works[self.sized_by, np.arange(len(self.sized_by))]
+        return leaf
+
+    def _own_bytes(self) -> Ints:
+        """What a unit of this level buffers, doubled."""
+        maps = self.block.maps
+        held = {
+            t: _product((maps[i].mapped for i in coupled), self.block.one)
+            for t, coupled in self.block.coupled.items()
+        }
+        return 2 * ((self.sized_by + 1) * (held["input"] + held["weight"]) + held["output"])
+
+    def _sized(self, values: Ints, *, add: bool) -> Ints:
+        """Values (cases or 1, rows) as the buffers see them in each case: up to ``sized_by``, added
+        up or each replacing the one before, and from then on unchanged."""
+        if not self.sized_by.any():
+            return values[:1]
+        if add:
+            values = np.cumsum(values, axis=0)
+        seen = np.minimum(np.arange(len(values))[:, None], self.sized_by)
+        return np.take_along_axis(values, seen, axis=0)
+
+    def totals(self) -> Totals:
+        """The sums that the outermost level reports."""
+        works, done, noc = self.works, self.done, self.block.noc
+        request = {t: self._sized(2 * v, add=True) for t, v in self.brought.items()}
+        request["output"] = self._sized(2 * self.sent, add=False)
+        inputs = request["input"] + request["weight"]
+        # Cycles to fill or to drain one half of the double-buffered L2 from off-chip memory.
+        filled, drained = quotient(inputs, noc.offchip), quotient(request["output"], noc.offchip)
+        offchip = quotient(np.maximum(filled, drained), 2)
+        work = self.work(np.maximum(self.outstanding(), offchip))
+
+        # The reference divides by the cycles of the level below.
+        aborted = work.aborted | (works & (self.delay["compute"] == 0)).any(axis=0)
+        delay = {**self.delay, "compute": np.maximum(self.delay["compute"], 1)}
+        ingress = self.brought["input"] + self.brought["weight"]
+        traffic = np.maximum(ingress, self.sent)
+        peak = np.where(works, quotient(traffic, delay["compute"]), 0).max(axis=0)
+        need = quotient(np.maximum(request["output"], inputs), delay["compute"])
+        some = works.any(axis=0)
+        last = len(works) - 1 - works[::-1].argmax(axis=0)
+        columns = np.arange(len(last))
+        intensity = np.zeros(len(last))
+        np.divide(self.macs[last, columns], ingress[last, columns], out=intensity, where=some)
+        return Totals(
+            runtime=work.runtime,
+            active_units=work.active_units,
+            l1_bytes=work.l1_bytes,
+            aborted=aborted,
+            is_leaf=self.is_leaf,
+            macs=(done * self.macs).sum(axis=0),
+            l2_request={t: v[-1] for t, v in request.items()},
+            l2_read={t: (done * v).sum(axis=0) for t, v in self.brought.items()},
+            l1_write_output=(self.times * self.macs).sum(axis=0),
+            l2_write_output=(self.times * self.sent).sum(axis=0),
+            cases=done.sum(axis=0),
+            peak_bandwidth=np.maximum(peak, 0),
+            bandwidth_sum=quotient(done * traffic, delay["compute"]).sum(axis=0),
+            offchip_bandwidth=_halved(need, works),
+            delay_sum={d: (done * v).sum(axis=0) for d, v in delay.items()},
+            delay_min={
+                d: np.where(some, np.where(works, v, FOREVER).min(axis=0), NEVER)
+                for d, v in delay.items()
+            },
+            delay_max={
+                d: np.maximum(np.where(works, v, 0).max(axis=0), 0) for d, v in delay.items()
+            },
+            intensity=intensity,
+        )
+
+
+def _halved(need: Ints, works: Bools) -> Ints:
+    """The greatest need of the cases that work; halved for double buffering and so, by a slip of
+    the reference, again with each case that follows."""
+    halvings = np.cumsum(works[::-1], axis=0)[::-1]
+    most: Ints = (np.maximum(need, 0) * works >> np.minimum(halvings, 63)).max(axis=0)
+    return most
+
+
+def _weighted_sum(values: Floats, times: Ints) -> Floats:
+    """The sum of ``values * times`` over the first axis, each product and addition in extended
+    precision and rounded to a float, as the reference stores it."""
+    most = float(values.max()) * float(times.sum(axis=0).max())
+    if most < 2**53 and (values == np.floor(values)).all():  # nothing to round
+        exact: Floats = np.einsum("ij,ij->j", values, times.astype(np.float64))
+        return exact
+    total = np.zeros(times.shape[1])
+    for value, count in zip(values, times, strict=True):
+        total = (value.astype(np.longdouble) * count + total).astype(np.float64)
+    return total

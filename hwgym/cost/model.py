@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,17 +18,18 @@ from hwgym.cost.engine import (
     Totals,
     analyse,
     build_levels,
+    distinct,
     quotient,
 )
 from hwgym.cost.hardware import Hardware, Technology, integers
 from hwgym.workloads import Layer
 
-__all__ = ["Costs", "Shapes", "evaluate"]
+__all__ = ["Costs", "Shapes", "evaluate", "evaluate_chunks"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-CHUNK = 16384  # design points analysed at once: bounds memory, and keeps arrays near the cache
+CHUNK = 1 << 15  # design points analysed at once: bounds memory, and keeps arrays near the cache
 
 
 @dataclass(frozen=True)
@@ -241,44 +242,107 @@ def evaluate(
     Raises:
         ValueError: If an argument is not a positive integer or an unknown name.
     """
-    hardware = hardware or Hardware()
-    shapes = layers if isinstance(layers, Shapes) else Shapes.of(layers)
-    style = dataflow(mapping)
-    columns: dict[str, Ints] = {f.name: np.asarray(getattr(shapes, f.name)) for f in fields(shapes)}
-    columns["num_pes"] = integers("num_pes", num_pes)
-    columns["tile_k"] = integers("tile_k", tile_k)
-    columns["cluster_size"] = (
-        columns["num_pes"] if cluster_size is None else integers("cluster_size", cluster_size)
-    )
-    columns |= hardware.arrays()
-    broadcast = dict(zip(columns, np.broadcast_arrays(*columns.values()), strict=True))
-    shape = broadcast["K"].shape
-    depthwise = broadcast["depthwise"].ravel()
-    flat = {n: a.ravel() for n, a in broadcast.items()}
-
+    query = _Query.of(layers, mapping, num_pes, tile_k, hardware, cluster_size)
     out: dict[str, NDArray[Any]] = {}
-    for is_depthwise in (False, True):
-        rows = np.flatnonzero(depthwise == is_depthwise)
-        for start in range(0, len(rows), CHUNK):
-            chunk = rows[start : start + CHUNK]
-            part = _evaluate(
-                {n: a[chunk].astype(np.int64) for n, a in flat.items()},
-                style,
-                hardware.tech,
-                depthwise=is_depthwise,
-            )
-            for name, values in part.items():
-                if name not in out:
-                    out[name] = np.zeros(len(depthwise), values.dtype)
-                out[name][chunk] = values
-    if not len(depthwise):
-        raise ValueError("the query is empty")
-    return Costs(**{n: a.reshape(shape) for n, a in out.items()})
+    for points, answer, which in query.chunks():
+        for name, values in answer.items():
+            if name not in out:
+                out[name] = np.empty(query.size, values.dtype)
+            values.take(which, out=out[name][points], mode="clip")
+    return Costs(**{n: a.reshape(query.shape) for n, a in out.items()})
+
+
+def evaluate_chunks(
+    layers: Shapes | Iterable[Layer] | Layer,
+    mapping: str | Dataflow,
+    num_pes: ArrayLike,
+    tile_k: ArrayLike,
+    hardware: Hardware | None = None,
+    *,
+    cluster_size: ArrayLike | None = None,
+) -> Iterator[tuple[slice, Costs]]:
+    """:func:`evaluate` piece by piece, for queries whose whole result is more than memory holds.
+
+    Takes and raises what it does. Yields slices of the points, counted in C order over the
+    broadcast shape, with their costs as 1-D arrays::
+
+        for points, costs in evaluate_chunks(layers, "NVDLA", pes, tiles):
+            latency[points] = costs.runtime_cycles
+    """
+    query = _Query.of(layers, mapping, num_pes, tile_k, hardware, cluster_size)
+    for points, answer, which in query.chunks():
+        yield points, Costs(**{name: values[which] for name, values in answer.items()})
+
+
+@dataclass(frozen=True)
+class _Query:
+    """Arguments of :func:`evaluate`, checked: integer columns that broadcast."""
+
+    columns: dict[str, NDArray[Any]]
+    style: Dataflow
+    tech: Technology
+    shape: tuple[int, ...]
+    size: int
+
+    @classmethod
+    def of(
+        cls,
+        layers: Shapes | Iterable[Layer] | Layer,
+        mapping: str | Dataflow,
+        num_pes: ArrayLike,
+        tile_k: ArrayLike,
+        hardware: Hardware | None,
+        cluster_size: ArrayLike | None,
+    ) -> _Query:
+        hardware = hardware or Hardware()
+        shapes = layers if isinstance(layers, Shapes) else Shapes.of(layers)
+        columns = {f.name: np.asarray(getattr(shapes, f.name)) for f in fields(shapes)}
+        columns["num_pes"] = integers("num_pes", num_pes)
+        columns["tile_k"] = integers("tile_k", tile_k)
+        columns["cluster_size"] = (
+            columns["num_pes"] if cluster_size is None else integers("cluster_size", cluster_size)
+        )
+        columns |= hardware.arrays()
+        shape = np.broadcast_shapes(*(c.shape for c in columns.values()))
+        size = int(np.prod(shape))
+        if not size:
+            raise ValueError("the query is empty")
+        return cls(columns, dataflow(mapping), hardware.tech, shape, size)
+
+    def chunks(self) -> Iterator[tuple[slice, dict[str, NDArray[Any]], Ints]]:
+        """Slices of the points, the statistics of those among them that differ, and which of these
+        each point has."""
+        shape = self.shape or (1,)
+        for start in range(0, self.size, CHUNK):
+            points = slice(start, min(start + CHUNK, self.size))
+            index = np.unravel_index(np.arange(points.start, points.stop), shape)
+            # What is the same for all points stays one number: it divides faster.
+            chunk = {
+                n: c.reshape(()) if c.size == 1 else np.broadcast_to(c, shape)[index]
+                for n, c in self.columns.items()
+            }
+            depthwise = np.broadcast_to(chunk.pop("depthwise"), len(index[0]))
+            parts, which, analysed = [], np.empty(len(depthwise), np.int64), 0
+            for is_depthwise in (False, True):
+                rows = np.flatnonzero(depthwise == is_depthwise)
+                if not len(rows):
+                    continue
+                query = {n: c if c.ndim == 0 else c[rows] for n, c in chunk.items()}
+                first, kind = distinct([np.broadcast_to(c, len(rows)) for c in query.values()])
+                query = {n: c if c.ndim == 0 else c[first] for n, c in query.items()}
+                parts.append(
+                    _evaluate(query, len(first), self.style, self.tech, depthwise=is_depthwise)
+                )
+                which[rows] = kind + analysed
+                analysed += len(first)
+            yield points, {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}, which
 
 
 def _evaluate(
-    q: dict[str, Ints], style: Dataflow, tech: Technology, *, depthwise: bool
+    columns: dict[str, Ints], rows: int, style: Dataflow, tech: Technology, *, depthwise: bool
 ) -> dict[str, NDArray[Any]]:
+    """All statistics of ``rows`` points; a column is (rows,) or one number for all."""
+    q = {n: np.broadcast_to(c, rows) for n, c in columns.items()}
     dims = {d: q[d] for d in "KCYXRS"}
     parameters = {n: q[n] for n in ("num_pes", "tile_k", "cluster_size")}
     levels, too_small = build_levels(
@@ -290,10 +354,10 @@ def _evaluate(
         depthwise=depthwise,
     )
     noc = Interconnect(
-        q["noc_bandwidth"],
-        q["noc_hops"] * q["noc_hop_latency"],
-        q["simd_lanes"],
-        q["offchip_bandwidth"],
+        columns["noc_bandwidth"],
+        np.asarray(columns["noc_hops"] * columns["noc_hop_latency"]),
+        columns["simd_lanes"],
+        columns["offchip_bandwidth"],
     )
     total = analyse(levels, dims, noc, depthwise=depthwise)
     mappable = ~(too_small | total.aborted)
@@ -385,39 +449,41 @@ def _area_and_power(
         tech.arbiter_power_mw * arbiter / 1000, tech.arbiter_power_mw
     )
     mac_area, mac_power = tech.mac_area_um2 * lanes, tech.mac_power_mw * lanes
-    pe_power, l1_power = _repeated_sum(mac_power, n), _repeated_sum(tech.l1_power_mw * l1_units, n)
+    l1_area, l1_power = tech.l1_area_um2 * l1_units, tech.l1_power_mw * l1_units
     l2_area, l2_power = tech.l2_area_um2 * l2_units, tech.l2_power_mw * l2_units
+    pe_area, pe_power = mac_area + l1_area, mac_power + l1_power
     # MAESTRO adds up PE by PE, each its MACs and its buffer.
-    pes_area = _repeated_sum(mac_area + tech.l1_area_um2 * l1_units, n)
-    pes_power = _repeated_sum(mac_power + tech.l1_power_mw * l1_units, n)
+    first, kind = distinct([lanes, l1_units.astype(np.int64)])
+    pes_area, pes_power, all_macs_power, all_l1_power = (
+        _repeated_sum(value[first], kind, n) for value in (pe_area, pe_power, mac_power, l1_power)
+    )
     return {
-        "array_area_um2": n * (mac_area + tech.l1_area_um2 * l1_units) + l2_area,
-        "array_power_mw": n * (mac_power + tech.l1_power_mw * l1_units) + l2_power,
+        "array_area_um2": n * pe_area + l2_area,
+        "array_power_mw": n * pe_power + l2_power,
         "area_um2": pes_area + l2_area + noc_area,
         "power_mw": pes_power + l2_power + noc_power,
-        "pe_power": pe_power,
-        "l1_power": l1_power,
+        "pe_power": all_macs_power,
+        "l1_power": all_l1_power,
         "l2_power": l2_power,
         "noc_power": noc_power,
     }
 
 
-def _repeated_sum(value: NDArray[np.floating[Any]], times: Ints) -> Floats:
-    """``value`` added up ``times`` times, rounded each time, as the reference counts its PEs.
+def _repeated_sum(values: NDArray[np.floating[Any]], which: Ints, times: Ints) -> Floats:
+    """``values[which]`` added up ``times`` times, rounded each time, as the reference counts PEs.
 
     Beyond 4,096 times the product, which differs by less than 1e-12 relative.
     """
     most = int(times.max())
     if most > 4096:
-        return (value * times).astype(np.float64)
-    distinct, index = np.unique(value, return_inverse=True)
-    total = np.empty(len(value))
+        return (values[which] * times).astype(np.float64)
+    total = np.empty(len(which))
     block = 2**20 // most
-    for start in range(0, len(distinct), block):
-        part = np.repeat(distinct[start : start + block, None], most, axis=1)
+    for start in range(0, len(values), block):
+        part = np.repeat(values[start : start + block, None], most, axis=1)
         sums = np.add.accumulate(part, axis=1)
-        rows = np.flatnonzero((index >= start) & (index < start + block))
-        total[rows] = sums[index[rows] - start, times[rows] - 1]
+        rows = np.flatnonzero((which >= start) & (which < start + block))
+        total[rows] = sums[which[rows] - start, times[rows] - 1]
     return total
 
 

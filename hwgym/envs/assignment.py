@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
 from hwgym.cost import Dataflow, Hardware
-from hwgym.envs.kernel import EpisodeKernel
+from hwgym.envs.kernel import Episode
 from hwgym.envs.rewards import make_reward
 from hwgym.problem import AssignmentProblem, Scores
 from hwgym.solver import Certificate
@@ -157,11 +157,12 @@ class HWAssignEnv(gym.Env[Observation, Action]):
             raise ValueError(f"problem must be an AssignmentProblem, got {problem!r}")
         self.problem = problem
         self.action_mode, self.render_mode = action_mode, render_mode
-        self._kernel = EpisodeKernel(problem, make_reward(reward, problem))
+        self._episode = Episode(problem, make_reward(reward, problem))
         self._over = True
-        size = self._kernel.observation_size
+        size = self._episode.tables.observation_size
         self.observation_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self.action_space = action_space(problem, action_mode)
+        self._ends = tuple(np.cumsum(problem.space.shape).tolist())  # of each axis in a flat mask
         self._viewer: Any = None
 
     def reset(
@@ -169,11 +170,11 @@ class HWAssignEnv(gym.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin a new episode; see gymnasium.Env.reset. No option is known."""
         super().reset(seed=seed)
-        self._kernel.reset()
+        self._episode.reset()
         self._over = False
         if self.render_mode == "human":
             self.render()
-        return self._kernel.observe()[0], self._info()
+        return self._episode.observe(), self._info()
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Assign the next layer.
@@ -185,17 +186,14 @@ class HWAssignEnv(gym.Env[Observation, Action]):
         """
         if self._over:
             raise gym.error.ResetNeeded("the episode is over: call reset() before step()")
-        numbers = action_numbers(self.problem, self.action_mode, action)
-        if numbers.shape != (1,):
-            raise ValueError(f"step takes one action, got {action!r}")
-        result = self._kernel.step(numbers)
-        self._over = bool(result.failed[0] or result.finished[0])
+        reward, failed, finished = self._episode.step(self._action_number(action))
+        self._over = failed or finished
         info = self._info()
         if self._over:
-            info |= self._final_info(success=bool(result.finished[0]))
+            info |= self._final_info(success=finished)
         if self.render_mode == "human":
             self.render()
-        return self._kernel.observe()[0], float(result.reward[0]), self._over, False, info
+        return self._episode.observe(), reward, self._over, False, info
 
     def action_masks(self) -> NDArray[np.bool_]:
         """The allowed actions, flat, as sb3-contrib's MaskablePPO takes them.
@@ -205,8 +203,7 @@ class HWAssignEnv(gym.Env[Observation, Action]):
         """
         if self.action_mode == "continuous":
             raise ValueError("action masks exist for 'discrete' and 'multi_discrete' actions only")
-        masks = self._masks()
-        return masks[0] if self.action_mode == "discrete" else np.concatenate(masks)
+        return self._episode.mask(self.action_mode)
 
     def optimum(self) -> Certificate:
         """The proven optimum of this problem."""
@@ -221,8 +218,9 @@ class HWAssignEnv(gym.Env[Observation, Action]):
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: ansi, rgb_array or human")
             return None
-        chosen = self._kernel.actions[0]
         from hwgym import plotting
+
+        chosen = self._chosen()[0]
 
         if self.render_mode == "ansi":
             return plotting.assignment_text(self.problem, chosen)
@@ -238,43 +236,54 @@ class HWAssignEnv(gym.Env[Observation, Action]):
             self._viewer.close()
             self._viewer = None
 
-    def _masks(self) -> list[NDArray[np.bool_]]:
-        mask = self._kernel.masks()[0]
+    def _action_number(self, action: Action) -> int:
+        # What agents give, first; anything else is looked at with care.
         if self.action_mode == "discrete":
-            return [mask]
-        grid = mask.reshape(self.problem.space.shape)
-        axes = range(grid.ndim)
-        return [grid.any(axis=tuple(a for a in axes if a != axis)) for axis in axes]
+            is_number = isinstance(action, int | np.integer) and not isinstance(action, bool)
+            if is_number and 0 <= action < self.problem.num_actions:
+                return int(action)
+        elif isinstance(action, np.ndarray) and action.shape == (len(self._ends),):
+            number = self._joint_number(action)
+            if number is not None:
+                return number
+        numbers = action_numbers(self.problem, self.action_mode, action)
+        if numbers.shape != (1,):
+            raise ValueError(f"step takes one action, got {action!r}")
+        return int(numbers[0])
+
+    def _joint_number(self, action: NDArray[Any]) -> int | None:
+        """Of a level, or a share in [-1, 1], for each axis; None if it is not that."""
+        continuous = self.action_mode == "continuous"
+        if action.dtype.kind not in ("f" if continuous else "iu"):
+            return None
+        number = 0
+        for level, count in zip(action.tolist(), self.problem.space.shape, strict=True):
+            if continuous:
+                if level != level:  # NaN
+                    return None
+                level = min(int((min(max(level, -1.0), 1.0) + 1.0) / 2.0 * count), count - 1)
+            if not 0 <= level < count:
+                return None
+            number = number * count + level
+        return number
+
+    def _chosen(self) -> NDArray[np.int64]:
+        """(1, steps): the action numbers so far; -1 where nothing is yet."""
+        actions = self._episode.actions
+        return np.array([actions + [-1] * (self.problem.num_steps - len(actions))])
 
     def _info(self) -> dict[str, Any]:
         if self.action_mode == "continuous":
             return {}
-        masks = tuple(m.astype(np.int8) for m in self._masks())
-        return {"action_mask": masks[0] if self.action_mode == "discrete" else masks}
+        mask = self._episode.mask(self.action_mode).view(np.int8)
+        if self.action_mode == "discrete":
+            return {"action_mask": mask}
+        ends = self._ends
+        return {"action_mask": tuple(mask[a:b] for a, b in zip((0, *ends), ends, strict=False))}
 
     def _final_info(self, *, success: bool) -> dict[str, Any]:
-        p, kernel = self.problem, self._kernel
-        chosen = kernel.actions[0]
-        done = int(kernel.step_index[0])
-        steps = np.arange(done)
-        assignment = np.full((p.num_steps, len(p.space.shape)), -1, np.int64)
-        assignment[:done] = p.space.decode(chosen[:done])
-
-        def total(table: NDArray[np.float64]) -> float:
-            return float(np.add.accumulate(table[steps, chosen[:done]])[-1])
-
-        objective = float(kernel.objective[0])
-        return {
-            "objective": objective,
-            "latency": total(p.latency),
-            "energy": total(p.energy),
-            "area": total(p.area),
-            "power": total(p.power),
-            "budget_used": float(kernel.used[0] / p.limit),
-            "is_success": success,
-            "regret": p.regret(objective) if success else float("inf"),
-            "assignment": assignment,
-        }
+        values = self._episode.tables.summary(self._chosen(), np.array([success]))
+        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in values.items()}
 
 
 def action_space(problem: AssignmentProblem, mode: str) -> spaces.Space[Any]:

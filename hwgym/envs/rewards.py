@@ -1,9 +1,9 @@
-"""Rewards: small objects, made for one problem, called with a batch of steps."""
+"""Rewards: small objects made for one problem. A reward is a table and what it says of the end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,38 +16,34 @@ __all__ = [
     "ConfuciuXReward",
     "Reward",
     "ShapedReward",
-    "Steps",
     "TerminalReward",
     "make_reward",
 ]
 
 Floats = NDArray[np.float64]
-
-
-class Steps(NamedTuple):
-    """One step of each of N episodes; arrays of shape (N,).
-
-    Attributes:
-        step: Which step was taken, from 0.
-        action: Its action number.
-        earned: The rewards before it, added up.
-        failed: It broke the budget or chose an invalid point; the episode is over.
-        finished: It was the last one and nothing failed.
-        objective: Of the steps up to and including it.
-    """
-
-    step: NDArray[np.int64]
-    action: NDArray[np.int64]
-    earned: Floats
-    failed: NDArray[np.bool_]
-    finished: NDArray[np.bool_]
-    objective: Floats
+Number = TypeVar("Number", float, Floats)
+"""One number, or (N,) of a batch."""
 
 
 class Reward(Protocol):
-    """What a reward does: a :class:`Steps` in, an array (N,) out."""
+    """What a reward is. Its methods take one number or (N,) of a batch, and give the same.
 
-    def __call__(self, steps: Steps) -> Floats: ...
+    Attributes:
+        table: (steps, actions): of a step that is neither the last nor fails.
+        ends: Whether the last step has a reward of its own, :meth:`finished`, instead of the
+            table's.
+    """
+
+    table: Floats
+    ends: bool
+
+    def failed(self, earned: Number) -> Number:
+        """Of a step that broke the budget or chose an invalid point, after ``earned`` so far."""
+        ...
+
+    def finished(self, objective: Number) -> Number:
+        """Of the last step, if nothing failed, given the episode's objective."""
+        ...
 
 
 class ShapedReward:
@@ -57,16 +53,21 @@ class ShapedReward:
     failed episode returns exactly -1.
     """
 
+    ends = False
+
     def __init__(self, problem: AssignmentProblem) -> None:
         span = float((problem.worst_cost - problem.best_cost).sum())
         # If every choice costs the same, there is nothing to earn and nothing to divide.
         self.table = (problem.worst_cost[:, None] - problem.cost) / (span or 1.0)
 
-    def __call__(self, steps: Steps) -> Floats:
-        return np.where(steps.failed, -1.0 - steps.earned, self.table[steps.step, steps.action])
+    def failed(self, earned: Number) -> Number:
+        return -1.0 - earned
+
+    def finished(self, objective: Number) -> Number:
+        raise NotImplementedError("the last step is rewarded like the others")
 
 
-class ConfuciuXReward:
+class ConfuciuXReward(ShapedReward):
     """The paper's ``P - P_min``: performance (minus cost) above the worst of any layer's points;
     on failure, minus the rewards so far (Kao et al., MICRO 2020, section 4).
 
@@ -77,26 +78,27 @@ class ConfuciuXReward:
     def __init__(self, problem: AssignmentProblem) -> None:
         self.table = problem.worst_cost.max() - problem.cost
 
-    def __call__(self, steps: Steps) -> Floats:
-        return np.where(steps.failed, -steps.earned, self.table[steps.step, steps.action])
+    def failed(self, earned: Number) -> Number:
+        return -earned
 
 
 class TerminalReward:
     """Nothing until the end, then ``-objective / optimum``; on failure that of the worst valid
     choice at every step, which no feasible episode falls below."""
 
+    ends = True
+
     def __init__(self, problem: AssignmentProblem) -> None:
         self.problem = problem
+        self.table = np.zeros((problem.num_steps, problem.num_actions))
         worst = problem.worst_cost
         self.worst = float(worst.max() if problem.objective == "throughput" else worst.sum())
 
-    def __call__(self, steps: Steps) -> Floats:
-        reward = np.zeros(len(steps.step))
-        ends = steps.failed | steps.finished
-        if ends.any():
-            best = self.problem.optimum().objective
-            reward[ends] = -np.where(steps.failed, self.worst, steps.objective)[ends] / best
-        return reward
+    def failed(self, earned: Number) -> Number:
+        return self.finished(0.0 * earned + self.worst)
+
+    def finished(self, objective: Number) -> Number:
+        return -objective / self.problem.optimum().objective
 
 
 REWARDS: Mapping[str, type[ShapedReward | ConfuciuXReward | TerminalReward]] = {

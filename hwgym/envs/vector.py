@@ -14,13 +14,16 @@ from numpy.typing import ArrayLike, NDArray
 from hwgym._names import nearest
 from hwgym.cost import Dataflow
 from hwgym.envs.assignment import HWAssignEnv, action_numbers
-from hwgym.envs.kernel import EpisodeKernel
+from hwgym.envs.infos import LazyDict
+from hwgym.envs.kernel import SUMMARY, EpisodeKernel, chosen
 from hwgym.envs.rewards import make_reward
 from hwgym.problem import AssignmentProblem, Scores
 from hwgym.solver import Certificate
 from hwgym.workloads import Workload
 
 __all__ = ["HWAssignVectorEnv"]
+
+_SUMMARY_KEYS = tuple(f"{mark}{name}" for name in SUMMARY for mark in ("", "_"))
 
 Observations = NDArray[np.float32]
 Actions = Any
@@ -43,6 +46,9 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
             ``DISABLED``: ``reset(options={"reset_mask": mask})`` does.
 
     The other arguments are those of :class:`HWAssignEnv`.
+
+    Infos are computed when they are read: masks and summaries of thousands of environments take
+    longer than their steps. It makes no difference when that is.
 
     Attributes:
         problem: What all of them are about.
@@ -89,9 +95,7 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         self.observation_space = batch_space(one.observation_space, num_envs)
         self.action_space = batch_space(one.action_space, num_envs)
         self._kernel = EpisodeKernel(self.problem, make_reward(reward, self.problem), num_envs)
-        self._needs, self._least, self._fallback = _mask_tables(self.problem, action_mode)
-        self._needed = np.empty((num_envs, self._needs.shape[1]))
-        self._unbegun = np.ones(num_envs, bool)
+        self._unbegun: Bools | None = np.ones(num_envs, bool)
         self._viewers: list[Any] = []
 
     def reset(
@@ -116,9 +120,13 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
             raise ValueError(f"give one seed or {self.num_envs}, got {len(seed)}")
         mask = self._reset_mask(options)
         self._kernel.reset(mask)
-        self._unbegun[slice(None) if mask is None else mask] = False
+        if self._unbegun is not None:
+            self._unbegun[slice(None) if mask is None else mask] = False
+            self._unbegun = self._unbegun if self._unbegun.any() else None
         self._render_windows()
-        return self._kernel.observe(), self._mask_info(mask)
+        infos = LazyDict()
+        self._tell_masks(infos, mask)
+        return self._kernel.observe(), infos
 
     def step(
         self, actions: Actions
@@ -132,9 +140,9 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
                 disabled, is over.
         """
         kernel = self._kernel
-        if self._unbegun.any():
+        if self._unbegun is not None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        begin = kernel.over.copy() if kernel.over.any() else None
+        begin = kernel.over if kernel.over.any() else None
         if begin is not None and self.autoreset_mode is AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
                 f"the episodes of {np.flatnonzero(begin).tolist()} are over: call "
@@ -144,18 +152,14 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         if begin is not None:
             kernel.reset(begin)
         ended = result.failed | result.finished
-        infos: dict[str, Any] = {}
+        infos = LazyDict()
         if ended.any():
-            infos = self._final_info(ended, result.finished)
             if self.autoreset_mode is AutoresetMode.SAME_STEP:
-                infos = {
-                    "final_info": infos | self._mask_info(ended),
-                    "_final_info": ended.copy(),
-                    "final_obs": _objects(kernel.observe()[ended], ended),
-                    "_final_obs": ended.copy(),
-                }
+                self._tell_final_step(infos, ended, result.finished)
                 kernel.reset(ended)
-        infos |= self._mask_info()
+            else:
+                self._tell_final_info(infos, ended, result.finished)
+        self._tell_masks(infos)
         self._render_windows()
         return kernel.observe(), result.reward, ended, np.zeros(self.num_envs, bool), infos
 
@@ -167,7 +171,7 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         """
         if self.action_mode == "continuous":
             raise ValueError("action masks exist for 'discrete' and 'multi_discrete' actions only")
-        return self._masks()
+        return self._kernel.masks(self.action_mode)
 
     def optimum(self) -> Certificate:
         """The proven optimum of this problem."""
@@ -224,70 +228,69 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         given = np.asarray(actions)
         if given.shape[:1] != (self.num_envs,):
             raise ValueError(f"step takes {self.num_envs} actions, got shape {given.shape}")
-        if begin is None:
+        try:
             return action_numbers(self.problem, self.action_mode, given)
+        except ValueError:
+            if begin is None:
+                raise
         numbers = np.zeros(self.num_envs, np.int64)
         if not begin.all():
             numbers[~begin] = action_numbers(self.problem, self.action_mode, given[~begin])
         return numbers
 
-    def _masks(self) -> Bools:
-        """What the kernel's masks come to in this action mode, from tables."""
-        p, kernel = self.problem, self._kernel
-        t = np.minimum(kernel.step_index, p.num_steps - 1)
-        room = p.limit - kernel.used - p.least_used_after[t + 1]
-        # Into the same memory at every step: fresh pages cost more than the comparison.
-        np.take(self._needs, t, axis=0, out=self._needed, mode="clip")
-        masks: Bools = self._needed <= room[:, None]
-        fits = self._least[t] <= room
-        if not fits.all():
-            masks[~fits] = self._fallback[t[~fits]]
-        return masks
+    # What an info says is computed when it is read. The kernel replaces its arrays at every step,
+    # so those of a moment can be kept for later.
 
-    def _mask_info(self, where: Bools | None = None) -> dict[str, Any]:
-        """``action_mask`` of all, or of those of a mask, as SyncVectorEnv would gather them."""
+    def _tell_masks(self, infos: LazyDict, where: Bools | None = None) -> None:
+        """Put in ``action_mask`` of all, or of those of a mask, as SyncVectorEnv gathers them."""
         if self.action_mode == "continuous":
-            return {}
-        masks: NDArray[Any] = self._masks().view(np.int8)
+            return
+        step, used, tables = self._kernel.step_index, self._kernel.used, self._kernel.tables
         has = np.ones(self.num_envs, bool) if where is None else where.copy()
-        if self.action_mode == "discrete":
-            masks[~has] = 0
-        else:
-            axes = np.split(masks[has], np.cumsum(self.problem.space.shape)[:-1], axis=1)
-            masks = _objects(zip(*axes, strict=True), has)
-        return {"action_mask": masks, "_action_mask": has}
 
-    def _final_info(self, ended: Bools, finished: Bools) -> dict[str, Any]:
-        """What the scalar environments that ended would say, gathered."""
-        p, kernel = self.problem, self._kernel
-        chosen = kernel.actions[ended]
-        done, steps = chosen >= 0, np.arange(p.num_steps)
+        def compute() -> dict[str, Any]:
+            masks: NDArray[Any] = tables.masks(self.action_mode, step, used).view(np.int8)
+            if self.action_mode == "discrete":
+                masks[~has] = 0
+            else:
+                axes = np.split(masks[has], np.cumsum(self.problem.space.shape)[:-1], axis=1)
+                masks = _objects(zip(*axes, strict=True), has)
+            return {"action_mask": masks, "_action_mask": has}
 
-        def total(table: NDArray[np.float64]) -> NDArray[np.float64]:
-            # One addition a step, in order; what was not reached adds nothing.
-            return np.add.accumulate(np.where(done, table[steps, chosen], 0.0), axis=1)[:, -1]
+        infos.later(("action_mask", "_action_mask"), compute)
 
-        success, objective = finished[ended], kernel.objective[ended]
-        regret = np.full(len(chosen), np.inf)
-        if success.any():
-            regret[success] = objective[success] / p.optimum().objective - 1
-        values = {
-            "objective": objective,
-            "latency": total(p.latency),
-            "energy": total(p.energy),
-            "area": total(p.area),
-            "power": total(p.power),
-            "budget_used": kernel.used[ended] / p.limit,
-            "is_success": success,
-            "regret": regret,
-            "assignment": np.where(done[..., None], kernel.levels[1][chosen], -1),
-        }
-        info: dict[str, Any] = {}
-        for name, value in values.items():
-            info[name] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
-            info[name][ended] = value
-            info[f"_{name}"] = ended.copy()
-        return info
+    def _tell_final_step(self, infos: LazyDict, ended: Bools, finished: Bools) -> None:
+        """Put in the last observation and info of the episodes that a SAME_STEP reset follows."""
+        kernel = self._kernel
+        step, previous, used = kernel.step_index, kernel.previous, kernel.used
+        ended = ended.copy()
+        final = LazyDict()
+        self._tell_final_info(final, ended, finished)
+        self._tell_masks(final, ended)
+
+        def compute() -> dict[str, Any]:
+            last = kernel.tables.observe(step[ended], previous[ended], used[ended])
+            return {"final_obs": _objects(last, ended), "_final_obs": ended.copy()}
+
+        infos["final_info"], infos["_final_info"] = final, ended
+        infos.later(("final_obs", "_final_obs"), compute)
+
+    def _tell_final_info(self, infos: LazyDict, ended: Bools, finished: Bools) -> None:
+        """Put in what the scalar environments that ended would say, gathered."""
+        tables, step = self._kernel.tables, self._kernel.step_index
+        history, ended = tuple(self._kernel.history), ended.copy()
+
+        def compute() -> dict[str, Any]:
+            rows = np.flatnonzero(ended)
+            actions = chosen([taken[rows] for taken in history], step[rows], self.problem.num_steps)
+            info: dict[str, Any] = {}
+            for name, value in tables.summary(actions, finished[rows]).items():
+                info[name] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
+                info[name][rows] = value
+                info[f"_{name}"] = ended.copy()
+            return info
+
+        infos.later(_SUMMARY_KEYS, compute)
 
 
 def _objects(items: Any, where: Bools) -> NDArray[Any]:
@@ -295,26 +298,3 @@ def _objects(items: Any, where: Bools) -> NDArray[Any]:
     out = np.full(len(where), None, dtype=object)
     out[where] = np.fromiter(items, object, int(where.sum()))
     return out
-
-
-def _mask_tables(
-    problem: AssignmentProblem, mode: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64], Bools]:
-    """What each entry of a flat mask needs of the constraint, (steps, A); the least of any,
-    (steps,); and the mask of an episode that cannot end feasibly, (steps, A): that least one.
-
-    Under ``multi_discrete`` a level needs what it needs with the best choice of the others.
-    """
-    shape = problem.space.shape
-    needs = np.where(problem.valid, problem.usage, np.inf)
-    least = np.arange(problem.num_actions) == needs.argmin(axis=1)[:, None]
-    if mode == "multi_discrete":
-        grid, chosen = needs.reshape(-1, *shape), least.reshape(-1, *shape)
-        axes = range(1, grid.ndim)
-        others = [tuple(a for a in axes if a != axis) for axis in axes]
-        return (
-            np.concatenate([grid.min(axis=other) for other in others], axis=1),
-            needs.min(axis=1),
-            np.concatenate([chosen.any(axis=other) for other in others], axis=1),
-        )
-    return needs, needs.min(axis=1), least

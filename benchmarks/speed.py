@@ -1,0 +1,102 @@
+"""Steps per second of every family of environments, relative to CartPole: whole episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import gymnasium as gym
+
+from benchmarks.measure import Row, Settings, alternate, rating
+from benchmarks.stepping import (
+    CARTPOLE,
+    Replay,
+    feasible_episodes,
+    in_mode,
+    pre_drawn,
+    scalar_episodes,
+    vector,
+)
+from hwgym.envs import ACTION_MODES, HWAssignEnv
+
+PART = "speed"
+FAMILIES = {
+    "HWAssign-{model}-{dataflow}": "HWAssign-{model}-NVDLA-v0",
+    "HWAssign-{model}-MIX": "HWAssign-{model}-MIX-v0",
+    "HWAssignLS-{model}-{dataflow}": "HWAssignLS-{model}-NVDLA-v0",
+    "HWAssignLS-{model}-MIX": "HWAssignLS-{model}-MIX-v0",
+    "ConfuciuX-{model}-{dataflow}": "ConfuciuX-{model}-NVDLA-IoT-v0",
+}
+"""Pattern of the ids, and the one that stands for them."""
+
+
+def measure(settings: Settings) -> Iterator[Row]:
+    """Rows: a family x an action mode x scalar or vector; whole episodes, replayed."""
+    seconds, count = settings.seconds, settings.speed_envs
+    scalar_cartpole = gym.make(CARTPOLE)
+    drawn = [scalar_cartpole.action_space.sample() for _ in range(200)]
+    cartpole: dict[int | str, Callable[[], float]] = {
+        "scalar": rating(scalar_episodes(scalar_cartpole, drawn), len(drawn), seconds),
+        count: rating(*pre_drawn(vector(CARTPOLE, count)), seconds),
+    }
+    for family, pattern in FAMILIES.items():
+        name = pattern.format(model=settings.model)
+        for mode in ACTION_MODES:
+            env = gym.make(name, action_mode=mode)
+            assert isinstance(env.unwrapped, HWAssignEnv)
+            problem = env.unwrapped.problem
+            problem.optimum()
+            numbers = feasible_episodes(problem, 1)[:, 0]
+            episode = scalar_episodes(env, list(in_mode(problem, numbers, mode)))
+            replay = Replay(vector(name, count, mode), problem, mode)
+            ours: dict[int | str, Callable[[], float]] = {
+                "scalar": rating(episode, len(numbers), seconds),
+                count: rating(replay, replay.work, seconds),
+            }
+            for size in ours:
+                figures = alternate({"ours": ours[size], CARTPOLE: cartpole[size]}, settings.rounds)
+                yield Row.of(
+                    PART, family, {"mode": mode, "environments": size}, "steps/s",
+                    figures["ours"], CARTPOLE, figures[CARTPOLE],
+                    note=f"`{name}` stands for `{family}`.",
+                )  # fmt: skip
+
+
+def speed_markdown(rows: Sequence[Row]) -> str:
+    """The Markdown table of the environment docs: a row a family, a column a way of stepping.
+
+    Raises:
+        ValueError: If no row is of this part.
+    """
+    rows = [row for row in rows if row.part == PART]
+    if not rows:
+        raise ValueError("no speeds measured; run `python -m benchmarks --only speed`")
+    sizes = list(dict.fromkeys(row.case["environments"] for row in rows))
+    modes = list(dict.fromkeys(str(row.case["mode"]) for row in rows))
+    titles = [
+        f"{'`gym.make`' if size == 'scalar' else f'{size:,} in a batch'}, {mode}"
+        for size in sizes
+        for mode in modes
+    ]
+    lines = [f"| family | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
+    for family in dict.fromkeys(row.name for row in rows):
+        cells = []
+        for size in sizes:
+            for mode in modes:
+                (row,) = (
+                    r
+                    for r in rows
+                    if r.name == family
+                    and r.case["mode"] == mode
+                    and r.case["environments"] == size
+                )
+                assert row.ratio is not None
+                cells.append(f"{row.ratio.median:.2f} x ({_short(row.ours.median)}/s)")
+        lines.append(f"| `{family}` | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {letter}"
+    return f"{number:.3g} "
