@@ -130,7 +130,9 @@ def test_its_ends_are_the_proven_optima(objective):
     assert exact.values[:, 1].min() == pytest.approx(problem.least_used.sum(), rel=1e-12)
 
 
-def test_a_thinned_front_is_shorter_and_keeps_its_promise():
+@pytest.mark.parametrize("cells", [2**22, 0])
+def test_a_thinned_front_is_shorter_and_keeps_its_promise(monkeypatch, cells):
+    monkeypatch.setattr("hwgym.frontier._CELLS", cells)  # 0: as where a grid is too fine to hold
     problem = AssignmentProblem.of("AlexNet")
     names = ("latency", "energy", "area")
     exact = frontier(problem, names)
