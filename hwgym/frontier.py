@@ -87,7 +87,7 @@ class Frontier:
     def claim(self) -> str:
         """What is certain of it, in one sentence."""
         if self.exact:
-            return "exact: no feasible assignment is missing that none beats"
+            return "exact: these are all feasible assignments that no other beats"
         constraint = self.problem.constraint
         others = " and ".join(o for o in self.objectives if o != constraint)
         return (
@@ -381,7 +381,8 @@ def _of_grid(values: Floats, cells: Ints, shape: Sequence[int]) -> Ints:
         upper[axis], lower[axis] = slice(1, None), slice(None, -1)
         np.minimum(bound[tuple(upper)], before[tuple(lower)], out=bound[tuple(upper)])
     keep = np.isfinite(grid) & (grid < bound * (1 - ROUNDING))
-    return index[keep.ravel()]
+    chosen: Ints = index[keep.ravel()]
+    return chosen
 
 
 def _levels(values: Floats) -> Ints:
