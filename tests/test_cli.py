@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -384,6 +385,11 @@ def test_frontier(run, json_of, tmp_path):
     assert len(found["points"]) == len((tmp_path / "frontier.csv").read_text().splitlines()) - 1
     best = hwgym.AssignmentProblem.of("AlexNet").optimum().objective
     assert found["points"][0]["latency_cycles"] == best
+    problem = hwgym.AssignmentProblem.of("AlexNet")
+    for point in found["points"]:
+        scores = problem.evaluate_actions(np.array([point["actions"]]))
+        assert scores.feasible[0]
+        assert scores.latency_cycles[0] == point["latency_cycles"]
     thin = json_of("frontier", "AlexNet", "-b", "iotx")
     assert thin["epsilon"] == 0.05
     assert thin["objectives"] == ["latency", "energy", "area"]

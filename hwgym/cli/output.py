@@ -64,9 +64,9 @@ def _console(file: Any) -> Console:
     return Console(file=file, width=PLAIN_WIDTH if plain else None, highlight=False)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, indent: int | None = 2) -> None:
     """One JSON value, and nothing else, on standard output."""
-    print(json.dumps(value, indent=2, default=_json_value, allow_nan=False))
+    print(json.dumps(value, indent=indent, default=_json_value, allow_nan=False))
 
 
 def _json_value(value: Any) -> Any:

@@ -228,11 +228,14 @@ def frontier(
         "epsilon": front.epsilon,
         "claim": front.claim,
         "seconds": front.seconds,
-        "points": rows,
+        "points": [
+            {**row, "actions": actions}
+            for row, actions in zip(rows, front.actions.tolist(), strict=True)
+        ],
     }
-    files = [] if out is None else _write_front(out, front, report)
+    files = [] if out is None else _write_front(out, front, rows, report)
     if json:
-        print_json(report)
+        print_json(report, indent=None)
         return
     shown = problem_facts(problem)
     shown["to minimise"] = ", ".join(front.objectives)
@@ -272,13 +275,15 @@ def _number_of(name: str) -> Callable[[dict[str, Any]], str]:
     return lambda row: f"{row[name]:,.6g}"
 
 
-def _write_front(out: Path, front: Frontier, report: dict[str, Any]) -> list[Path]:
+def _write_front(
+    out: Path, front: Frontier, rows: list[dict[str, Any]], report: dict[str, Any]
+) -> list[Path]:
     from hwgym import plotting
 
     written = [
         plotting.save_figure(plotting.frontier_figure(front), out / "frontier.png"),
-        write_text(out / "frontier.csv", to_csv(report["points"])),
-        write_text(out / "frontier.json", json_.dumps(report, indent=2) + "\n"),
+        write_text(out / "frontier.csv", to_csv(rows)),
+        write_text(out / "frontier.json", json_.dumps(report) + "\n"),
     ]
     try:
         written.append(plotting.frontier_page(front, out / "frontier.html"))
