@@ -377,7 +377,8 @@ def _show_workload(layers: Workload, everything: bool, json: bool) -> None:
     if not everything and len(rows) > PARTS + 3:
         caption, rows = f"and {len(rows) - PARTS} more layers: --all shows them", rows[:PARTS]
     columns = list(rows[0])
-    total = f"{len(layers)} layer{'s' * (len(layers) > 1)}, {layers.macs:,} MACs, {layers.weights:,} weights"
+    several = "s" * (len(layers) > 1)
+    total = f"{len(layers)} layer{several}, {layers.macs:,} MACs, {layers.weights:,} weights"
     console().print(
         table(
             columns,
