@@ -213,9 +213,10 @@ def is_infeasible(error: ValueError) -> bool:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with equal keys as CSV text."""
+    """Rows as CSV text, with a column for every key that occurs."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
