@@ -391,7 +391,7 @@ def test_frontier(run, json_of, tmp_path):
         assert scores.feasible[0]
         assert scores.latency_cycles[0] == point["latency_cycles"]
     thin = json_of("frontier", "AlexNet", "-b", "iotx")
-    assert thin["epsilon"] == 0.05
+    assert thin["epsilon"] == 0.02
     assert thin["objectives"] == ["latency", "energy", "area"]
     assert len(json_of("frontier", "AlexNet", "-b", "iotx", "--epsilon", 0)["points"]) > len(
         thin["points"]

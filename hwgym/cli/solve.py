@@ -165,7 +165,7 @@ def _write(
 # --- frontier -------------------------------------------------------------------------------------
 
 SHOWN = 16  # points in the table
-DEFAULT_EPSILON = 0.05
+DEFAULT_EPSILON = 0.02
 
 
 def frontier(
@@ -187,7 +187,7 @@ def frontier(
         typer.Option(
             metavar="NUMBER",
             help="0: exact. Else how much, relatively, a point left out may be better. By default "
-            "exact for one objective beside the constraint, 0.05 for two.",
+            f"exact for one objective beside the constraint, {DEFAULT_EPSILON} for two.",
         ),
     ] = None,
     deployment: DeploymentOption = "LP",
