@@ -26,7 +26,6 @@ switched off alone; ``benchmarks/agents.py`` says what each brings.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwgym._files import replacing
 from hwgym.agent import BudgetSpent, Evaluator, Sees
 from hwgym.envs.kernel import EpisodeKernel, EpisodeTables
 from hwgym.envs.rewards import make_reward
@@ -429,11 +429,8 @@ class _Run:
             "updates": self.updates,
             "evaluator": self.evaluator.state(),
         }
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        torch.save(state, partial)
-        os.replace(partial, target)
+        with replacing(path) as partial:
+            torch.save(state, partial)
 
     def load(self, path: str) -> None:
         """Go on from a checkpoint.

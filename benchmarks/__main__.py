@@ -29,6 +29,7 @@ from benchmarks import assignments, cost, growth, limits, ppo, report, speed, st
 from benchmarks.measure import Row, Settings, machine, one_core
 from benchmarks.picture import speed_figure
 from envs_registry import MODELS, RELEASED_MODELS
+from hwgym._files import write_text
 from hwgym._names import nearest
 from hwgym.plotting import save_figure
 
@@ -204,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ValueError:  # memory and speed have no panel
             console.print("No picture: these parts have none.")
         link = os.path.relpath(picture, args.out) if picture else None
-        report.write(args.out / "SPEED.md", report.markdown(results, link))
+        write_text(args.out / "SPEED.md", report.markdown(results, link))
         console.print(
             f"Written: {file}, {args.out / 'SPEED.md'}{f', {picture}' if picture else ''}"
         )

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from hwgym._files import write_text
 from hwgym.agent import solve
 from hwgym.problem import AssignmentProblem
 
@@ -175,9 +176,7 @@ def main() -> int:
         waiting = {pool.submit(perform, run): run for run in missing}
         for done in as_completed(waiting):
             path = args.out / waiting[done].file
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(done.result()))
-            os.replace(partial, path)
+            write_text(path, json.dumps(done.result()))
             results.append(done.result())
             progress.advance(bar)
     for r in results:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +15,7 @@ from rich.table import Table
 from benchmarks import assignments, cost, growth, limits, ppo, speed, stepping
 from benchmarks.measure import Row, Settings, Spread
 from benchmarks.targets import bounds, outcomes
+from hwgym._files import write_text
 
 Results = dict[str, dict[str, Any]]
 """By part: ``machine``, ``settings`` and ``rows``."""
@@ -56,24 +55,13 @@ def described(settings: Settings) -> dict[str, Any]:
     return values | {name: values[name] is not None for name in ("maestro", "zigzag")}
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def save(path: Path, results: Results) -> None:
     """Write the results as JSON."""
     plain = {
         name: {**part, "rows": [asdict(row) for row in part["rows"]]}
         for name, part in results.items()
     }
-    write(path, json.dumps(plain, indent=1) + "\n")
+    write_text(path, json.dumps(plain, indent=1) + "\n")
 
 
 def load(path: Path) -> Results:

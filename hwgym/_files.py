@@ -19,8 +19,10 @@ else:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a name beside ``path``, with its ending, to write to; it becomes ``path`` on success."""
+    """Give a hidden name beside ``path``, with its ending, to write to; it becomes ``path`` on
+    success. Folders on the way are made."""
     target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
         yield partial

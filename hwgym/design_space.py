@@ -89,7 +89,7 @@ class DesignSpace:
         *,
         pe_levels: Sequence[int] = PE_LEVELS,
         tile_levels: Sequence[int] = TILE_LEVELS,
-        hardware: Hardware | None = None,
+        hardware: Hardware | str | None = None,
         accounting: str = "complete",
     ) -> DesignSpace:
         """The tables of a workload, from the cache or computed.
@@ -98,11 +98,13 @@ class DesignSpace:
             layers: A workload or the name of a model of the zoo.
             dataflows: One, several to choose from, or ``"MIX"`` for :data:`MIX`.
             pe_levels, tile_levels: Increasing positive integers.
-            hardware: By default ConfuciuX's flags with the accounting's technology.
+            hardware: A hardware, or the path of a TOML file that describes one; by default
+                ConfuciuX's flags with the accounting's technology.
             accounting: ``"complete"`` or ``"maestro"``; see :data:`ACCOUNTINGS`.
 
         Raises:
-            ValueError: If a name is unknown or levels are not increasing positive integers.
+            ValueError: If a name is unknown, levels are not increasing positive integers, or a file
+                is not what it should be.
         """
         if accounting not in ACCOUNTINGS:
             raise ValueError(nearest("accounting", accounting, ACCOUNTINGS))
@@ -113,6 +115,8 @@ class DesignSpace:
         styles = tuple(_dataflow(d) for d in dataflows)
         if len({d.name for d in styles}) < len(styles):
             raise ValueError(f"dataflows must differ, got {[d.name for d in styles]}")
+        if isinstance(hardware, str):
+            hardware = Hardware.from_toml(hardware)
         hardware = hardware or Hardware(technology=ACCOUNTINGS[accounting])
         if any(np.ndim(getattr(hardware, n)) for n in Hardware.numbers()):
             raise ValueError("a design space has one hardware: give numbers, not arrays")

@@ -36,6 +36,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgym._files import replacing
 from hwgym.problem import AssignmentProblem
 
 if TYPE_CHECKING:
@@ -222,9 +223,8 @@ class EpisodeLog:
 
     def _write(self, table: Any, target: Path) -> None:
         """Write a part, whole or not at all."""
-        partial = target.with_suffix(".tmp")
-        self._pa.parquet.write_table(table, partial, compression="zstd")
-        os.replace(partial, target)
+        with replacing(target) as partial:
+            self._pa.parquet.write_table(table, partial, compression="zstd")
 
     def __enter__(self) -> EpisodeLog:
         return self

@@ -558,3 +558,14 @@ def test_hardware_may_be_a_dict(released):
 def test_errors_name_the_nearest(arguments, message):
     with pytest.raises(ValueError, match=message):
         HWAssignEnv(**arguments)
+
+
+def test_hardware_from_a_file(tmp_path):
+    path = tmp_path / "chip.toml"
+    Hardware(noc_bandwidth=16, technology="maestro-2019").to_toml(path)
+    env = gym.make("HWAssign-AlexNet-NVDLA-v0", hardware=str(path))
+    assert env.unwrapped.problem.space.hardware.noc_bandwidth == 16
+    by_dict = gym.make("HWAssign-AlexNet-NVDLA-v0", hardware={"noc_bandwidth": 16})
+    assert env.unwrapped.problem.optimum() == by_dict.unwrapped.problem.optimum()
+    with pytest.raises(FileNotFoundError):
+        gym.make("HWAssign-AlexNet-NVDLA-v0", hardware=str(tmp_path / "none.toml"))

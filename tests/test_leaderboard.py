@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -47,6 +48,7 @@ from hwgym.leaderboard.workers import LocalWorkers, perform
 
 ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
 NCF = "HWAssign-NCF-MIX-v0"
+KEPT = Path(__file__).parents[1] / "leaderboard"
 
 
 def call(*args):
@@ -354,6 +356,31 @@ def test_all_agents_are_those_that_can_run_alone(tmp_path):
     assert {"random", "ppo", "reinforce", "optuna"} <= set(names)
 
 
+def test_the_time_left_is_estimated_by_agent():
+    jobs = [Job(a, ALEXNET, 10, seed) for a in ("fast", "slow", "new") for seed in range(4)]
+    state = runner.Sweep(jobs)
+    assert state.seconds_left(2) is None
+    state.done = [
+        Run(job, "totals", seconds=10.0 if job.agent == "slow" else 2.0) for job in jobs[2:5]
+    ]
+    # Two of fast at 2 s, three of slow at 10 s, four of an agent unknown so far at 6 s.
+    assert state.seconds_left(2) == pytest.approx((2 * 2 + 3 * 10 + 4 * 6) / 2)
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "extra"),
+    [
+        ("pebble", ["run", "--agents", "random", "--out", "x"], "leaderboard"),
+        ("ray", ["run", "--agents", "random", "--out", "x", "--ray"], "ray"),
+    ],
+)
+def test_a_missing_package_is_named(monkeypatch, module, args, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    result = call(*args)
+    assert result.exit_code == 2
+    assert f"pip install 'hwgym[{extra}]'" in result.output
+
+
 # --- submissions ----------------------------------------------------------------------------------
 
 
@@ -531,6 +558,15 @@ def test_wrong_arguments_of_the_others(tmp_path, args, message):
     result = call(*(a.format(tmp_path) for a in args))
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    "path", sorted(KEPT.glob("*/*.jsonl.xz")), ids=lambda path: f"{path.parent.name}-{path.name}"
+)
+def test_the_repositorys_own_results_hold(path):
+    verdict = validate(path)
+    assert verdict.accepted, verdict.reasons
+    assert verdict.submission.suite == path.parent.name
 
 
 # --- what a run is worth --------------------------------------------------------------------------

@@ -34,7 +34,9 @@ def patient(tmp_path_factory):
     about = site / "patient-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: patient\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[hwgym.agents]\npatient = patient:Patient\n")
+    (about / "entry_points.txt").write_text(
+        "[hwgym.agents]\npatient = patient:Patient\ndies = patient:Dies\n"
+    )
     (site / "patient.py").write_text(
         textwrap.dedent(
             """
@@ -48,6 +50,10 @@ def patient(tmp_path_factory):
                     while not (gate / "open").exists():
                         time.sleep(0.02)
                     super().search(evaluator, seed)
+
+            class Dies(RandomSearch):
+                def search(self, evaluator, seed):
+                    os._exit(3)
             """
         )
     )
@@ -129,3 +135,18 @@ def test_a_run_that_hangs_is_killed(cluster, tmp_path, monkeypatch):
         crew.close()
     assert [run.error["kind"] for run in state.failed] == ["hard limit"]
     assert not crew.lost
+
+
+def test_a_run_whose_worker_is_lost_again_and_again_has_failed(cluster, tmp_path):
+    jobs = runner.plan(["dies", "random"], TASKS[:1], seeds=1)
+    crew = RayWorkers(cluster.address)
+    try:
+        state = runner.sweep(jobs, tmp_path, crew)
+    finally:
+        crew.close()
+    assert {run.job.agent: run.error and run.error["kind"] for run in state.done} == {
+        "dies": "crash",
+        "random": None,
+    }
+    assert [job.agent for job in crew.lost] == ["dies"] * 3
+    assert "its worker was lost 3 times" in state.failed[0].error["message"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -193,6 +194,7 @@ def test_nothing_is_reported_that_does_not_hold(runs, tmp_path):
 def test_the_markdown_has_the_ranking_and_its_remarks(board):
     text = markdown(board)
     value = board.entries[0].score.value
+    assert value < 0.9995
     assert f"| 1 | `tabulate` | layers | {value:.3f} | 0 % |" in text
     assert "**See only the totals**" in text
     assert "Runs that failed count as score 0: broken (3 of 3)." in text
@@ -240,6 +242,17 @@ def test_the_report_on_the_command_line(runs, tmp_path):
     wrong = call(app, ["report", str(tmp_path / "none")])
     assert wrong.exit_code == 2
     assert "no such file or folder" in wrong.output
+
+
+def test_without_plotly_there_is_markdown_only(runs, tmp_path, monkeypatch):
+    write_run(tmp_path / "runs", runs[0])
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    args = ["report", str(tmp_path / "runs")]
+    assert CliRunner().invoke(app, args).exit_code == 0
+    refused = CliRunner().invoke(app, [*args, "--html", str(tmp_path / "x.html")])
+    assert refused.exit_code == 2
+    assert "pip install 'hwgym[leaderboard]'" in refused.output
+    assert not (tmp_path / "x.html").exists()
 
 
 def test_names_from_submissions_are_not_markup(runs):

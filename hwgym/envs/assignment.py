@@ -103,10 +103,10 @@ class HWAssignEnv(gym.Env[Observation, Action]):
 
     ## Arguments
 
-    `workload` (a model's name, a `Workload`, or a CSV file), `dataflow`, `objective`, `constraint`,
+    `workload` (a model's name, a `Workload`, a CSV or ONNX file), `dataflow` (also a mapping file), `objective`, `constraint`,
     `platform` or `ratio` or `budget`, `deployment` (`LP`: a partition a layer; `LS`: one
     configuration for all, an episode of one step), `released` (ConfuciuX's problem as its code poses
-    it), `pe_levels`, `tile_levels`, `hardware` (a `Hardware` or a dict of its fields),
+    it), `pe_levels`, `tile_levels`, `hardware` (a `Hardware`, a dict of its fields, or a TOML file),
     `action_mode`, `reward`, `render_mode`; or `problem`, an `AssignmentProblem`, instead of all that
     describe one.
 
@@ -325,7 +325,9 @@ def action_numbers(problem: AssignmentProblem, mode: str, actions: Action) -> ND
     return problem.space.encode(given)
 
 
-def _hardware(given: Hardware | dict[str, Any] | None, *, released: bool) -> Hardware | None:
+def _hardware(
+    given: Hardware | dict[str, Any] | str | None, *, released: bool
+) -> Hardware | str | None:
     if not isinstance(given, dict):
         return given
     allowed = (*Hardware.numbers(), "technology")

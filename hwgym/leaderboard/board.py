@@ -191,9 +191,8 @@ def _rng() -> np.random.Generator:
 
 
 def _median(values: Floats, axis: int = -1) -> Floats:
-    """The lower median: between a finite and an infinite value there is no middle."""
-    middle = (values.shape[axis] - 1) // 2
-    found: Floats = np.take(np.partition(values, middle, axis=axis), middle, axis=axis)
+    """Infinite unless more than half of the values are finite."""
+    found: Floats = np.median(values, axis=axis)
     return found
 
 

@@ -17,6 +17,7 @@ try:
 except ImportError as error:
     raise ImportError(f"no module {error.name!r}: pip install 'hwgym[leaderboard]'") from error
 
+from hwgym._files import write_text
 from hwgym._names import nearest
 from hwgym.agent import agent_names, find_agent
 from hwgym.episodes import LogError, read_settings
@@ -45,7 +46,8 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
 )
 
@@ -398,10 +400,10 @@ def report(
     try:
         board = load(paths)
         if html is not None:
-            reports.write_text(html, reports.html(board))
+            write_text(html, reports.html(board))
             typer.echo(f"wrote {html}")
         if markdown is not None:
-            reports.write_text(markdown, reports.markdown(board))
+            write_text(markdown, reports.markdown(board))
             typer.echo(f"wrote {markdown}")
         if html is None and markdown is None:
             typer.echo(reports.markdown(board), nl=False)

@@ -16,7 +16,7 @@ from hwgym.leaderboard.runs import Run
 
 __all__ = ["duration", "show_sweep"]
 
-EVERY = 15.0
+EVERY = 30.0
 SHOWN = 8
 
 

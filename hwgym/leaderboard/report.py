@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import uuid
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +19,7 @@ from hwgym.leaderboard.runs import problem_of
 from hwgym.leaderboard.statistics import Estimate
 from hwgym.leaderboard.suites import Task
 
-__all__ = ["html", "markdown", "write_text"]
+__all__ = ["html", "markdown"]
 
 SEES = {
     "layers": "See what each layer costs",
@@ -34,25 +31,17 @@ SHOWN = 4
 NEVER = "never"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 # --- what both say ------------------------------------------------------------------------------
 
 
 def _score(entry: Entry) -> str:
-    value, low, high = entry.score
-    if entry.seeds[1] == 1:
-        return f"{value:.3f}"
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    value, low, high = map(_digits, entry.score)
+    return value if entry.seeds[1] == 1 else f"{value} ({low} to {high})"
+
+
+def _digits(score: float) -> str:
+    """Only what is optimal reads 1.000."""
+    return ">0.999" if 0.9995 <= score < 1 else f"{score:.3f}"
 
 
 def _samples_to(entry: Entry, regret: float) -> str:
@@ -277,8 +266,14 @@ def _cell(text: str, value: float | None = None, kind: str = "") -> str:
     return f'<td data-value="{number}">{escape(text)}</td>'
 
 
+TEXTS = ("sees", "best settings", "samples, by its own count", "time")
+
+
 def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") -> str:
-    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    text = ' class="text"'
+    top = "".join(
+        f'<th scope="col"{text if head in TEXTS else ""}>{escape(head)}</th>' for head in heads
+    )
     return (
         f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -344,7 +339,7 @@ def _curves(board: Board, looks: Looks, tasks: Sequence[Task]) -> str:
     return (
         '<h2 id="samples">Regret against samples</h2>'
         "<p>The median over runs after so many samples; the shade is its 95 % interval. A line "
-        "begins where half of the runs have found something feasible.</p>"
+        "begins where more than half of the runs have found something feasible.</p>"
         + _chips(board, looks)
         + _select("curves", options, "Task")
         + '<div class="chart" id="curves"></div>'
@@ -393,7 +388,7 @@ def _improvement(board: Board) -> str:
     parts = [
         '<h2 id="improvement">Pairs</h2><p>How likely a run of the agent at the left scores higher '
         "than one of the agent above, on a task drawn at random; ties count half. Bold where the "
-        "95 % interval excludes one half.</p>"
+        "95 % interval excludes one half; with one seed each there is none.</p>"
     ]
     for sees in board.groups:
         group = board.seeing(sees)
@@ -404,14 +399,14 @@ def _improvement(board: Board) -> str:
             cells = []
             for theirs in group:
                 found = None if ours is theirs else board.improvement(ours, theirs)
-                cells.append(_chance(found))
+                cells.append(_chance(found, ours.seeds[1] > 1 or theirs.seeds[1] > 1))
             rows.append(f'<tr><th scope="row">{escape(ours.agent)}</th>{"".join(cells)}</tr>')
         heads = ["agent", *(entry.agent for entry in group)]
         parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows, "heat"))
     return "".join(parts)
 
 
-def _chance(estimate: Estimate | None) -> str:
+def _chance(estimate: Estimate | None, has_interval: bool) -> str:
     if estimate is None:
         return "<td></td>"
     value, low, high = estimate
@@ -419,7 +414,7 @@ def _chance(estimate: Estimate | None) -> str:
     strength = min(abs(value - 0.5) * 2, 1.0) * 0.55
     colour = "0,114,178" if value > 0.5 else "230,159,0"
     text = f"{value:.2f}"
-    if low > 0.5 or high < 0.5:
+    if has_interval and (low > 0.5 or high < 0.5):
         text = f"<b>{text}</b>"
     return (
         f'<td style="background:rgba({colour},{strength:.2f})" '

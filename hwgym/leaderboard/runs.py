@@ -26,7 +26,6 @@ import difflib
 import json
 import math
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -38,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs_registry import ENTRY_POINT
+from hwgym._files import write_text
 from hwgym.agent import as_problem
 from hwgym.problem import AssignmentProblem
 
@@ -247,15 +247,7 @@ class _Reader:
 
 def write_run(folder: str | os.PathLike[str], run: Run) -> Path:
     """Write a run's file, whole or not at all; an older one is replaced."""
-    target = Path(folder) / run.job.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(json.dumps(run.to_json(), separators=(",", ":")), encoding="utf-8")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+    return write_text(Path(folder) / run.job.file, json.dumps(run.to_json(), separators=(",", ":")))
 
 
 def read_run(path: str | os.PathLike[str]) -> Run:
@@ -279,7 +271,8 @@ def read_runs(folder: str | os.PathLike[str]) -> Iterator[Run]:
     if not Path(folder).is_dir():
         raise RunError(f"{folder}: no such folder")
     for path in sorted(Path(folder).glob("*/*/*.json")):
-        yield read_run(path)
+        if not path.name.startswith("."):  # being written
+            yield read_run(path)
 
 
 # --- what a run is worth ------------------------------------------------------------------------

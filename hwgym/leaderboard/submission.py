@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import lzma
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from hwgym._files import replacing
 from hwgym._names import nearest
 from hwgym.agent import Sees
 from hwgym.episodes import LogError, check_problem, read_episodes, read_settings
@@ -129,13 +129,8 @@ def write_submission(path: str | os.PathLike[str], submission: Submission) -> Pa
     data = text.encode()
     if target.name.endswith(".xz"):
         data = lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with replacing(target) as partial:
         partial.write_bytes(data)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
     return target
 
 

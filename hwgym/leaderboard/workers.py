@@ -161,6 +161,8 @@ class LocalWorkers:
         if not self._running:
             time.sleep(timeout)
         done, _ = wait_for(self._running, timeout, FIRST_COMPLETED)
+        if not done and not self._pool.active:
+            raise RuntimeError("the worker processes cannot be started")
         return [self._outcome(future, *self._running.pop(future)) for future in done]
 
     @staticmethod
