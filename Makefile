@@ -11,13 +11,16 @@ USABLE := $(shell $(BIN)/python -c 'import pip, sys; print(sys.version_info >= (
 VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs clean venv
+.PHONY: help demo notebooks test lint docs clean venv
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
 
 demo: $(VENV)/.agents  ## Search, refine and compare with the proven optimum: about two minutes
 	$(BIN)/python -m agents.demo
+
+notebooks: $(VENV)/.notebooks  ## Execute the notebooks anew, output and all: about two minutes
+	$(BIN)/python -m notebooks.execute
 
 test: $(VENV)/.test  ## Run the tests; WORKERS=2 for two processes
 	$(BIN)/python -m pytest -n $(WORKERS)

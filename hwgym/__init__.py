@@ -13,7 +13,7 @@ import envs_registry
 from hwgym._version import __version__
 from hwgym.cost import Costs, Dataflow, Hardware, Shapes, Technology, evaluate
 from hwgym.design_space import DesignSpace
-from hwgym.problem import PLATFORMS, AssignmentProblem, Scores
+from hwgym.problem import PLATFORMS, AssignmentProblem, InfeasibleError, Scores
 from hwgym.solver import Certificate, optimum
 from hwgym.workloads import (
     Layer,
@@ -32,6 +32,7 @@ __all__ = [
     "Dataflow",
     "DesignSpace",
     "Hardware",
+    "InfeasibleError",
     "Layer",
     "Scores",
     "Shapes",

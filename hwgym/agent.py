@@ -27,6 +27,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.episodes import EpisodeLog
 from hwgym.problem import AssignmentProblem, Scores
@@ -312,7 +313,7 @@ def describe_agents(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
         try:
             cls = find_agent(name)
         except ImportError as error:
-            described.append(entry | {"missing": str(error)})
+            described.append(entry | {"missing": explain(error)})
             continue
         entry["about"] = _first_sentence(cls.__doc__)
         entry["sees"] = getattr(cls, "sees", None)

@@ -51,6 +51,7 @@ ROUNDING = 1e-12  # relative: sums in another order differ by less, and are one 
 TOO_MANY = 400_000  # partial assignments kept at once
 FEW = 500  # shorter lists are not thinned: the tolerance is saved for longer ones
 _BLOCK = 2_000_000  # candidates at once
+_CELLS = 2**22  # of a grid that is held as an array; a finer one is sorted
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,11 @@ class Frontier:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __repr__(self) -> str:
+        return (
+            f"<Frontier of {len(self):,} assignments: {' x '.join(self.objectives)}; {self.claim}>"
+        )
+
     @property
     def exact(self) -> bool:
         """Whether nothing is missing."""
@@ -86,7 +92,7 @@ class Frontier:
     def claim(self) -> str:
         """What is certain of it, in one sentence."""
         if self.exact:
-            return "exact: no feasible assignment is missing that none beats"
+            return "exact: these are all feasible assignments that no other beats"
         constraint = self.problem.constraint
         others = " and ".join(o for o in self.objectives if o != constraint)
         return (
@@ -349,8 +355,11 @@ def _undominated(*columns: Floats, ratio: float | None = None) -> Ints:
     if ratio is not None:
         cells = [np.floor(np.log(c) / np.log(ratio)) for c in columns[1:]]
         cells = [cell - cell.min() for cell in cells]
-        least = _least_of_each(cells, columns[0])
-        return least[_undominated(columns[0][least], *(cell[least] for cell in cells))]
+        shape = [int(cell.max()) + 1 for cell in cells]
+        if np.prod(shape, dtype=float) <= _CELLS:
+            places = [cell.astype(np.int64) for cell in cells]
+            return _of_grid(columns[0], np.ravel_multi_index(places, shape), shape)
+        columns = (columns[0], *cells)
     levels = _levels(columns[0])
     order = np.lexsort((*columns[:0:-1], levels))
     others = [column[order] for column in columns[1:]]
@@ -359,14 +368,26 @@ def _undominated(*columns: Floats, ratio: float | None = None) -> Ints:
     return order[_sweep(levels[order], others[0], others[1])]
 
 
-def _least_of_each(cells: Sequence[Floats], values: Floats) -> Ints:
-    """The index of the least value in every cell."""
-    key = np.zeros(len(values))
-    for cell in cells:
-        key = key * (cell.max() + 1) + cell
-    order = np.lexsort((values, key))
-    least: Ints = order[np.append(True, np.diff(key[order]) > 0)]
-    return least
+def _of_grid(values: Floats, cells: Ints, shape: Sequence[int]) -> Ints:
+    """One index for every cell whose least value is below that of all cells before it."""
+    least = np.full(int(np.prod(shape)), np.inf)
+    np.minimum.at(least, cells, values)
+    reached = np.flatnonzero(values == least[cells])
+    index = np.full(len(least), -1)
+    index[cells[reached]] = reached
+    grid = least.reshape(shape)
+    before = grid
+    for axis in range(len(shape)):
+        before = np.minimum.accumulate(before, axis=axis)
+    bound = np.full(shape, np.inf)
+    for axis in range(len(shape)):
+        upper = [slice(None)] * len(shape)
+        lower = [slice(None)] * len(shape)
+        upper[axis], lower[axis] = slice(1, None), slice(None, -1)
+        np.minimum(bound[tuple(upper)], before[tuple(lower)], out=bound[tuple(upper)])
+    keep = np.isfinite(grid) & (grid < bound * (1 - ROUNDING))
+    chosen: Ints = index[keep.ravel()]
+    return chosen
 
 
 def _levels(values: Floats) -> Ints:

@@ -20,7 +20,15 @@ from hwgym.workloads import Workload, load_workload
 if TYPE_CHECKING:
     from hwgym.solver import Certificate
 
-__all__ = ["CONSTRAINTS", "DEPLOYMENTS", "OBJECTIVES", "PLATFORMS", "AssignmentProblem", "Scores"]
+__all__ = [
+    "CONSTRAINTS",
+    "DEPLOYMENTS",
+    "OBJECTIVES",
+    "PLATFORMS",
+    "AssignmentProblem",
+    "InfeasibleError",
+    "Scores",
+]
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
 CONSTRAINTS = ("area", "power")
@@ -38,6 +46,10 @@ _BATCH = 512  # assignments scored at once: what they gather stays in cache
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+
+class InfeasibleError(ValueError):
+    """No assignment fits the budget."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +99,9 @@ class AssignmentProblem:
     greatest of the four uniform assignments that take every level's extremes.
 
     Raises:
-        ValueError: If a name is unknown, more than one of platform, ratio and budget is given, a
-            step has no valid point, or no assignment fits the budget.
+        ValueError: If a name is unknown, more than one of platform, ratio and budget is given, or a
+            step has no valid point.
+        InfeasibleError: If no assignment fits the budget (a ValueError, too).
     """
 
     space: DesignSpace
@@ -204,7 +217,7 @@ class AssignmentProblem:
         object.__setattr__(self, "budget", budget)
         needed = float(self.least_used.sum())
         if needed > self.limit:
-            raise ValueError(
+            raise InfeasibleError(
                 f"no assignment fits the {self.constraint} budget of {budget:.6g} {self.unit}: the "
                 f"least that any valid assignment of {self.space.workload.name} takes is "
                 f"{needed:.6g} {self.unit}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym.problem import PLATFORMS, AssignmentProblem
+from hwgym.problem import PLATFORMS, AssignmentProblem, InfeasibleError
 from hwgym.workloads import Workload
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "describe_assignment",
     "describe_problem",
     "describe_workload",
-    "is_infeasible",
     "layer_rows",
     "to_csv",
 ]
@@ -181,9 +180,7 @@ def compare(
             row: dict[str, Any] = {"dataflow": name, **budget, "objective": None}
             try:
                 problem = AssignmentProblem.of(workload, dataflow, **budget, **settings)
-            except ValueError as error:
-                if not is_infeasible(error):
-                    raise
+            except InfeasibleError as error:
                 rows.append(row | {"why": str(error)})
                 continue
             best = problem.optimum()
@@ -207,15 +204,11 @@ def compare(
 _BUDGET = ("platform", "ratio", "budget")
 
 
-def is_infeasible(error: ValueError) -> bool:
-    """Whether a problem was refused because nothing fits its budget, not for a wrong argument."""
-    return str(error).startswith("no assignment fits")
-
-
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with equal keys as CSV text."""
+    """Rows as CSV text, with a column for every key that occurs."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

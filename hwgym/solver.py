@@ -10,7 +10,7 @@ on solutions that were not optimal.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class Certificate:
             relaxation was needed.
     """
 
-    assignment: Ints
+    assignment: Ints = field(repr=False)
     objective: float
     lower_bound: float
     gap: float

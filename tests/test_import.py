@@ -3,6 +3,8 @@
 import builtins
 import io
 import warnings
+from collections import Counter
+from pathlib import Path
 
 import gymnasium as gym
 import networks
@@ -117,6 +119,30 @@ class TestPublishedNetworks:
             assert found.macs == counted(module, example)
             assert found.parameters == sum(p.numel() for p in module.parameters())
         assert import_torch(vit, image).parameters == 86_567_656
+
+
+class TestNetworksOfTheOnnxPackage:
+    """Published networks, exported by others: files for tests of ONNX's backends."""
+
+    FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+
+    @pytest.mark.parametrize("name", ["ResNet50", "DenseNet121"])
+    def test_are_the_zoos_with_a_classifier(self, name):
+        found = import_onnx(self.FOLDER / f"light_{name.lower()}.onnx")
+        *convolutions, head = found.workload
+        assert shapes_of(convolutions) == shapes_of(workload(name))
+        assert (head.K, head.OY, head.OX, found.complete) == (1000, 1, 1, True)
+
+    def test_vgg19_is_vgg16_three_convolutions_deeper(self):
+        found = import_onnx(self.FOLDER / "light_vgg19.onnx").workload
+        convolutions = [layer for layer in found if layer.kind == "CONV"]
+        deeper = Counter(shapes_of(convolutions)) - Counter(shapes_of(workload("VGG16")))
+        assert (len(convolutions), deeper.total()) == (16, 3)
+        assert round(found.macs / 1e9, 1) == 19.6  # He et al., CVPR 2016, figure 3
+
+    def test_alexnet_in_two_columns_has_groups(self):
+        found = import_onnx(self.FOLDER / "light_bvlc_alexnet.onnx").workload
+        assert [layer.repeat for layer in found] == [1, 2, 1, 2, 2, 1, 1, 1]
 
 
 NETWORKS = {
@@ -436,7 +462,9 @@ class TestRecurrent:
 class TestSkipped:
     def test_torch_lists_what_it_cannot_map(self):
         function = Function(lambda x: torch.fft.rfft(torch.cdist(x, x) @ x))
-        with pytest.warns(SkippedLayersWarning, match=r"2 operators are not .*_cdist_forward"):
+        with pytest.warns(
+            SkippedLayersWarning, match="Function: not in the workload: .*_cdist_forward.*; .*_fft"
+        ):
             found = Workload.from_torch(function, torch.zeros(4, 4))
         assert len(found) == 1
 
@@ -478,9 +506,16 @@ class TestSkipped:
         assert [s.macs for s in found.skipped] == [2 * 4 * 4 * 2 * 9, None, None]
         assert found.macs == found.workload.macs + 2 * 4 * 4 * 2 * 9
         assert not found.complete
-        assert str(found).splitlines()[0] == "graph: 1 layers, 1,296 MACs, 36 parameters"
+        assert str(found).splitlines()[0] == "graph: 1 layer, 1,296 MACs, 36 parameters"
         assert "deformed (DeformConv): " in str(found)
         assert "MACs 576" in str(found)
+
+    def test_empty_tensors_are_no_work(self):
+        keys = Function(lambda x, past: (x @ x) + (past @ past.mT).sum())
+        found = import_torch(keys, (torch.zeros(3, 3), torch.zeros(0, 4, 4)))
+        assert [(s.reason, s.macs) for s in found.skipped] == [("a tensor without elements", 0)]
+        with pytest.raises(ValueError, match="a tensor without elements; MACs 0"):
+            import_torch(nn.Conv2d(1, 1, 3), torch.zeros(0, 1, 8, 8))
 
     def test_a_shape_that_cannot_be_inferred_is_said(self):
         nodes = [
@@ -759,7 +794,7 @@ class TestLoadWorkload:
         ]
         onnx.save(model(nodes, {"x": (3, 3)}, ("d",)), tmp_path / "det.onnx")
         for _ in range(2):
-            with pytest.warns(SkippedLayersWarning, match="det: 1 operators .*Det"):
+            with pytest.warns(SkippedLayersWarning, match="det: not in the workload: d .Det"):
                 load_workload(tmp_path / "det.onnx")
 
     def test_a_problem_takes_a_file(self, file):

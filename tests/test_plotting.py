@@ -3,11 +3,28 @@
 import itertools
 
 import gymnasium as gym
+import matplotlib as mpl
 import numpy as np
 import pytest
 
-from hwgym import AssignmentProblem
-from hwgym.plotting import AssignmentViewer, assignment_figure, assignment_text, save_figure
+import hwgym
+from hwgym import AssignmentProblem, plotting
+from hwgym.frontier import frontier
+from hwgym.plotting import (
+    AssignmentViewer,
+    assignment_figure,
+    assignment_text,
+    budget_figure,
+    comparison_figure,
+    design_space_figure,
+    frontier_figure,
+    frontier_page,
+    learning_curves,
+    regret_curves,
+    roofline_figure,
+    save_figure,
+)
+from hwgym.reports import compare
 
 
 @pytest.fixture
@@ -246,3 +263,139 @@ def test_a_figure_that_cannot_be_written_leaves_the_old_one(mixed, tmp_path, mon
         save_figure(figure, path)
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+# --- the other pictures ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found(mixed):
+    return mixed.optimum().assignment
+
+
+def texts(figure):
+    return " ".join(str(t.get_text()) for t in figure.findobj(mpl.text.Text))
+
+
+@pytest.mark.parametrize("constraint", ["area", "power"])
+@pytest.mark.parametrize("released", [False, True])
+def test_the_budget_figure_adds_up(constraint, released):
+    problem = AssignmentProblem.of("AlexNet", constraint=constraint, released=released)
+    assignment = problem.optimum().assignment
+    figure = budget_figure(problem, assignment)
+    figure.canvas.draw()
+    axis, whole = figure.axes
+    scale = 1e6 if constraint == "area" else 1.0
+    used = problem.evaluate(assignment).used[0]
+    assert sum(bar.get_height() for bar in axis.patches) * scale == pytest.approx(used, rel=1e-6)
+    share = 100 * used / problem.budget
+    assert sum(bar.get_height() for bar in whole.patches) == pytest.approx(share, rel=1e-6)
+    assert ("interconnect" in texts(figure)) == released
+    assert "conv3" in texts(figure)
+
+
+def test_the_roofline_keeps_layers_under_their_roofs(mixed, found):
+    figure = roofline_figure(mixed, found)
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    dots = np.concatenate([c.get_offsets() for c in axis.collections])
+    assert len(dots) == mixed.num_steps
+    pes = [mixed.space.describe(int(a))[0] for a in mixed.space.encode(found)]
+    assert dots[:, 1].max() <= max(pes) * (1 + 1e-9)
+    assert "MACs per cycle" in texts(figure)
+
+
+def test_one_point_has_a_roofline_too():
+    problem = AssignmentProblem.of(hwgym.Workload("one", hwgym.workload("NCF")[:1]))
+    roofline_figure(problem, problem.optimum().assignment).canvas.draw()
+
+
+def test_the_design_space_marks_the_choice_and_the_invalid():
+    problem = AssignmentProblem.of("AlexNet", "Eyeriss")
+    figure = design_space_figure(problem, "conv2")
+    figure.canvas.draw()
+    cost, usage = figure.axes[:2]
+    grid = np.asarray(cost.images[0].get_array())
+    valid = problem.space.valid[1].reshape(problem.space.shape).T
+    shown = problem.space.latency_cycles[1].reshape(problem.space.shape).T
+    np.testing.assert_array_equal(grid[valid], shown[valid])
+    assert len(cost.patches) == np.count_nonzero(~valid) > 0
+    crosses = {tuple(np.ravel(line.get_data())) for line in cost.lines + usage.lines}
+    assert crosses == {tuple(problem.optimum().assignment[1])}
+    by_index = design_space_figure(problem, 1, problem.uniform()[-1])
+    assert {tuple(np.ravel(line.get_data())) for line in by_index.axes[0].lines} == {(11, 11)}
+
+
+def test_the_design_space_of_a_mix_has_a_row_a_dataflow(mixed):
+    figure = design_space_figure(mixed, 0)
+    figure.canvas.draw()
+    assert [a.get_title(loc="left").split(":")[0] for a in figure.axes[:6:2]] == [
+        "NVDLA", "Eyeriss", "ShiDianNao"]  # fmt: skip
+    for layer, message in (("layer", "unknown layer of NCF"), (9, r"numbered 0\.\.3, got 9")):
+        with pytest.raises(ValueError, match=message):
+            design_space_figure(mixed, layer)
+
+
+def test_curves_of_many_seeds_have_a_band(mixed):
+    best = mixed.optimum().objective
+    runs = [np.minimum.accumulate(best * (1 + s + 10 / np.arange(1, 40 - s))) for s in range(5)]
+    runs[0] = np.where(np.arange(39) < 3, np.inf, runs[0])  # nothing feasible at first
+    figure = regret_curves(mixed, {"one": runs[:1], "many": runs}, interval=0.6)
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert len(axis.collections) == 1
+    assert "many (5 seeds)" in texts(figure)
+    assert "middle 60% of seeds" in texts(figure)
+    median = axis.lines[1].get_ydata()
+    assert len(median) == 39
+    assert median[-1] == pytest.approx(np.median([r[-1] for r in runs]) / best - 1)
+    for wrong in ({"none": []}, {"none": [[]]}):
+        with pytest.raises(ValueError, match="none: no samples to draw"):
+            regret_curves(mixed, wrong)
+    with pytest.raises(ValueError, match=r"interval must lie in 0\.\.1"):
+        regret_curves(mixed, {"many": runs}, interval=2)
+
+
+def test_curves_where_nothing_was_found(mixed):
+    figure = learning_curves(mixed, {"nobody": np.full(20, np.inf)})
+    figure.canvas.draw()
+    assert "nobody" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "panels"), [(("latency", "area"), 1), (("energy", "latency", "area"), 2)]
+)
+def test_fronts(mixed, tmp_path, objectives, panels):
+    front = frontier(mixed, objectives, epsilon=0.2 if panels == 2 else 0.0)
+    figure = frontier_figure(front)
+    figure.canvas.draw()
+    said = texts(figure)
+    assert f"{len(front):,} assignments" in said
+    assert ("exact" in said) == (panels == 1)
+    if panels == 2:
+        for axis in figure.axes[:2]:
+            assert len(axis.collections[0].get_offsets()) == len(front)
+    pytest.importorskip("plotly")
+    page = frontier_page(front, tmp_path / "front.html")
+    html = page.read_text(encoding="utf-8")
+    assert "cycles" in html
+    assert f"{len(front):,} assignments" in html
+    assert '<script src="http' not in html
+    assert [p.name for p in tmp_path.iterdir()] == ["front.html"]
+
+
+def test_comparisons():
+    rows = compare("NCF", ("NVDLA", "MIX"), ({"platform": "iot"}, {"budget": 1.0}))
+    for row in rows:
+        row["name"] = row.get("platform") or "1 um2"
+    report = {"workload": "NCF", "objective": "latency", "constraint": "area", "rows": rows}
+    figure = comparison_figure(report)
+    figure.canvas.draw()
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert sorted(heights) == sorted(row["objective"] or 0 for row in rows)
+    assert texts(figure).count("nothing") == 2
+
+
+def test_all_pictures_are_public():
+    for name in plotting.__all__:
+        assert getattr(plotting, name) is not None

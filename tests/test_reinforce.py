@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 import hwgym
-from agents.ga_refiner import GARefiner, main
+from agents.ga_refiner import GARefiner
 from agents.reinforce import Reinforce
 from agents.two_stage import ReinforceThenGA
 from hwgym.agent import BudgetSpent, Evaluator, solve
@@ -254,17 +254,6 @@ def test_damaged_rows_are_left_out_and_said(small, log, tmp_path, capsys):
     pyarrow.parquet.write_table(table.set_column(column, "actions", broken), part)
     assert solve(GARefiner(logs=[log, str(tmp_path / "damaged")]), small, samples=20).samples == 20
     assert "left out 2" in capsys.readouterr().err
-
-
-def test_the_refiner_is_a_program_of_its_own(tmp_path, capsys):
-    env_id, first, second = "HWAssign-AlexNet-NVDLA-v0", str(tmp_path / "a"), str(tmp_path / "b")
-    solve(Reinforce(), env_id, samples=100, log=first)
-    assert main([first, "--samples", "50", "--out", second]) == 0
-    assert "refined with 50 samples" in capsys.readouterr().out
-    assert len(read_episodes(second)) == 50
-    assert main([str(tmp_path / "none")]) == 2
-    assert "no episode log there" in capsys.readouterr().err
-    assert main([first, "--samples", "20", "--fine"]) == 0
 
 
 def test_both_stages_share_one_budget(small, tmp_path):

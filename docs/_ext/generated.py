@@ -152,7 +152,13 @@ def speed(family: Family | None = None) -> str:
         rows = [row for row in rows if row.name in family.speeds]
     if not rows:
         return "Not measured on this copy: `python -m benchmarks --only speed` does it.\n"
-    return speed_markdown(rows)
+    text = speed_markdown(rows)
+    if family is None:
+        return text
+    # A family's page has its figures side by side with how they are stepped: a row for each.
+    header, _, *lines = [[c.strip() for c in line[2:-2].split(" | ")] for line in text.splitlines()]
+    columns = list(zip(header, *lines, strict=True))[1:]
+    return table(("steps per second", *(line[0] for line in lines)), columns, right=1)
 
 
 def optima(family: Family) -> str:

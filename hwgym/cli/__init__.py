@@ -19,10 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from hwgym.cli.app import run
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in NEEDED:
+        package = (error.name or "").partition(".")[0]
+        if package not in NEEDED:
             raise
-        print(
-            f"error: the command line needs {error.name}: pip install 'hwgym[cli]'", file=sys.stderr
-        )
+        print(f"error: the command line needs {package}: pip install 'hwgym[cli]'", file=sys.stderr)
         return 1
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from hwgym import __version__
+from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.cli import explore, solve, train
 from hwgym.cli.output import Failure, console, errors
@@ -84,9 +86,8 @@ def _mount_leaderboard() -> None:
     @app.command("leaderboard", context_settings=everything, add_help_option=False)
     def leaderboard(context: typer.Context) -> None:
         """Agents compared by their proven regret: run, submit, validate, report."""
-        from hwgym.leaderboard.cli import app as board
-
-        get_command(board).main(context.args, prog_name="hwgym leaderboard")
+        board = import_module("hwgym.leaderboard.cli")
+        get_command(board.app).main(context.args, prog_name="hwgym leaderboard")
 
 
 _mount_leaderboard()
@@ -130,8 +131,10 @@ def _report(error: Exception, given: Sequence[str], *, debug: bool) -> int:
         return 2
     if type(error).__name__ == "Abort":  # some versions' KeyboardInterrupt
         return INTERRUPTED
-    if isinstance(error, Failure | ImportError):
+    if isinstance(error, Failure):
         message, code = str(error), 1
+    elif isinstance(error, ImportError):
+        message, code = explain(error), 1
     elif hasattr(error, "format_message"):  # the parser's own
         message, hint = _of_parser(error)
         code = 2

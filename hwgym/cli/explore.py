@@ -284,9 +284,9 @@ def problem_facts(problem: AssignmentProblem) -> dict[str, object]:
     space = problem.space
     styles = " or ".join(d.name for d in space.dataflows)
     released = space.accounting == "maestro"
-    one = problem.deployment == "LS"
+    one, several = problem.deployment == "LS", len(space.workload) > 1
     return {
-        "network": f"{space.workload.name}, {len(space.workload)} layers, "
+        "network": f"{space.workload.name}, {len(space.workload)} layer{'s' * several}, "
         f"{space.workload.macs / 1e9:.3g} GMACs"
         + (" (ConfuciuX's released table)" if released else ""),
         "each layer gets": f"PEs: {_levels(space.pe_levels)}; filters per PE: "
@@ -377,7 +377,8 @@ def _show_workload(layers: Workload, everything: bool, json: bool) -> None:
     if not everything and len(rows) > PARTS + 3:
         caption, rows = f"and {len(rows) - PARTS} more layers: --all shows them", rows[:PARTS]
     columns = list(rows[0])
-    total = f"{len(layers)} layers, {layers.macs:,} MACs, {layers.weights:,} weights"
+    several = "s" * (len(layers) > 1)
+    total = f"{len(layers)} layer{several}, {layers.macs:,} MACs, {layers.weights:,} weights"
     console().print(
         table(
             columns,

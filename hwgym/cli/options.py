@@ -17,8 +17,14 @@ from hwgym.agent import as_problem
 from hwgym.cli.output import Failure
 from hwgym.cost import DATAFLOWS, MAPPING_FILES, Dataflow, Hardware, read_dataflow
 from hwgym.design_space import FINE_PE_LEVELS
-from hwgym.problem import CONSTRAINTS, DEPLOYMENTS, OBJECTIVES, PLATFORMS, AssignmentProblem
-from hwgym.reports import is_infeasible
+from hwgym.problem import (
+    CONSTRAINTS,
+    DEPLOYMENTS,
+    OBJECTIVES,
+    PLATFORMS,
+    AssignmentProblem,
+    InfeasibleError,
+)
 from hwgym.workloads import Workload
 
 MODEL = "A model's name (`hwgym list models`), a .csv file of layers or an .onnx file."
@@ -194,10 +200,8 @@ def make_problem(
             hardware=None if hardware is None else Hardware.from_toml(hardware),
             **limit,
         )
-    except ValueError as error:
-        if is_infeasible(error):
-            raise Failure(str(error)) from error
-        raise
+    except InfeasibleError as error:
+        raise Failure(str(error)) from error
 
 
 def finer(problem: AssignmentProblem) -> AssignmentProblem:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,9 @@ def _console(file: Any) -> Console:
     return Console(file=file, width=PLAIN_WIDTH if plain else None, highlight=False)
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, indent: int | None = 2) -> None:
     """One JSON value, and nothing else, on standard output."""
-    print(json.dumps(value, indent=2, default=_json_value, allow_nan=False))
+    print(json.dumps(value, indent=indent, default=_json_value, allow_nan=False))
 
 
 def _json_value(value: Any) -> Any:
@@ -191,11 +192,13 @@ def objective_text(problem: Any, objective: float) -> str:
 
 
 def folder(path: Path) -> Path:
-    """A folder to write to, made if need be.
+    """A folder for pictures and files, made if need be.
 
     Raises:
         NotADirectoryError: If it is a file.
+        ImportError: If there is nothing to draw pictures with.
     """
+    import_module("matplotlib")
     if path.exists() and not path.is_dir():
         raise NotADirectoryError(0, "is a file; give a folder", str(path))
     path.mkdir(parents=True, exist_ok=True)

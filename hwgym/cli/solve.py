@@ -99,13 +99,15 @@ def optimize(
         batch=batch,
     )
     problem = finer(coarse) if fine else coarse
+    if out is not None:
+        folder(out)  # before the work
     with working("Solving"):
         best = problem.optimum()
     found = describe_assignment(problem, best.assignment)
     report = _report(problem, best, found)
     if fine:
         report["coarse_optimum"] = coarse.optimum().objective
-    files = [] if out is None else _write(folder(out), problem, best, report)
+    files = [] if out is None else _write(out, problem, best, report)
     if json:
         print_json(report)
         return
@@ -163,7 +165,7 @@ def _write(
 # --- frontier -------------------------------------------------------------------------------------
 
 SHOWN = 16  # points in the table
-DEFAULT_EPSILON = 0.05
+DEFAULT_EPSILON = 0.02
 
 
 def frontier(
@@ -185,7 +187,7 @@ def frontier(
         typer.Option(
             metavar="NUMBER",
             help="0: exact. Else how much, relatively, a point left out may be better. By default "
-            "exact for one objective beside the constraint, 0.05 for two.",
+            f"exact for one objective beside the constraint, {DEFAULT_EPSILON} for two.",
         ),
     ] = None,
     deployment: DeploymentOption = "LP",
@@ -214,6 +216,8 @@ def frontier(
     beside = [name for name in names if name != constraint]
     if epsilon is None:
         epsilon = 0.0 if len(beside) < 2 else DEFAULT_EPSILON
+    if out is not None:
+        folder(out)  # before the work
     with steps_of("Adding layers", problem.num_steps) as show:
         front = pareto(problem, names, epsilon=epsilon, progress=show)
     rows = front.rows()
@@ -224,11 +228,14 @@ def frontier(
         "epsilon": front.epsilon,
         "claim": front.claim,
         "seconds": front.seconds,
-        "points": rows,
+        "points": [
+            {**row, "actions": actions}
+            for row, actions in zip(rows, front.actions.tolist(), strict=True)
+        ],
     }
-    files = [] if out is None else _write_front(folder(out), front, report)
+    files = [] if out is None else _write_front(out, front, rows, report)
     if json:
-        print_json(report)
+        print_json(report, indent=None)
         return
     shown = problem_facts(problem)
     shown["to minimise"] = ", ".join(front.objectives)
@@ -268,13 +275,15 @@ def _number_of(name: str) -> Callable[[dict[str, Any]], str]:
     return lambda row: f"{row[name]:,.6g}"
 
 
-def _write_front(out: Path, front: Frontier, report: dict[str, Any]) -> list[Path]:
+def _write_front(
+    out: Path, front: Frontier, rows: list[dict[str, Any]], report: dict[str, Any]
+) -> list[Path]:
     from hwgym import plotting
 
     written = [
         plotting.save_figure(plotting.frontier_figure(front), out / "frontier.png"),
-        write_text(out / "frontier.csv", to_csv(report["points"])),
-        write_text(out / "frontier.json", json_.dumps(report, indent=2) + "\n"),
+        write_text(out / "frontier.csv", to_csv(rows)),
+        write_text(out / "frontier.json", json_.dumps(report) + "\n"),
     ]
     try:
         written.append(plotting.frontier_page(front, out / "frontier.html"))
@@ -320,6 +329,8 @@ def compare(
     styles = dataflows or [*MIX, "MIX"]
     limits = [parse_budget(text, constraint) for text in texts]
     workload = load_workload(model, released=released, batch=batch)
+    if out is not None:
+        folder(out)  # before the work
     with working("Solving"):
         rows = compare_all(
             workload,
@@ -341,7 +352,7 @@ def compare(
         "deployment": deployment,
         "rows": rows,
     }
-    files = [] if out is None else _write_comparison(folder(out), report)
+    files = [] if out is None else _write_comparison(out, report)
     if json:
         print_json(report)
     else:

@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.agent import Evaluator, find_agent, solve
 from hwgym.cli.options import (
@@ -111,9 +112,8 @@ def train(
     Example: [bold]hwgym train reinforce HWAssign-VGG16-MIX-v0 --samples 2000 --log runs/rl[/]
     """
     _check(samples, seed, log, resume)
-    with working(f"Loading {agent}"):
-        cls = find_agent(agent)
-        chosen = parse_settings(agent, cls, settings or ())
+    cls = _load(agent)
+    chosen = parse_settings(agent, cls, settings or ())
     if target in gymnasium.registry or "-v" in target:
         problem = problem_of_id(target)
         where: AssignmentProblem | str = target
@@ -153,9 +153,7 @@ def refine(
     where: AssignmentProblem | str = env_id
     if fine:
         problem = where = finer(problem)
-    with working(f"Loading {REFINER}"):
-        cls = find_agent(REFINER)
-        chosen = parse_settings(REFINER, cls, settings or ())
+    chosen = parse_settings(REFINER, _load(REFINER), settings or ())
     found = [read_episodes(each) for each in logs]
     before = min(
         (float(each.loc[each["feasible"], "objective"].min()) for each in found if len(each)),
@@ -165,6 +163,14 @@ def refine(
         REFINER, where, problem, samples, seed, {**chosen, "logs": logs}, log, False, out, json,
         before={"episodes": sum(map(len, found)), "objective": before}, name=env_id,
     )  # fmt: skip
+
+
+def _load(agent: str) -> type[Any]:
+    with working(f"Loading {agent}"):
+        try:
+            return find_agent(agent)
+        except ImportError as error:
+            raise Failure(f"{agent}: {explain(error)}") from error
 
 
 def _check(samples: int, seed: int, log: Path | None, resume: bool) -> None:

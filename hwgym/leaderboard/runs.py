@@ -385,7 +385,8 @@ def recost(run: Run) -> Curve:
     claimed = math.nan if run.objective is None else run.objective
     if not abs(claimed - objective[-1]) <= RTOL * abs(objective[-1]):
         raise RunError(
-            f"claims an objective of {run.objective!r}, but its assignments reach {objective[-1]!r}"
+            f"claims an objective of {run.objective!r}, but its assignments reach "
+            f"{float(objective[-1])!r}"
         )
     return Curve(
         replace(run, objective=float(objective[-1])), problem.optimum().objective, objective

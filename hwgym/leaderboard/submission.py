@@ -22,7 +22,7 @@ import json
 import lzma
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class Submission:
     agent: str
     sees: str
     suite: str
-    runs: Sequence[Run]
+    runs: Sequence[Run] = field(repr=False)
     about: str = ""
 
 
@@ -86,8 +86,8 @@ class Verdict:
     """
 
     path: Path
-    submission: Submission | None
-    curves: Sequence[Curve]
+    submission: Submission | None = field(repr=False)
+    curves: Sequence[Curve] = field(repr=False)
     reasons: Sequence[str]
 
     @property

@@ -8,10 +8,29 @@ from hwgym.plotting.assignment import AssignmentViewer, assignment_figure, assig
 from hwgym.plotting.curves import learning_curves, regret_curves
 from hwgym.plotting.fronts import comparison_figure, frontier_figure, frontier_page
 from hwgym.plotting.hardware import budget_figure, design_space_figure, roofline_figure
-from hwgym.plotting.style import OBJECTIVE_LABELS, save_figure
+from hwgym.plotting.style import (
+    BLUE,
+    DATAFLOW_COLOURS,
+    GREEN,
+    GREY,
+    OBJECTIVE_LABELS,
+    ORANGE,
+    SKY,
+    STYLE,
+    VERMILLION,
+    save_figure,
+)
 
 __all__ = [
+    "BLUE",
+    "DATAFLOW_COLOURS",
+    "GREEN",
+    "GREY",
     "OBJECTIVE_LABELS",
+    "ORANGE",
+    "SKY",
+    "STYLE",
+    "VERMILLION",
     "AssignmentViewer",
     "assignment_figure",
     "assignment_text",

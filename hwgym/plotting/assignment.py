@@ -73,10 +73,10 @@ def assignment_figure(
         ValueError: If the assignment has another shape, or an index out of range.
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
-    from matplotlib.figure import Figure
+    from hwgym.plotting.picture import Picture
 
     actions = _actions(problem, assignment)
-    figure = Figure(figsize=(9.6, 6.4), layout="constrained")
+    figure = Picture(9.6, 6.4)
     _draw(figure, problem, actions, title)
     return figure
 
@@ -106,7 +106,8 @@ class AssignmentViewer:
     def __init__(self, problem: AssignmentProblem, *, window: bool = False) -> None:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+
+        from hwgym.plotting.picture import Picture
 
         self.problem = problem
         # Without a display pyplot falls back to a canvas that cannot show; draw, but do not wait.
@@ -119,7 +120,7 @@ class AssignmentViewer:
             self.figure = plt.figure(figsize=(9.6, 6.4), layout="constrained")
             plt.show(block=False)
         else:
-            self.figure = Figure(figsize=(9.6, 6.4), layout="constrained")
+            self.figure = Picture(9.6, 6.4)
             FigureCanvasAgg(self.figure)
 
     def draw(self, actions: NDArray[np.int64]) -> NDArray[np.uint8] | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym.agent import Result
 from hwgym.plotting.style import GREY, LINES, STYLE, problem_title
 from hwgym.problem import AssignmentProblem
 from hwgym.reports import best_uniform
@@ -22,7 +23,7 @@ FLOOR = 1e-4  # of the logarithmic axis: below it, the optimum
 
 def learning_curves(
     problem: AssignmentProblem,
-    histories: Mapping[str, ArrayLike],
+    histories: Mapping[str, ArrayLike | Result],
     *,
     title: str | None = None,
 ) -> Figure:
@@ -30,8 +31,8 @@ def learning_curves(
 
     Args:
         problem: What was searched.
-        histories: By name, the best feasible objective after each sample, infinite before the
-            first (``Result.history``).
+        histories: By name, what :func:`hwgym.agent.solve` gave; or the best feasible objective
+            after each sample, infinite before the first.
         title: Instead of the problem's own.
 
     Raises:
@@ -42,7 +43,7 @@ def learning_curves(
 
 def regret_curves(
     problem: AssignmentProblem,
-    histories: Mapping[str, Sequence[ArrayLike]],
+    histories: Mapping[str, Sequence[ArrayLike | Result]],
     *,
     title: str | None = None,
     interval: float = 0.5,
@@ -63,11 +64,12 @@ def regret_curves(
     if not 0 <= interval <= 1:
         raise ValueError(f"interval must lie in 0..1, got {interval!r}")
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from hwgym.plotting.picture import Picture
 
     best = problem.optimum().objective
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 4.8), layout="constrained")
+        figure = Picture(8.0, 4.8)
         axis = figure.subplots()
         seeds = 0
         for i, (name, runs) in enumerate(histories.items()):
@@ -100,9 +102,10 @@ def regret_curves(
     return figure
 
 
-def _together(name: str, runs: Sequence[ArrayLike]) -> NDArray[np.float64]:
+def _together(name: str, runs: Sequence[ArrayLike | Result]) -> NDArray[np.float64]:
     """(seeds, samples), shorter runs going on with their last value."""
-    histories = [np.asarray(run, dtype=np.float64) for run in runs]
+    given = [run.history if isinstance(run, Result) else run for run in runs]
+    histories = [np.asarray(history, dtype=np.float64) for history in given]
     if not histories or not all(len(h) for h in histories):
         raise ValueError(f"{name}: no samples to draw")
     most = max(map(len, histories))

@@ -38,15 +38,16 @@ def frontier_figure(front: Frontier, title: str | None = None) -> Figure:
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from hwgym.plotting.picture import Picture
 
     style = {**STYLE, "axes.grid.axis": "both"}
     with mpl.rc_context(style):
         if len(front.objectives) == 2:
-            figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+            figure = Picture(7.2, 4.8)
             _staircase(figure.subplots(), front)
         else:
-            figure = Figure(figsize=(10.4, 4.8), layout="constrained")
+            figure = Picture(10.4, 4.8)
             for axis, pair in zip(figure.subplots(1, 2), ((0, 2, 1), (0, 1, 2)), strict=True):
                 _pair(figure, axis, front, *pair)
         exact = "exact" if front.exact else f"within {front.epsilon:.3g}"
@@ -148,18 +149,19 @@ def frontier_page(front: Frontier, path: str | os.PathLike[str]) -> Path:
         marker = {"size": 3, "color": columns[-1], "colorscale": "Cividis", "showscale": False}
         x, y, z = columns
         figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, **about))
-        axes = {"type": "log"}
         figure.update_scenes(
-            xaxis={"title": {"text": names[0]}, **axes},
-            yaxis={"title": {"text": names[1]}, **axes},
-            zaxis={"title": {"text": names[2]}, **axes},
+            aspectmode="cube",
+            camera={"eye": {"x": 1.2, "y": 1.35, "z": 0.7}, "center": {"z": -0.15}},
+            xaxis={"title": {"text": names[0]}, **_log_axis(x)},
+            yaxis={"title": {"text": names[1]}, **_log_axis(y)},
+            zaxis={"title": {"text": names[2]}, **_log_axis(z)},
         )
     else:
         x, y = columns
         line = {"shape": "hv", "color": BLUE, "width": 1}
         figure.add_trace(go.Scatter(x=x, y=y, mode="lines+markers", line=line, **about))
-        figure.update_xaxes(title=names[0], type="log")
-        figure.update_yaxes(title=names[1], type="log")
+        figure.update_xaxes(title=names[0], **_log_axis(x))
+        figure.update_yaxes(title=names[1], **_log_axis(y))
     figure.update_layout(
         title={
             "text": f"{space.workload.name}, {styles}: the front, {len(front):,} assignments"
@@ -168,7 +170,21 @@ def frontier_page(front: Frontier, path: str | os.PathLike[str]) -> Path:
         template="plotly_white",
         margin={"l": 20, "r": 20, "b": 20},
     )
-    return write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
+    page = figure.to_html(
+        include_plotlyjs=True, full_html=True, default_height="94vh", config={"responsive": True}
+    )
+    return write_text(path, page)
+
+
+def _log_axis(values: Any) -> dict[str, Any]:
+    """A logarithmic axis of plotly with ticks such as 2 M, 5 M, 10 M."""
+    from matplotlib.ticker import EngFormatter
+
+    decades = range(int(np.floor(np.log10(values.min()))), int(np.ceil(np.log10(values.max()))))
+    ticks = [digit * 10.0**power for power in decades for digit in (1, 2, 5)]
+    text = EngFormatter(sep=" ")
+    labels = [f"{t:g}" if 0 < t < 1e3 else text(t) for t in ticks]
+    return {"type": "log", "tickvals": ticks, "ticktext": labels}
 
 
 def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Figure:
@@ -183,8 +199,9 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
+
+    from hwgym.plotting.picture import Picture
 
     rows = report["rows"]
     budgets = list(dict.fromkeys(row["name"] for row in rows))
@@ -192,7 +209,7 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
     width = 0.8 / len(styles)
     what, unit = OBJECTIVE_LABELS[report["objective"]]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 4.4), layout="constrained")
+        figure = Picture(8.0, 4.4)
         axis = figure.subplots()
         for i, style in enumerate(styles):
             found = {r["name"]: r["objective"] for r in rows if r["dataflow"] == style}

@@ -54,7 +54,8 @@ def budget_figure(
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from hwgym.plotting.picture import Picture
 
     rows = layer_rows(problem, assignment)
     parts = _parts(problem, rows)
@@ -63,7 +64,7 @@ def budget_figure(
     colours = (BLUE, ORANGE, SKY, GREY)
     hatches = ("", "///", "...", "xx")
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 4.8), layout="constrained")
+        figure = Picture(9.6, 4.8)
         axis, pie = figure.subplots(1, 2, width_ratios=[5, 1])
         bottom = np.zeros(len(rows))
         share = 0.0
@@ -140,8 +141,9 @@ def roofline_figure(
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+
+    from hwgym.plotting.picture import Picture
 
     rows = layer_rows(problem, assignment)
     costs = _costs(problem, rows)
@@ -154,7 +156,7 @@ def roofline_figure(
     styles = [d.name for d in problem.space.dataflows]
     share = np.array([row["cost_share"] for row in rows])
     with mpl.rc_context({**STYLE, "axes.grid.axis": "both"}):
-        figure = Figure(figsize=(8.0, 5.0), layout="constrained")
+        figure = Picture(8.0, 5.0)
         axis = figure.subplots()
         left, right = intensity.min() / 1.6, intensity.max() * 1.6
         x = np.geomspace(left, right, 200)
@@ -231,7 +233,8 @@ def design_space_figure(
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+
+    from hwgym.plotting.picture import Picture
 
     space = problem.space
     index = _index(problem, layer)
@@ -245,7 +248,7 @@ def design_space_figure(
     valid = space.valid[index].reshape(*space.shape[:2], -1)
     styles = space.dataflows
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(10.0, 1.2 + 3.1 * len(styles)), layout="constrained")
+        figure = Picture(10.0, 1.2 + 3.1 * len(styles))
         axes = figure.subplots(len(styles), 2, squeeze=False)
         for column, (name, table) in enumerate(
             ((problem.objective, cost), (problem.constraint, usage))

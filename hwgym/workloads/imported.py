@@ -84,16 +84,16 @@ class Imported:
             few = "; ".join(map(str, self.skipped[:3]))
             more = f"; and {len(self.skipped) - 3} more" if len(self.skipped) > 3 else ""
             warnings.warn(
-                f"{self.workload.name}: {len(self.skipped)} operators are not in the workload: "
-                f"{few}{more}",
+                f"{self.workload.name}: not in the workload: {few}{more}",
                 SkippedLayersWarning,
                 stacklevel=3,
             )
         return self
 
     def __str__(self) -> str:
+        count = len(self.workload)
         lines = [
-            f"{self.workload.name}: {len(self.workload)} layers, {self.workload.macs:,} MACs, "
+            f"{self.workload.name}: {count} layer{'s' * (count > 1)}, {self.workload.macs:,} MACs, "
             f"{self.parameters:,} parameters"
         ]
         if self.skipped:
@@ -135,6 +135,11 @@ def _numbered(layers: Iterable[Layer]) -> Iterator[Layer]:
         yield layer if times == 1 else replace(layer, name=f"{layer.name}#{times}")
 
 
+def _nonempty(*shapes: Iterable[int]) -> None:
+    if any(0 in shape for shape in shapes):
+        raise Unmappable("a tensor without elements", 0)
+
+
 def matmul(name: str, left: Sequence[int], right: Sequence[int], *, weight_left: bool) -> Layer:
     """The layer of a matrix product with broadcast batch dimensions, as numpy's ``matmul``.
 
@@ -148,8 +153,9 @@ def matmul(name: str, left: Sequence[int], right: Sequence[int], *, weight_left:
             to be the second matrix.
 
     Raises:
-        Unmappable: The inner dimensions differ, so the model is wrong.
+        Unmappable: The inner dimensions differ, so the model is wrong; or an operand is empty.
     """
+    _nonempty(left, right)
     a, b = list(left), list(right)
     a = [1, *a] if len(a) == 1 else a
     b = [*b, 1] if len(b) == 1 else b
@@ -181,7 +187,11 @@ def attention(
     """The two products of scaled dot-product attention, shapes (..., tokens, width).
 
     Queries may have more heads than keys and values, which are then shared (grouped queries).
+
+    Raises:
+        Unmappable: One of them is empty.
     """
+    _nonempty(query, key, value)
     heads = prod(query[:-2])
     scores = Layer.gemm(f"{name}.scores", M=query[-2], N=key[-2], K=query[-1], repeat=heads)
     context = Layer.gemm(f"{name}.context", M=query[-2], N=value[-1], K=key[-2], repeat=heads)
@@ -191,7 +201,12 @@ def attention(
 def recurrent(
     name: str, *, gates: int, inputs: int, hidden: int, steps: int, batch: int
 ) -> list[Layer]:
-    """The two products of a recurrent layer: all inputs at once, its own output step by step."""
+    """The two products of a recurrent layer: all inputs at once, its own output step by step.
+
+    Raises:
+        Unmappable: There are no steps, or no samples.
+    """
+    _nonempty((steps, batch))
     return [
         Layer.gemm(f"{name}.input", M=batch * steps, N=gates * hidden, K=inputs),
         Layer.gemm(f"{name}.recurrent", M=batch, N=gates * hidden, K=hidden, repeat=steps),
@@ -219,8 +234,9 @@ def convolution(
     where inputs lie and not how many are multiplied, so it is not seen here; nor is padding.
 
     Raises:
-        Unmappable: Other numbers of axes.
+        Unmappable: Other numbers of axes, or an empty output.
     """
+    _nonempty((batch,), output_size)
     size, taps, steps = list(output_size), list(kernel), list(stride)
     if groups == 1 and taps == steps and prod(taps) > 1 and set(dilation) == {1}:
         inner = in_channels * prod(taps)
@@ -264,6 +280,9 @@ def transposed_convolution(
     input with the filter taps that reach it. Phases with equally many taps are one layer with more
     filters: a filter that the stride divides gives one layer, others up to two an axis. Source:
     Shi et al., "Is the deconvolution layer the same as a convolutional layer?", arXiv:1609.07009.
+
+    Raises:
+        Unmappable: As ``convolution``.
     """
     axes = []  # a list of (taps, phases with as many) an axis
     for length, step, spread in zip(kernel, stride, dilation, strict=True):
@@ -293,8 +312,9 @@ def einsum(name: str, equation: str, shapes: Sequence[Sequence[int]]) -> Layer |
     """The layer of an Einstein sum of two operands; None where nothing is multiplied and added.
 
     Raises:
-        Unmappable: More than two operands, or a label repeated within one.
+        Unmappable: More than two operands, a label repeated within one, or an empty operand.
     """
+    _nonempty(*shapes)
     terms, arrow, output = equation.replace(" ", "").partition("->")
     operands = terms.split(",")
     if len(operands) == 1:

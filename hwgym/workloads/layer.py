@@ -59,9 +59,10 @@ class Layer:
         OX: output columns.
         R: filter rows.
         S: filter columns.
-        stride: of the original layer, for the record.
+        stride: of the original layer, for the record; the larger if rows and columns differ.
         repeat: how often the shape is run, one after the other: the groups of a grouped
-            convolution, the heads of an attention product, the time steps of a recurrent product.
+            convolution, the heads of an attention product, the time steps of a recurrent product,
+            the samples of an imported batch.
 
     Raises:
         ValueError: a size that is not a positive integer, an unknown kind, a DSCONV with K other
@@ -116,7 +117,8 @@ class Layer:
     def weights(self) -> int:
         """Elements of the filters of all repeats; for an attention product, of its second matrix.
 
-        A recurrent product repeats one matrix over time steps and counts it at each of them.
+        What repeats one matrix, as a recurrent product over its steps or an imported convolution
+        over its batch, counts it every time.
         """
         return self.K * self.C * self.R * self.S * self.repeat
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from hwgym.workloads import imported
@@ -230,8 +229,8 @@ def _shape(tensor: torch.Tensor) -> list[int]:
 
 
 def _linear(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
-    rows, inner = prod(args[0].shape[:-1]), args[0].shape[-1]
-    return [_Part(Layer.gemm(_UNNAMED, M=rows, N=args[1].shape[0], K=inner), args[1])]
+    shapes = tuple(args[0].shape), tuple(args[1].shape[::-1])
+    return [_Part(imported.matmul(_UNNAMED, *shapes, weight_left=False), args[1])]
 
 
 def _convolution(_recorder: _Recorder, args: Sequence[Any], result: Any) -> list[_Part]:

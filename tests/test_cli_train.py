@@ -1,4 +1,4 @@
-"""``python -m agents``: what it prints, and what it says when something is wrong."""
+"""``hwgym train`` and ``refine``: what they print, and what they say when something is wrong."""
 
 import json
 from collections.abc import Sequence
@@ -8,8 +8,10 @@ from typing import ClassVar, Literal
 import pytest
 
 import hwgym.agent
-from agents.__main__ import UsageError, main, parse_settings
 from agents.classical import BestUniform, Genetic, RandomSearch, TabulateAndSolve
+from agents.ga_refiner import GARefiner
+from hwgym.cli import main
+from hwgym.cli.train import parse_settings
 
 ENV = "HWAssign-AlexNet-NVDLA-v0"
 
@@ -72,6 +74,7 @@ def installed(monkeypatch):
         "uniform": BestUniform,
         "tabulate": TabulateAndSolve,
         "genetic": Genetic,
+        "ga-refiner": GARefiner,
         "interrupted": Interrupted,
         "settings": Settings,
         "lost": ImportError("no module 'lost': pip install 'hwgym[search]'"),
@@ -82,10 +85,7 @@ def installed(monkeypatch):
 
 
 def code_of(argv):
-    try:
-        return main(argv)
-    except SystemExit as stop:  # argparse
-        return stop.code
+    return main(["train", *argv])
 
 
 def test_a_run_prints_a_table(capsys):
@@ -113,10 +113,12 @@ def test_json_is_one_object(capsys):
 
 def test_nothing_feasible_is_said(capsys):
     argv = ["random", "HWAssign-MobileNetV2-NVDLA-Latency-Area-IoTx-v0", "--samples", "50"]
-    assert code_of([*argv, "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    assert code_of([*argv, "--json"]) == 1
+    out, err = capsys.readouterr()
+    report = json.loads(out)
     assert report["objective"] is report["regret"] is report["assignment"] is None
-    assert code_of(argv) == 0
+    assert "random found no feasible assignment in 50 samples" in err
+    assert code_of(argv) == 1
     assert "no feasible assignment found" in capsys.readouterr().out
 
 
@@ -125,7 +127,7 @@ def test_settings_reach_the_agent_and_the_log(capsys, tmp_path):
     pytest.importorskip("pyarrow")
     log = tmp_path / "new" / "log"
     argv = ["genetic", ENV, "--samples", "120", "--log", str(log), "--set", "population=7"]
-    assert code_of([*argv, "reset=0.5", "--json"]) == 0
+    assert code_of([*argv, "--set", "reset=0.5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["log"] == str(log)
     about = read_settings(log)
     assert about["agent"] == "genetic"
@@ -133,7 +135,7 @@ def test_settings_reach_the_agent_and_the_log(capsys, tmp_path):
     assert about["settings"]["reset"] == 0.5
 
     assert code_of(argv) == 2
-    assert "is not empty; choose another folder" in capsys.readouterr().err
+    assert "is not empty; choose another folder, or --resume" in capsys.readouterr().err
     assert code_of(["random", ENV, "--log", str(next(log.iterdir()))]) == 2
     assert "is a file; give a folder" in capsys.readouterr().err
 
@@ -149,31 +151,68 @@ def test_an_interruption_prints_what_was_found(capsys):
 
 
 def test_the_list(capsys):
-    assert code_of(["--list"]) == 0
+    assert main(["list", "agents"]) == 0
     out, _ = capsys.readouterr()
-    for word in ("uniform", "totals", "tabulate", "layers", "population=10", "sampler"):
-        assert (word in out) == (word != "sampler")
+    for word in ("uniform", "totals", "tabulate", "layers"):
+        assert word in out
     assert "Is interrupted after ten samples" in out
     assert "Nothing more" not in out
     assert "not available: no module 'lost': pip install 'hwgym[search]'" in out
 
-    assert code_of(["--list", "--json"]) == 0
-    listed = {entry["agent"]: entry for entry in json.loads(capsys.readouterr().out)}
-    assert listed["genetic"]["sees"] == "totals"
-    assert listed["genetic"]["settings"]["population"] == 10
-    assert "missing" in listed["lost"]
+    assert main(["list", "agents", "annealing or not"]) == 1
+    assert "none of 8 agents" in capsys.readouterr().out
+
+
+def test_one_agent_with_its_settings(capsys):
+    assert main(["show", "genetic"]) == 0
+    out = capsys.readouterr().out
+    assert "population" in out
+    assert "totals" in out
+    assert main(["show", "genetic", "--json"]) == 0
+    entry = json.loads(capsys.readouterr().out)
+    assert entry["sees"] == "totals"
+    assert entry["settings"]["population"] == 10
+    assert entry["settings_about"]["population"]
+    assert main(["show", "lost"]) == 1
+    assert "lost is not available: no module 'lost'" in capsys.readouterr().err
 
 
 def test_the_list_holds_what_is_installed(capsys, monkeypatch):
     monkeypatch.undo()
-    assert code_of(["--list", "--json"]) == 0
+    assert main(["list", "agents", "--json"]) == 0
     for entry in json.loads(capsys.readouterr().out):
-        assert "missing" in entry or (entry["about"] and entry["sees"] in ("layers", "totals"))
+        about, sees = entry["about"], entry["sees"]
+        assert about.startswith("not available") or (about and sees in ("layers", "totals"))
 
 
-def test_help_has_examples(capsys):
-    assert code_of(["--help"]) == 0
-    assert "python -m agents --list" in capsys.readouterr().out
+def test_a_network_of_ones_own(capsys, tmp_path):
+    out = tmp_path / "out"
+    argv = ["tabulate", "AlexNet", "--dataflow", "MIX", "--budget", "9mm2", "--json"]
+    assert code_of([*argv, "--samples", "500", "--out", str(out)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["budget"] == 9e6
+    assert report["regret"] == 0
+    assert {p.name for p in out.iterdir()} == {"assignment.png", "learning_curve.png"}
+    assert code_of(["tabulate", "AlexNet", "--budget", "0.1mm2"]) == 1
+    assert "no assignment fits" in capsys.readouterr().err
+
+
+def test_refining_a_log(capsys, tmp_path):
+    pytest.importorskip("pyarrow")
+    first, second = str(tmp_path / "a"), str(tmp_path / "b")
+    assert code_of(["genetic", ENV, "--samples", "100", "--log", first, "--json"]) == 0
+    start = json.loads(capsys.readouterr().out)
+    assert main(["refine", first, "--samples", "50", "--log", second, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["before"] == {"episodes": 100, "objective": start["objective"]}
+    assert report["samples"] == 50
+    assert report["objective"] <= start["objective"]
+    assert main(["refine", first, "--samples", "20", "--fine"]) == 0
+    out = capsys.readouterr().out
+    assert "100 episodes" in out
+    assert "regret" in out
+    assert main(["refine", str(tmp_path / "none")]) == 2
+    assert "no episode log there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -182,7 +221,7 @@ def test_help_has_examples(capsys):
         (["genetik", ENV], "unknown agent 'genetik'; did you mean 'genetic'?"),
         (["lost", ENV], "lost: no module 'lost': pip install 'hwgym[search]'"),
         (["random", "HWAssign-AlexNet-NVDIA-v0"], f"did you mean '{ENV}'?"),
-        (["random", "nothing like it at all"], "unknown env id 'nothing like it at all' ("),
+        (["random", "nothing like it at all"], "unknown model 'nothing like it at all'"),
         (["random", "CartPole-v1"], "not an environment of hwgym: 'CartPole-v1'"),
         (["genetic", ENV, "--set", "populaton=3"], "did you mean 'population'?"),
         (["genetic", ENV, "--set", "sees=layers"], "unknown setting 'sees'"),
@@ -197,13 +236,14 @@ def test_help_has_examples(capsys):
         (["settings", ENV, "--set", "file=lost.csv"], "settings: no file 'lost.csv'"),
         (["random", ENV, "--samples", "0"], "--samples must be a positive integer, got 0"),
         (["random", ENV, "--seed", "-1"], "--seed must not be negative, got -1"),
-        (["random", ENV, "--samples", "many"], "invalid int value: 'many'"),
-        (["random"], "an agent and an environment id are required"),
-        ([], "an agent and an environment id are required"),
+        (["random", ENV, "--samples", "many"], "invalid value for '--samples': it must be a valid"),
+        (["random", ENV, "--resume"], "--resume goes on with a log: give it with --log"),
+        (["random"], "missing argument"),
+        ([], "missing argument"),
     ],
 )
 def test_mistakes_are_explained(argv, message, capsys):
-    assert code_of(argv) == 2
+    assert code_of(argv) == (1 if argv[:1] == ["lost"] else 2)
     out, err = capsys.readouterr()
     assert message in err
     assert "Traceback" not in err
@@ -224,5 +264,5 @@ def test_values_have_their_fields_types():
         "texts": ("a", "b/c"),
         "numbers": (3,),
     }
-    with pytest.raises(UsageError, match=r"whole must be an integer, got .1\.5."):
+    with pytest.raises(ValueError, match=r"whole must be an integer, got .1\.5."):
         parse_settings("settings", Settings, ["whole=1.5"])

@@ -1,0 +1,59 @@
+"""What a notebook shows of an object that is the last thing in a cell."""
+
+from pathlib import Path
+
+import pytest
+
+import hwgym
+from hwgym import plotting
+from hwgym.agent import solve
+from hwgym.frontier import frontier
+from hwgym.leaderboard.submission import Submission, check
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return hwgym.AssignmentProblem.of("AlexNet", "NVDLA")
+
+
+def test_a_certificate_shows_its_numbers_only(problem):
+    text = repr(problem.optimum())
+    assert "objective=" in text
+    assert "gap=0.0" in text
+    assert "\n" not in text
+    assert "assignment" not in text.replace("partial assignments", "")
+
+
+def test_a_front_says_what_it_is(problem):
+    front = frontier(problem, ("latency", "area"))
+    assert repr(front).startswith(f"<Frontier of {len(front):,} assignments: latency x area; exact")
+
+
+def test_a_verdict_shows_its_reasons():
+    verdict = check(Submission("mine", "totals", "smoke", []), Path("mine.jsonl"))
+    assert repr(verdict).endswith("reasons=['has no runs'])")
+    assert "runs=" not in repr(verdict.submission)
+
+
+def test_curves_take_results(problem):
+    runs = [solve("annealing", problem, samples=160, seed=seed) for seed in range(2)]
+    one = plotting.learning_curves(problem, {"a": runs[0]})
+    same = plotting.learning_curves(problem, {"a": runs[0].history})
+    lines = [figure.axes[0].get_lines()[0].get_ydata() for figure in (one, same)]
+    assert (lines[0] == lines[1]).all()
+    assert len(plotting.regret_curves(problem, {"a": runs}).axes[0].collections) == 1
+
+
+def test_pictures_show_themselves(problem):
+    best = problem.optimum().assignment
+    for figure in (
+        plotting.assignment_figure(problem, best),
+        plotting.budget_figure(problem, best),
+        plotting.roofline_figure(problem, best),
+        plotting.design_space_figure(problem, 0),
+        plotting.learning_curves(problem, {"some": [2 * problem.optimum().objective]}),
+        plotting.frontier_figure(frontier(problem, ("latency", "area"))),
+    ):
+        assert figure._repr_png_().startswith(PNG)
