@@ -19,6 +19,8 @@ BLOCK = re.compile(
     r"^```(?:\{code-block\} )?(?P<kind>\w+)\n(?::caption: (?P<file>\S+)\n\n)?(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
+COMMAND = re.compile(r"^\$ (?P<command>.+)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+COLUMNS = "88"
 PAGES = {
     path.relative_to(DOCS).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
     for path in sorted(DOCS.rglob("*.md"))
@@ -69,28 +71,45 @@ def test_there_are_pages():
     assert len(WITH_CODE) > 10
 
 
+def play(page):
+    """Run a page in this folder; what it shows and what is printed, and where on the page."""
+    names, printed = {"__name__": "__main__"}, None
+    for match in BLOCK.finditer(PAGES[page]):
+        kind, text = match["kind"], match["text"]
+        if match["file"]:
+            Path(match["file"]).write_text(text, encoding="utf-8")
+        elif kind == "python":
+            printed = run_python(text, names)
+        elif kind == "output":
+            assert printed is not None, "output without code"
+            yield text, printed, match.span("text")
+            printed = None
+        elif kind == "console":
+            for shown in COMMAND.finditer(text):
+                start, end = (match.start("text") + place for place in shown.span("output"))
+                yield shown["output"], run_command(shown["command"]), (start, end)
+
+
+def rewritten(page):
+    """A page with what is printed now; outputs with ``...`` stay."""
+    text, done = "", 0
+    for shown, printed, (start, end) in play(page):
+        lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
+        text += PAGES[page][done:start] + (shown if "..." in shown else "\n".join(lines) + "\n")
+        done = end
+    return text + PAGES[page][done:]
+
+
 @pytest.mark.parametrize("page", WITH_CODE)
 def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "88")
+    monkeypatch.setenv("COLUMNS", COLUMNS)
     torch.set_num_threads(1)  # more would wait for each other where tests run side by side
-    names = {"__name__": "__main__"}
-    printed = None
-    for block in blocks(page):
-        text = block["text"]
-        if block["file"]:
-            (tmp_path / block["file"]).write_text(text, encoding="utf-8")
-        elif block["kind"] == "python":
-            printed = run_python(text, names)
-        elif block["kind"] == "output":
-            assert printed is not None, "output without code"
-            assert same(printed, text), f"{text}\nis not what was printed:\n{printed}"
-            printed = None
-        elif block["kind"] == "console":
-            for command, written in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-                shown = run_command(command)
-                if written.strip():
-                    assert same(shown, written), f"{written}\nis not what was printed:\n{shown}"
+    for shown, printed, _ in play(page):
+        assert same(printed, shown), (
+            f"{page} shows\n{shown}\nbut what is printed is\n{printed}\n"
+            f"(python docs/update_outputs.py {page})"
+        )
 
 
 @pytest.mark.parametrize("page", PAGES)
