@@ -355,9 +355,12 @@ def as_problem(given: AssignmentProblem | str) -> tuple[AssignmentProblem, str |
 
     Raises:
         gymnasium.error.NameNotFound: If an id is unknown.
+        ValueError: If it is neither.
     """
     if isinstance(given, AssignmentProblem):
         return given, None
+    if not isinstance(given, str):
+        raise ValueError(f"a problem or an environment id is needed, got {given!r}")
     env = gym.make(given, disable_env_checker=True)
     problem: AssignmentProblem = env.get_wrapper_attr("problem")
     return problem, given
@@ -400,6 +403,8 @@ def solve(
             if key not in allowed:
                 raise ValueError(f"{agent}: {nearest('setting', key, allowed)}")
         searcher: Agent = cls(**(settings or {}))
+    elif isinstance(agent, type) or not callable(getattr(agent, "search", None)):
+        raise ValueError(f"an agent or the name of one is needed, got {agent!r}")
     else:
         name, searcher = type(agent).__name__, agent
     target, env_id = as_problem(problem)

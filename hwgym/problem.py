@@ -167,6 +167,10 @@ class AssignmentProblem:
         return AssignmentProblem(space, *settings)  # says what is wrong with them
 
     def __post_init__(self) -> None:
+        if not isinstance(self.space, DesignSpace):
+            raise ValueError(
+                f"space must be a DesignSpace, got {self.space!r}; AssignmentProblem.of takes names"
+            )
         for kind, given, allowed in (
             ("objective", self.objective, OBJECTIVES),
             ("constraint", self.constraint, CONSTRAINTS),

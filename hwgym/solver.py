@@ -60,12 +60,14 @@ def optimum(problem: AssignmentProblem, method: str = "exact") -> Certificate:
             bound.
 
     Raises:
-        ValueError: If the method is unknown. (A problem without a feasible assignment cannot be
-            constructed.)
+        ValueError: If the method is unknown, or it is no problem that is given. (One without a
+            feasible assignment cannot be constructed.)
         RuntimeError: If HiGHS fails.
     """
     if method not in METHODS:
         raise ValueError(nearest("method", method, METHODS))
+    if not isinstance(problem, AssignmentProblem):
+        raise ValueError(f"an AssignmentProblem is needed, got {problem!r}")
     start = time.perf_counter()
     if problem.objective == "throughput":
         actions, bound, relaxation, how = _bottleneck(problem)

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hwgym
+from agents.classical import RandomSearch
 from hwgym import plotting
 from hwgym.agent import solve
 from hwgym.frontier import frontier
@@ -57,3 +59,28 @@ def test_pictures_show_themselves(problem):
         plotting.frontier_figure(frontier(problem, ("latency", "area"))),
     ):
         assert figure._repr_png_().startswith(PNG)
+
+
+def test_costs_are_short_and_make_a_frame():
+    costs = hwgym.evaluate(hwgym.workload("AlexNet"), "NVDLA", np.array([[4], [8]]), 2)
+    assert len(repr(costs)) < 200
+    assert "(2, 5)" in repr(costs)
+    frame = costs.to_frame()
+    assert frame.shape == (10, len(costs.as_dict()))
+    assert frame["runtime_cycles"].tolist() == costs.runtime_cycles.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: hwgym.AssignmentProblem("AlexNet"), "AssignmentProblem.of takes names"),
+        (lambda: hwgym.optimum("AlexNet"), "an AssignmentProblem is needed, got 'AlexNet'"),
+        (lambda: hwgym.evaluate("AlexNet", "NVDLA", 4, 2), r"hwgym.workload\('AlexNet'\)"),
+        (lambda: solve(object(), "HWAssign-AlexNet-NVDLA-v0"), "an agent or the name of one"),
+        (lambda: solve(RandomSearch, "HWAssign-AlexNet-NVDLA-v0"), "an agent or the name of one"),
+        (lambda: solve("random", 5), "a problem or an environment id is needed, got 5"),
+    ],
+)
+def test_natural_slips_are_told_what_is_meant(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

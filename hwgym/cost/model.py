@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,9 @@ from hwgym.cost.engine import (
 )
 from hwgym.cost.hardware import Hardware, Technology, integers
 from hwgym.workloads import Layer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Costs", "Shapes", "evaluate", "evaluate_chunks"]
 
@@ -72,6 +75,10 @@ class Shapes:
         """The shapes of layers: scalars for one, else 1-D arrays. ``repeat`` is not looked at."""
         if isinstance(layers, Layer):
             return cls(*layers.shape[:6], depthwise=layers.shape[6])
+        if isinstance(layers, str):
+            raise ValueError(
+                f"layers are needed, not a name: hwgym.workload({layers!r}) gives them"
+            )
         columns = [layer.shape for layer in layers]
         if not columns:
             raise ValueError("no layers given")
@@ -93,7 +100,7 @@ class Shapes:
         return macs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Costs:
     """Every statistic of a query, as arrays of its broadcast shape.
 
@@ -208,8 +215,17 @@ class Costs:
         return valid
 
     def as_dict(self) -> dict[str, NDArray[Any]]:
-        """All fields by name (1-D queries make a ``pandas.DataFrame`` of it)."""
+        """All fields by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas frame, a column a field and a row a point, in C order."""
+        import pandas as pd
+
+        return pd.DataFrame({name: np.ravel(values) for name, values in self.as_dict().items()})
+
+    def __repr__(self) -> str:
+        return f"<Costs of {self.shape}: {', '.join(f.name for f in fields(self)[:6])}, ...>"
 
 
 def evaluate(
