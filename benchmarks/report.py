@@ -224,6 +224,9 @@ def markdown(results: Results, picture: str | None = None) -> str:
     lines = target_lines(rows)
     if lines:
         out += ["## Asked and reached", "", *_table(TARGET_HEADINGS, lines), ""]
+        missed = [o.target.bound for o in outcomes(rows) if o.reached < len(o.rows)]
+        told = dict.fromkeys(bound for bound in missed if bound)
+        out += ["What bounds the ones that are missed:", "", *(f"- {b}" for b in told), ""]
     for part, result in results.items():
         out += [f"## {TITLES[part]}", "", *_notes(part, result["rows"])]
         if part == speed.PART:
