@@ -398,6 +398,14 @@ def test_frontier(run, json_of, tmp_path):
     )
 
 
+def test_compare_does_not_cut_numbers_on_a_narrow_terminal(run, json_of, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run("compare", "ResNet50", "-d", "NVDLA", "-d", "MIX")
+    for row in json_of("compare", "ResNet50", "-d", "NVDLA", "-d", "MIX")["rows"]:
+        assert f"{row['objective']:,.0f}" in out
+    assert out.count("best") >= 4
+
+
 def test_compare(run, json_of, tmp_path):
     code, out, _ = run("compare", "AlexNet", "-b", "iot", "-b", "0.2mm2", "--out", tmp_path)
     assert code == 0

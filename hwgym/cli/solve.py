@@ -368,6 +368,9 @@ def _print_comparison(
     names = list(dict.fromkeys(row["dataflow"] for row in report["rows"]))
     unit = report["objective_unit"]
     cells = []
+    widest = max(len(f"{row['objective'] or 0:,.0f}") for row in report["rows"]) + 9
+    narrow = console().width < max(map(len, names)) + 2 + widest * len(texts)
+    between = "\n" if narrow else " "  # rather two lines than cut numbers
     for name in names:
         line: list[object] = [name]
         for text in texts:
@@ -378,7 +381,7 @@ def _print_comparison(
             over = row["over_best"]
             mark = "best" if over == 0 else f"+{over:.0%}"
             style = "bold green" if over == 0 else ""
-            line.append(Text(f"{row['objective']:,.0f} {mark:>6}", style=style))
+            line.append(Text(f"{row['objective']:,.0f}{between}{mark:>6}", style=style))
         cells.append(line)
     console().print(
         table(
