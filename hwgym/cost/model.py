@@ -248,7 +248,9 @@ def evaluate(
         mapping: A :class:`Dataflow` or its name. Depthwise layers get its depthwise mapping.
         num_pes: PEs of the partition.
         tile_k: Filters that a PE's buffer holds (channels, for depthwise layers).
-        hardware: Interconnect, lanes and technology; its numbers may be arrays too.
+        hardware: Interconnect, lanes and technology; its numbers may be arrays too. By default
+            ConfuciuX's flags with MAESTRO's present constants (``maestro-2021``); the assignment
+            problems take those of the paper's time (``maestro-2019``).
         cluster_size: PEs per cluster, for dataflows that leave it open; by default ``num_pes``.
 
     Returns:
