@@ -249,3 +249,25 @@ def test_bad_input_is_named(build, message):
 
 def _fields(tech):
     return {name: getattr(tech, name) for name in tech.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("directives", "shape", "stride"),
+    [
+        (
+            (TemporalMap(7, 1, "X"), SpatialMap(1, 1, "C"), TemporalMap(15, 13, "Y")),
+            (14, 2, 12, 12, 4, 5),
+            3,
+        ),
+        (
+            (TemporalMap(4, 4, "R"), SpatialMap(7, 6, "C"), TemporalMap(5, 5, "S")),
+            (4, 6, 17, 21, 4, 5),
+            2,
+        ),
+    ],
+)
+def test_a_case_that_brings_nothing_in_gives_no_warning(directives, shape, stride):
+    """Its arithmetic intensity is not finite, as the reference has it; warnings are errors here."""
+    costs = evaluate(Shapes(*shape, stride), Dataflow("odd", directives), 4, 1)
+    assert costs.mappable
+    assert not np.isfinite(costs.arithmetic_intensity)

@@ -1062,7 +1062,10 @@ class _Cases:
         last = len(works) - 1 - works[::-1].argmax(axis=0)
         columns = np.arange(len(last))
         intensity = np.zeros(len(last))
-        np.divide(self.macs[last, columns], self.ingress[last, columns], out=intensity, where=some)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a case may bring nothing in
+            np.divide(
+                self.macs[last, columns], self.ingress[last, columns], out=intensity, where=some
+            )
         macs = (done * self.macs).sum(axis=0)
         return Totals(
             runtime=work.runtime,
