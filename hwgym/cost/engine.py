@@ -607,8 +607,8 @@ class _Block:
         self.noc, self.points = noc, points
         self.shape = (*(len(positions) for positions in grid), len(points))
         self.maps = level.maps
-        self.index = {m.dim: i for i, m in enumerate(self.maps)}
-        self.coupled = {t: [self.index[d] for d in dims] for t, dims in tensors.items()}
+        of_dim = {m.dim: i for i, m in enumerate(self.maps)}
+        self.coupled = {t: [of_dim[d] for d in dims] for t, dims in tensors.items()}
         self.spatial = [i for i, m in enumerate(self.maps) if m.spatial]
         self.one = np.ones(len(points), np.int64)
         self.no, self.yes = np.zeros(len(points), bool), np.ones(len(points), bool)

@@ -63,7 +63,7 @@ class EpisodeTables:
         self.problem = problem
         self.limit, self.num_steps = problem.limit, problem.num_steps
         self.num_actions = problem.num_actions
-        self.usage = np.ascontiguousarray(problem.usage, np.float64).ravel()
+        self.usage = problem.usage.ravel()
         self.invalid = ~problem.valid.ravel()
         self.some_invalid = bool(self.invalid.any())
         self.cost = np.where(self.invalid, np.inf, problem.cost.ravel())
@@ -197,7 +197,7 @@ class EpisodeKernel:
     def __init__(self, problem: AssignmentProblem, reward: Reward, num_envs: int = 1) -> None:
         self.tables = EpisodeTables.of(problem)
         self.problem, self.reward, self.num_envs = problem, reward, num_envs
-        self._rewards = np.ascontiguousarray(reward.table).ravel()
+        self._rewards = reward.table.ravel()
         self._join = np.maximum if problem.objective == "throughput" else np.add
         self.history: deque[Ints] = deque(maxlen=problem.num_steps)
         self.reset()
@@ -300,7 +300,7 @@ class Episode:
     def __init__(self, problem: AssignmentProblem, reward: Reward) -> None:
         self.tables = EpisodeTables.of(problem)
         self.reward = reward
-        self._rewards = np.ascontiguousarray(reward.table).ravel()
+        self._rewards = reward.table.ravel()
         self._least_after: list[float] = problem.least_used_after.tolist()
         self._is_period = problem.objective == "throughput"
         self.reset()
