@@ -17,7 +17,7 @@ help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
 
 demo: $(VENV)/.agents  ## Search, refine and compare with the proven optimum: about two minutes
-	$(BIN)/python -m agents.demo
+	$(BIN)/python -m hwgym_agents.demo
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks anew, output and all: about two minutes
 	$(BIN)/python -m notebooks.execute

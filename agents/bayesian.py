@@ -18,10 +18,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.classical import Judge, alike, best_first, spread_uniform
 from hwgym._names import nearest
 from hwgym.agent import Evaluator, Sees
-from hwgym.problem import AssignmentProblem, Scores
+from hwgym.families.assignment.problem import AssignmentProblem, Scores
+
+from .classical import Judge, alike, best_first, spread_uniform
 
 try:
     import cmaes  # type: ignore[import-untyped, import-not-found, unused-ignore]

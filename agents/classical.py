@@ -2,7 +2,7 @@
 
 What an agent may know without paying for it is the problem's shape: how many steps and levels there
 are, the levels themselves, the layers' shapes, the budget. Everything else costs samples. An agent
-that sees ``"totals"`` reads the :class:`~hwgym.problem.Scores` of the assignments it asked for. An
+that sees ``"totals"`` reads the :class:`~hwgym.families.assignment.problem.Scores` of the assignments it asked for. An
 agent that sees ``"layers"`` also reads what each layer cost and took there, and it does so through
 :class:`SeenTables`, which holds nothing else.
 
@@ -22,9 +22,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym import knapsack
 from hwgym.agent import Evaluator, Sees
-from hwgym.problem import AssignmentProblem, Scores
+from hwgym.bounds import knapsack
+from hwgym.families.assignment.problem import AssignmentProblem, Scores
 
 __all__ = [
     "BestUniform",
@@ -607,7 +607,7 @@ class LagrangianRelaxation:
 
     It first pays for uniform assignments; then, at each price, every layer takes its least cost
     plus price times usage among what was seen, and that assignment is evaluated. The last sample is
-    the best assignment that the relaxation yields (:func:`hwgym.knapsack.relax`), which also fills
+    the best assignment that the relaxation yields (:func:`hwgym.bounds.knapsack.relax`), which also fills
     what the best price leaves. For throughput, which does not add up, a high power of the costs
     stands in for the slowest layer's.
     """

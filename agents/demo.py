@@ -1,8 +1,8 @@
 """The whole story in about two minutes: search, refine, and compare with the proven optimum.
 
-    python -m agents.demo
-    python -m agents.demo --env HWAssign-ResNet50-Eyeriss-v0 --seed 1
-    python -m agents.demo --samples 500       # a shorter story
+    python -m hwgym_agents.demo
+    python -m hwgym_agents.demo --env HWAssign-ResNet50-Eyeriss-v0 --seed 1
+    python -m hwgym_agents.demo --samples 500       # a shorter story
 
 1. REINFORCE searches, and logs every episode.
 2. The genetic refiner reads that log and searches around the best of it.
@@ -28,12 +28,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 import hwgym
-from agents.ga_refiner import GARefiner
-from agents.reinforce import Reinforce
-from agents.sb3 import MaskablePPO
 from hwgym import plotting
 from hwgym.agent import Agent, Evaluator, Result, solve
 from hwgym.envs import HWAssignEnv
+
+from .ga_refiner import GARefiner
+from .reinforce import Reinforce
+from .sb3 import MaskablePPO
 
 FIRST_SHARE = 0.8  # of the samples, for REINFORCE; the refiner has the rest
 
@@ -142,7 +143,7 @@ def result_table(story: Story, histories: dict[str, NDArray[np.float64]]) -> Tab
 def parse(argv: Sequence[str] | None) -> tuple[Arguments, hwgym.AssignmentProblem]:
     """Read the command line; ends the program with 2 and a message where it makes no sense."""
     parser = argparse.ArgumentParser(
-        prog="python -m agents.demo",
+        prog="python -m hwgym_agents.demo",
         description="Search an environment of hwgym with REINFORCE, refine what it found, compare "
         "both with MaskablePPO, uniform assignments, random search and the proven optimum, and "
         "draw the learning curves and the best assignment.",

@@ -27,10 +27,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym import knapsack
 from hwgym.agent import Evaluator, Sees
+from hwgym.bounds import knapsack
 from hwgym.episodes import LogError, read_assignments, read_settings
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

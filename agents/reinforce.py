@@ -40,7 +40,7 @@ from hwgym._files import replacing
 from hwgym.agent import BudgetSpent, Evaluator, Sees
 from hwgym.envs.kernel import EpisodeKernel, EpisodeTables
 from hwgym.envs.rewards import make_reward
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -26,10 +26,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
-from agents.vec_env import HWAssignVecEnv
 from hwgym._names import nearest
 from hwgym.agent import Evaluator, Sees
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
+
+from .vec_env import HWAssignVecEnv
 
 __all__ = [
     "A2C",
@@ -64,7 +65,7 @@ ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
 
 @cache
 def _table() -> dict[str, dict[str, dict[str, Any]]]:
-    text = files("agents").joinpath("hyperparameters.yml").read_text(encoding="utf-8")
+    text = files(__package__).joinpath("hyperparameters.yml").read_text(encoding="utf-8")
     table: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(text)
     return table
 

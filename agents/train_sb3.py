@@ -1,7 +1,7 @@
 """Train an agent of stable-baselines3 on hwgym, in one file to copy and change.
 
-python -m agents.train_sb3
-python -m agents.train_sb3 --env HWAssign-ResNet50-Eyeriss-v0 --timesteps 500_000 --out model
+python -m hwgym_agents.train_sb3
+python -m hwgym_agents.train_sb3 --env HWAssign-ResNet50-Eyeriss-v0 --timesteps 500_000 --out model
 """
 
 import argparse

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from agents.ga_refiner import GARefiner
-from agents.reinforce import Reinforce
 from hwgym.agent import BudgetSpent, Evaluator, Sees
+
+from .ga_refiner import GARefiner
+from .reinforce import Reinforce
 
 
 @dataclass

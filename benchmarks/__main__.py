@@ -28,9 +28,9 @@ from rich.console import Console
 from benchmarks import assignments, cost, growth, limits, ppo, report, speed, stepping
 from benchmarks.measure import Row, Settings, machine, one_core
 from benchmarks.picture import speed_figure
-from envs_registry import MODELS, RELEASED_MODELS
 from hwgym._files import write_text
 from hwgym._names import nearest
+from hwgym.envs_registry import MODELS, RELEASED_MODELS
 from hwgym.plotting import save_figure
 
 PARTS: dict[str, Callable[[Settings], Iterator[Row]]] = {

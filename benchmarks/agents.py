@@ -26,7 +26,7 @@ from rich.table import Table
 
 from hwgym._files import write_text
 from hwgym.agent import solve
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 MODELS = ("MobileNetV2", "ResNet50", "MnasNet", "VGG16")
 DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao")

@@ -24,10 +24,10 @@ from numpy.typing import ArrayLike
 
 from benchmarks.measure import Row, Settings, Void, alternate, busiest, rating
 from benchmarks.reference import Maestro
-from envs_registry import MODELS
 from hwgym import Shapes, evaluate, workload
-from hwgym.cost import DATAFLOWS
-from hwgym.design_space import FINE_PE_LEVELS, PE_LEVELS, TILE_LEVELS
+from hwgym.costs.maestro import DATAFLOWS
+from hwgym.envs_registry import MODELS
+from hwgym.families.assignment.design_space import FINE_PE_LEVELS, PE_LEVELS, TILE_LEVELS
 from hwgym.workloads import Workload
 
 PART = "cost"

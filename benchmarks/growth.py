@@ -14,8 +14,8 @@ from benchmarks.cost import distinct_layers
 from benchmarks.measure import Row, Settings, Spread, alternate, seconds_each
 from benchmarks.stepping import Replay, env_id, vector
 from hwgym import Shapes, evaluate
-from hwgym.design_space import FINE_PE_LEVELS, TILE_LEVELS
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.design_space import FINE_PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment.problem import AssignmentProblem
 
 PART = "growth"
 SLOPE = "slope"

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.measure import Row, Settings, alternate, rating
 from benchmarks.stepping import CARTPOLE, Replay, env_id, pre_drawn, vector
 from hwgym.envs import ACTION_MODES
-from hwgym.problem import AssignmentProblem, Scores
+from hwgym.families.assignment.problem import AssignmentProblem, Scores
 
 PART = "machine"
 NUMBER = 8  # bytes of a float64 or int64

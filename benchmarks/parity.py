@@ -22,7 +22,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from hwgym.cost import (
+from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
     EYERISS,
     NVDLA,

@@ -15,7 +15,7 @@ import gymnasium as gym
 
 from benchmarks.measure import Row, Settings, alternate
 from benchmarks.stepping import env_id
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 PART = "ppo"
 PEER = "DummyVecEnv"
@@ -67,7 +67,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    from agents.vec_env import HWAssignVecEnv
+    from hwgym_agents.vec_env import HWAssignVecEnv
 
     torch.set_num_threads(1)
     AssignmentProblem.of(settings.model).optimum()  # what an environment solves once

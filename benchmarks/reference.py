@@ -14,8 +14,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym.cost import Dataflow
-from hwgym.cost.dataflow import Cluster, Size, SpatialMap
+from hwgym.costs.maestro import Dataflow
+from hwgym.costs.maestro.dataflow import Cluster, Size, SpatialMap
 from hwgym.workloads import Layer
 
 FLAGS = (

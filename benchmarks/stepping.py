@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 import hwgym
 from benchmarks.measure import Row, Settings, Void, alternate, busiest, rating, seconds_each
 from hwgym.envs import ACTION_MODES, HWAssignVectorEnv
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 PART = "stepping"
 RANDOM = "random actions"

@@ -1,4 +1,4 @@
-// A dataflow in MAESTRO's syntax: hwgym.cost.read_dataflow("examples/dataflow.m").
+// A dataflow in MAESTRO's syntax: hwgym.costs.maestro.read_dataflow("examples/dataflow.m").
 // Weights stay; filters and channels run in parallel. tile_k, the filters that a PE's buffer
 // holds, is hwgym's: MAESTRO wants a number.
 Constant Channels 16;

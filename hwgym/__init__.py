@@ -9,12 +9,12 @@
     print(env.unwrapped.optimum().objective)
 """
 
-import envs_registry
+from hwgym import envs_registry
 from hwgym._version import __version__
-from hwgym.cost import Costs, Dataflow, Hardware, Shapes, Technology, evaluate
-from hwgym.design_space import DesignSpace
-from hwgym.problem import PLATFORMS, AssignmentProblem, InfeasibleError, Scores
-from hwgym.solver import Certificate, optimum
+from hwgym.costs.maestro import Costs, Dataflow, Hardware, Shapes, Technology, evaluate
+from hwgym.families.assignment.design_space import DesignSpace
+from hwgym.families.assignment.optimum import Certificate, optimum
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem, InfeasibleError, Scores
 from hwgym.workloads import (
     Layer,
     Workload,

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.episodes import EpisodeLog
-from hwgym.problem import AssignmentProblem, Scores
+from hwgym.families.assignment.problem import AssignmentProblem, Scores
 
 __all__ = [
     "Agent",

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgym._files import replacing
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwgym import AssignmentProblem, Hardware, Layer, Technology, evaluate
-from hwgym.cost import (
+from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
     DATAFLOWS,
     EYERISS,

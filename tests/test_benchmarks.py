@@ -24,11 +24,11 @@ from benchmarks.measure import (
 )
 from benchmarks.picture import speed_figure
 from benchmarks.targets import TARGETS, outcomes
-from envs_registry import environments
 from hwgym import workload
 from hwgym.envs import ACTION_MODES
+from hwgym.envs_registry import environments
+from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.plotting import save_figure
-from hwgym.problem import AssignmentProblem
 
 TINY = Settings(
     rounds=1,

@@ -7,8 +7,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from agents import classical
-from agents.classical import (
+from hwgym import AssignmentProblem, Layer, Workload
+from hwgym.agent import Agent, BudgetSpent, Evaluator, solve
+from hwgym_agents import classical
+from hwgym_agents.classical import (
     BestUniform,
     Genetic,
     Greedy,
@@ -20,11 +22,9 @@ from agents.classical import (
     TabulateAndSolve,
     spread_actions,
 )
-from hwgym import AssignmentProblem, Layer, Workload
-from hwgym.agent import Agent, BudgetSpent, Evaluator, solve
 
 try:
-    from agents.bayesian import CMAES, OptunaSearch
+    from hwgym_agents.bayesian import CMAES, OptunaSearch
 
     BAYESIAN = {
         "cmaes": CMAES,

@@ -14,7 +14,7 @@ import hwgym
 from hwgym.cli import main
 from hwgym.cli.app import app
 from hwgym.cli.options import parse_budget
-from hwgym.statistics import STATISTICS
+from hwgym.costs.maestro.columns import STATISTICS
 
 ROOT = Path(__file__).parents[1]
 ENV = "HWAssign-AlexNet-NVDLA-v0"
@@ -430,7 +430,7 @@ def test_ones_own_accelerator_and_dataflow(json_of, monkeypatch):
     found = json_of("optimize", "AlexNet", *own)
     problem = hwgym.AssignmentProblem.of(
         "AlexNet",
-        hwgym.cost.read_dataflow("examples/dataflow.m"),
+        hwgym.costs.maestro.read_dataflow("examples/dataflow.m"),
         hardware=hwgym.Hardware.from_toml("examples/accelerator.toml"),
     )
     assert found["optimum"]["objective"] == problem.optimum().objective

@@ -8,10 +8,10 @@ from typing import ClassVar, Literal
 import pytest
 
 import hwgym.agent
-from agents.classical import BestUniform, Genetic, RandomSearch, TabulateAndSolve
-from agents.ga_refiner import GARefiner
 from hwgym.cli import main
 from hwgym.cli.train import parse_settings
+from hwgym_agents.classical import BestUniform, Genetic, RandomSearch, TabulateAndSolve
+from hwgym_agents.ga_refiner import GARefiner
 
 ENV = "HWAssign-AlexNet-NVDLA-v0"
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.parity import CARRIED, compare
 from hwgym import Layer, workload
-from hwgym.cost import (
+from hwgym.costs.maestro import (
     DEPTHWISE,
     EYERISS,
     MAESTRO_2019,
@@ -23,9 +23,9 @@ from hwgym.cost import (
     evaluate_chunks,
     technology,
 )
-from hwgym.cost import engine as engine_module
-from hwgym.cost import model as model_module
-from hwgym.cost.engine import distinct
+from hwgym.costs.maestro import engine as engine_module
+from hwgym.costs.maestro import model as model_module
+from hwgym.costs.maestro.engine import distinct
 
 # Printed by the reference with more digits than a float holds, then read back.
 PRINTED_EXTENDED = {"throughput_per_energy", "input_reuse", "weight_reuse", "output_reuse"}

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 def demo(*arguments, timeout=300):
     return subprocess.run(
-        [sys.executable, "-m", "agents.demo", *map(str, arguments)],
+        [sys.executable, "-m", "hwgym_agents.demo", *map(str, arguments)],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,

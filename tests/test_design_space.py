@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-import hwgym.design_space
+import hwgym.families.assignment.design_space
 from hwgym import DesignSpace, Hardware, Layer, Shapes, Workload, evaluate, workload
-from hwgym.cost import EYERISS, NVDLA
-from hwgym.design_space import FINE_PE_LEVELS, MIX, PE_LEVELS, TILE_LEVELS
+from hwgym.costs.maestro import EYERISS, NVDLA
+from hwgym.families.assignment.design_space import FINE_PE_LEVELS, MIX, PE_LEVELS, TILE_LEVELS
 
 TABLES = (
     "latency_cycles",
@@ -155,7 +155,7 @@ def test_identical_layers_are_computed_once(monkeypatch):
         asked.append(np.size(shapes.K))
         return evaluate(shapes, *rest)
 
-    monkeypatch.setattr(hwgym.design_space, "evaluate", spy)
+    monkeypatch.setattr(hwgym.families.assignment.design_space, "evaluate", spy)
     twins = Workload("twins", (layer, other, dataclasses.replace(layer, name="b")))
     space = DesignSpace.of(twins, "NVDLA")
     assert asked == [2]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import hwgym
-from agents.classical import RandomSearch
 from hwgym import plotting
 from hwgym.agent import solve
-from hwgym.frontier import frontier
+from hwgym.families.assignment.frontier import frontier
 from hwgym.leaderboard.submission import Submission, check
+from hwgym_agents.classical import RandomSearch
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

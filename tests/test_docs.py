@@ -11,8 +11,8 @@ import torch
 
 from benchmarks import report
 from benchmarks.measure import Row, Spread
-from envs_registry import environments
 from hwgym import AssignmentProblem
+from hwgym.envs_registry import environments
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(

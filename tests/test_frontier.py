@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwgym import AssignmentProblem, Layer, Workload
-from hwgym.frontier import OBJECTIVES, frontier
+from hwgym.families.assignment.frontier import OBJECTIVES, frontier
 
 LEVELS = {"pe_levels": (1, 4, 9, 32), "tile_levels": (1, 2, 7)}
 
@@ -132,7 +132,9 @@ def test_its_ends_are_the_proven_optima(objective):
 
 @pytest.mark.parametrize("cells", [2**22, 0])
 def test_a_thinned_front_is_shorter_and_keeps_its_promise(monkeypatch, cells):
-    monkeypatch.setattr("hwgym.frontier._CELLS", cells)  # 0: as where a grid is too fine to hold
+    monkeypatch.setattr(
+        "hwgym.families.assignment.frontier._CELLS", cells
+    )  # 0: as where a grid is too fine to hold
     problem = AssignmentProblem.of("AlexNet")
     names = ("latency", "energy", "area")
     exact = frontier(problem, names)
@@ -207,6 +209,6 @@ def test_throughput_needs_a_pipeline():
 
 
 def test_too_many_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("hwgym.frontier.TOO_MANY", 50)
+    monkeypatch.setattr("hwgym.families.assignment.frontier.TOO_MANY", 50)
     with pytest.raises(ValueError, match="more than 50: give a tolerance above 0"):
         frontier(AssignmentProblem.of("AlexNet"))

@@ -6,7 +6,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from hwgym import AssignmentProblem, DesignSpace, Hardware, Layer, Workload, knapsack, optimum
-from hwgym.cost import NVDLA
+from hwgym.costs.maestro import NVDLA
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
 ROUNDING = 1e-12

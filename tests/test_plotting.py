@@ -9,7 +9,8 @@ import pytest
 
 import hwgym
 from hwgym import AssignmentProblem, plotting
-from hwgym.frontier import frontier
+from hwgym.families.assignment.frontier import frontier
+from hwgym.families.assignment.reports import compare
 from hwgym.plotting import (
     AssignmentViewer,
     assignment_figure,
@@ -24,7 +25,6 @@ from hwgym.plotting import (
     roofline_figure,
     save_figure,
 )
-from hwgym.reports import compare
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
-import envs_registry
 import hwgym
+from hwgym import envs_registry
 
 IDS = dict(envs_registry.environments())
 RENDERED = (

@@ -8,12 +8,12 @@ import pyarrow.parquet
 import pytest
 
 import hwgym
-from agents.ga_refiner import GARefiner
-from agents.reinforce import Reinforce
-from agents.two_stage import ReinforceThenGA
 from hwgym.agent import BudgetSpent, Evaluator, solve
-from hwgym.design_space import FINE_PE_LEVELS
 from hwgym.episodes import EpisodeLog, LogError, read_episodes
+from hwgym.families.assignment.design_space import FINE_PE_LEVELS
+from hwgym_agents.ga_refiner import GARefiner
+from hwgym_agents.reinforce import Reinforce
+from hwgym_agents.two_stage import ReinforceThenGA
 
 
 @pytest.fixture(scope="module")

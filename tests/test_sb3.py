@@ -18,11 +18,11 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-from agents import sb3, train_sb3
-from agents.vec_env import HWAssignVecEnv
 from hwgym import AssignmentProblem
 from hwgym.agent import Evaluator, solve
 from hwgym.envs import ACTION_MODES, HWAssignEnv
+from hwgym_agents import sb3, train_sb3
+from hwgym_agents.vec_env import HWAssignVecEnv
 
 N = 4
 TINY = {"policy_kwargs": {"net_arch": [8]}}

@@ -20,15 +20,15 @@ import gymnasium as gym
 import hwgym
 from benchmarks import report
 from benchmarks.speed import speed_markdown
-from envs_registry import CONSTRAINTS, OBJECTIVES, PLATFORMS, environments
 from hwgym.agent import describe_agents
-from hwgym.cost import DATAFLOWS, TECHNOLOGIES
+from hwgym.costs.maestro import DATAFLOWS, TECHNOLOGIES
+from hwgym.costs.maestro.columns import STATISTICS
 from hwgym.envs import ACTION_MODES, HWAssignEnv
+from hwgym.envs_registry import CONSTRAINTS, OBJECTIVES, PLATFORMS, environments
 from hwgym.leaderboard import SUITES
 from hwgym.leaderboard.board import load
 from hwgym.leaderboard.report import markdown
 from hwgym.leaderboard.submission import submission_files
-from hwgym.statistics import STATISTICS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -298,7 +298,7 @@ def dataflows() -> str:
     out = []
     for flow in DATAFLOWS.values():
         out.append(f"### {flow.name}\n\n```text\n{flow}\n```\n")
-    depthwise = "\n".join(str(d) for d in hwgym.cost.DEPTHWISE)
+    depthwise = "\n".join(str(d) for d in hwgym.costs.maestro.DEPTHWISE)
     out.append(f"### Depthwise layers, under any of them\n\n```text\n{depthwise}\n```\n")
     return "\n".join(out)
 

@@ -10,7 +10,6 @@ import numpy as np
 import typer
 
 import hwgym
-from envs_registry import environments
 from hwgym._names import nearest
 from hwgym.agent import agent_names, describe_agents
 from hwgym.cli.options import (
@@ -37,7 +36,7 @@ from hwgym.cli.output import (
     thousands,
     working,
 )
-from hwgym.cost import (
+from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
     DATAFLOWS,
     MAPPING_FILES,
@@ -45,10 +44,16 @@ from hwgym.cost import (
     Hardware,
     evaluate,
 )
-from hwgym.design_space import ACCOUNTINGS, MIX
-from hwgym.problem import PLATFORMS, AssignmentProblem
-from hwgym.reports import best_uniform, describe_assignment, describe_problem, describe_workload
-from hwgym.statistics import STATISTICS
+from hwgym.costs.maestro.columns import STATISTICS
+from hwgym.envs_registry import environments
+from hwgym.families.assignment.design_space import ACCOUNTINGS, MIX
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
+from hwgym.families.assignment.reports import (
+    best_uniform,
+    describe_assignment,
+    describe_problem,
+    describe_workload,
+)
 from hwgym.workloads import Layer, Workload, models, released_models, workload
 
 PARTS = 12  # layers shown of a long table unless --all

@@ -15,9 +15,9 @@ from hwgym import workloads
 from hwgym._names import nearest
 from hwgym.agent import as_problem
 from hwgym.cli.output import Failure
-from hwgym.cost import DATAFLOWS, MAPPING_FILES, Dataflow, Hardware, read_dataflow
-from hwgym.design_space import FINE_PE_LEVELS
-from hwgym.problem import (
+from hwgym.costs.maestro import DATAFLOWS, MAPPING_FILES, Dataflow, Hardware, read_dataflow
+from hwgym.families.assignment.design_space import FINE_PE_LEVELS
+from hwgym.families.assignment.problem import (
     CONSTRAINTS,
     DEPLOYMENTS,
     OBJECTIVES,

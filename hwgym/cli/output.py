@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from hwgym.reports import OBJECTIVE_UNITS
+from hwgym.families.assignment.reports import OBJECTIVE_UNITS
 
 __all__ = [
     "Failure",

@@ -43,20 +43,20 @@ from hwgym.cli.output import (
     table,
     working,
 )
-from hwgym.cost import Hardware
-from hwgym.design_space import MIX
-from hwgym.frontier import OBJECTIVES, Frontier
-from hwgym.frontier import frontier as pareto
-from hwgym.problem import PLATFORMS, AssignmentProblem
-from hwgym.reports import (
+from hwgym.costs.maestro import Hardware
+from hwgym.families.assignment.design_space import MIX
+from hwgym.families.assignment.frontier import OBJECTIVES, Frontier
+from hwgym.families.assignment.frontier import frontier as pareto
+from hwgym.families.assignment.optimum import Certificate
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
+from hwgym.families.assignment.reports import (
     OBJECTIVE_UNITS,
     best_uniform,
     describe_assignment,
     describe_problem,
     to_csv,
 )
-from hwgym.reports import compare as compare_all
-from hwgym.solver import Certificate
+from hwgym.families.assignment.reports import compare as compare_all
 
 
 def register(app: typer.Typer) -> None:

@@ -51,7 +51,7 @@ from hwgym.cli.output import (
     working,
 )
 from hwgym.episodes import read_episodes, read_settings
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 INTERRUPTED = 130
 REFINER = "ga-refiner"

@@ -11,11 +11,11 @@ from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
-from hwgym.cost import Dataflow, Hardware
+from hwgym.costs.maestro import Dataflow, Hardware
 from hwgym.envs.kernel import Episode
 from hwgym.envs.rewards import make_reward
-from hwgym.problem import AssignmentProblem, Scores
-from hwgym.solver import Certificate
+from hwgym.families.assignment.optimum import Certificate
+from hwgym.families.assignment.problem import AssignmentProblem, Scores
 from hwgym.workloads import Workload
 
 __all__ = ["ACTION_MODES", "HWAssignEnv"]

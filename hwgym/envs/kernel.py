@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgym.envs.rewards import Reward
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.workloads import LAYER_KINDS
 
 __all__ = ["Episode", "EpisodeKernel", "EpisodeTables", "MaskTable", "StepResult"]

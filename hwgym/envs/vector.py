@@ -12,13 +12,13 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
-from hwgym.cost import Dataflow
+from hwgym.costs.maestro import Dataflow
 from hwgym.envs.assignment import HWAssignEnv, action_numbers
 from hwgym.envs.infos import LazyDict
 from hwgym.envs.kernel import SUMMARY, EpisodeKernel, chosen
 from hwgym.envs.rewards import make_reward
-from hwgym.problem import AssignmentProblem, Scores
-from hwgym.solver import Certificate
+from hwgym.families.assignment.optimum import Certificate
+from hwgym.families.assignment.problem import AssignmentProblem, Scores
 from hwgym.workloads import Workload
 
 __all__ = ["HWAssignVectorEnv"]

@@ -36,10 +36,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs_registry import ENTRY_POINT
 from hwgym._files import write_text
 from hwgym.agent import as_problem
-from hwgym.problem import AssignmentProblem
+from hwgym.envs_registry import ENTRY_POINT
+from hwgym.families.assignment.problem import AssignmentProblem
 
 __all__ = [
     "Curve",

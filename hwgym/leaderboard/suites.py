@@ -8,8 +8,8 @@ from functools import cached_property
 
 import gymnasium as gym
 
-from envs_registry import ENTRY_POINT
 from hwgym._names import nearest
+from hwgym.envs_registry import ENTRY_POINT
 
 __all__ = ["SUITES", "Suite", "Task", "find_suite"]
 

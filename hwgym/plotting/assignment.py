@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.plotting.style import (
     BLUE,
     DATAFLOW_COLOURS,
@@ -18,7 +19,6 @@ from hwgym.plotting.style import (
     layer_ticks,
     problem_title,
 )
-from hwgym.problem import AssignmentProblem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

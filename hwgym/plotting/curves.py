@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym.agent import Result
+from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.families.assignment.reports import best_uniform
 from hwgym.plotting.style import GREY, LINES, STYLE, problem_title
-from hwgym.problem import AssignmentProblem
-from hwgym.reports import best_uniform
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

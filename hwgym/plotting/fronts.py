@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwgym._files import write_text
-from hwgym.frontier import Frontier
+from hwgym.families.assignment.frontier import Frontier
 from hwgym.plotting.style import (
     BLUE,
     DATAFLOW_COLOURS,
@@ -192,7 +192,7 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
 
     Args:
         report: ``workload``, ``objective``, ``constraint`` and, as ``rows``, what
-            :func:`hwgym.reports.compare` gives, each with a ``name`` for its budget.
+            :func:`hwgym.families.assignment.reports.compare` gives, each with a ``name`` for its budget.
         title: Instead of its own.
 
     Raises:

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
-from hwgym.cost import Costs, evaluate
+from hwgym.costs.maestro import Costs, evaluate
+from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.families.assignment.reports import layer_rows
 from hwgym.plotting.style import (
     BLUE,
     DATAFLOW_COLOURS,
@@ -23,8 +25,6 @@ from hwgym.plotting.style import (
     layer_ticks,
     problem_title,
 )
-from hwgym.problem import AssignmentProblem
-from hwgym.reports import layer_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
-from hwgym.cost import CONFUCIUX_EYERISS, Dataflow, Hardware
-from hwgym.design_space import MIX, PE_LEVELS, TILE_LEVELS, DesignSpace
+from hwgym.costs.maestro import CONFUCIUX_EYERISS, Dataflow, Hardware
+from hwgym.families.assignment.design_space import MIX, PE_LEVELS, TILE_LEVELS, DesignSpace
 from hwgym.workloads import Workload, load_workload
 
 if TYPE_CHECKING:
-    from hwgym.solver import Certificate
+    from hwgym.families.assignment.optimum import Certificate
 
 __all__ = [
     "CONSTRAINTS",
@@ -442,7 +442,7 @@ class AssignmentProblem:
 
     @cached_property
     def _optimum(self) -> Certificate:
-        from hwgym.solver import optimum
+        from hwgym.families.assignment.optimum import optimum
 
         return optimum(self)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
-from hwgym.cost import (
+from hwgym.costs.maestro import (
     DATAFLOWS,
     MAESTRO_2019,
     MAESTRO_2021,
@@ -23,7 +23,7 @@ from hwgym.cost import (
     dataflow,
     evaluate,
 )
-from hwgym.cost.hardware import integers
+from hwgym.hardware.array import integers
 from hwgym.workloads import Workload, workload
 
 __all__ = ["ACCOUNTINGS", "FINE_PE_LEVELS", "MIX", "PE_LEVELS", "TILE_LEVELS", "DesignSpace"]

@@ -169,11 +169,11 @@ class Dataflow:
         return "\n".join(str(d) for d in self.directives)
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
-        """Write the file that :func:`hwgym.cost.read_dataflow` reads back as an equal dataflow.
+        """Write the file that :func:`hwgym.costs.maestro.read_dataflow` reads back as an equal dataflow.
 
         The file appears whole or not at all.
         """
-        from hwgym.cost.mapping_file import dataflow_text
+        from hwgym.costs.maestro.dataflow_file import dataflow_text
 
         write_text(path, dataflow_text(self))
 
@@ -272,7 +272,7 @@ def dataflow(given: str | Dataflow) -> Dataflow:
 
     Args:
         given: A key of :data:`DATAFLOWS`, or the path of a ``.m`` or ``.toml`` file, which
-            :func:`hwgym.cost.read_dataflow` reads.
+            :func:`hwgym.costs.maestro.read_dataflow` reads.
 
     Raises:
         ValueError: If the name is unknown; the message gives the nearest one. As that function
@@ -283,7 +283,7 @@ def dataflow(given: str | Dataflow) -> Dataflow:
         return given
     if given in DATAFLOWS:
         return DATAFLOWS[given]
-    from hwgym.cost.mapping_file import MAPPING_FILES, read_dataflow
+    from hwgym.costs.maestro.dataflow_file import MAPPING_FILES, read_dataflow
 
     if isinstance(given, str) and given.endswith(MAPPING_FILES):
         return read_dataflow(given)

@@ -11,7 +11,7 @@
     base = "maestro-2019"         # where what is left out comes from; without it, nothing may be
     mac_energy_pj = 0.4           # the ending of a key is its unit
 
-A table ``[dataflow]`` may be in the same file; :func:`hwgym.cost.read_dataflow` reads it.
+A table ``[dataflow]`` may be in the same file; :func:`hwgym.costs.maestro.read_dataflow` reads it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 
 from hwgym._files import read_toml
 from hwgym._names import nearest
-from hwgym.cost.hardware import TECHNOLOGIES, Hardware, Technology, technology
+from hwgym.hardware.array import TECHNOLOGIES, Hardware, Technology, technology
 
 TABLES = ("hardware", "technology", "dataflow")
 

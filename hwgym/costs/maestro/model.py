@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwgym.cost.dataflow import Dataflow, dataflow
-from hwgym.cost.engine import (
+from hwgym.costs.maestro.dataflow import Dataflow, dataflow
+from hwgym.costs.maestro.engine import (
     INPUTS,
     NEVER,
     TENSORS,
@@ -21,7 +21,7 @@ from hwgym.cost.engine import (
     distinct,
     quotient,
 )
-from hwgym.cost.hardware import Hardware, Technology, integers
+from hwgym.hardware.array import Hardware, Technology, integers
 from hwgym.workloads import Layer
 
 if TYPE_CHECKING:

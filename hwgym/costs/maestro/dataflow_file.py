@@ -19,7 +19,7 @@ have one::
       }
     }
 
-Sizes may also be the mapping parameters of :mod:`hwgym.cost.dataflow`, ``tile_k`` for instance,
+Sizes may also be the mapping parameters of :mod:`hwgym.costs.maestro.dataflow`, ``tile_k`` for instance,
 which MAESTRO does not have. The grammar is written from published mapping files and the directives'
 definition (Kwon et al., MICRO 2019, section 3).
 """
@@ -34,8 +34,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hwgym._names import nearest
-from hwgym.cost.accelerator_file import quoted, tables
-from hwgym.cost.dataflow import (
+from hwgym.costs.maestro.dataflow import (
     LAYER_DIMS,
     OUTPUT_DIMS,
     PARAMETERS,
@@ -46,6 +45,7 @@ from hwgym.cost.dataflow import (
     SpatialMap,
     TemporalMap,
 )
+from hwgym.hardware.file import quoted, tables
 
 __all__ = ["MAPPING_FILES", "dataflow_text", "read_dataflow"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym.problem import PLATFORMS, AssignmentProblem, InfeasibleError
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem, InfeasibleError
 from hwgym.workloads import Workload
 
 __all__ = [

@@ -1,6 +1,6 @@
 """MAESTRO's cost model in vectorised numpy: dataflows as data, every statistic as an array."""
 
-from hwgym.cost.dataflow import (
+from hwgym.costs.maestro.dataflow import (
     CONFUCIUX_EYERISS,
     DATAFLOWS,
     DEPTHWISE,
@@ -14,7 +14,9 @@ from hwgym.cost.dataflow import (
     TemporalMap,
     dataflow,
 )
-from hwgym.cost.hardware import (
+from hwgym.costs.maestro.dataflow_file import MAPPING_FILES, read_dataflow
+from hwgym.costs.maestro.model import Costs, Shapes, evaluate, evaluate_chunks
+from hwgym.hardware import (
     MAESTRO_2019,
     MAESTRO_2021,
     TECHNOLOGIES,
@@ -22,8 +24,6 @@ from hwgym.cost.hardware import (
     Technology,
     technology,
 )
-from hwgym.cost.mapping_file import MAPPING_FILES, read_dataflow
-from hwgym.cost.model import Costs, Shapes, evaluate, evaluate_chunks
 
 __all__ = [
     "CONFUCIUX_EYERISS",

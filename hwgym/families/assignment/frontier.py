@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgym._names import nearest
-from hwgym.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem
 
 __all__ = ["OBJECTIVES", "TOO_MANY", "Frontier", "frontier"]
 

@@ -146,7 +146,7 @@ class Hardware:
             ValueError: Naming file and key: an unknown key, a missing one, a value that is not a
                 number or not allowed.
         """
-        from hwgym.cost.accelerator_file import read_hardware
+        from hwgym.hardware.file import read_hardware
 
         return read_hardware(path)
 
@@ -158,7 +158,7 @@ class Hardware:
         Raises:
             ValueError: If a number is an array.
         """
-        from hwgym.cost.accelerator_file import hardware_text
+        from hwgym.hardware.file import hardware_text
 
         write_text(path, hardware_text(self))
 

@@ -1,7 +1,7 @@
 """The proven optimum of an assignment problem.
 
 With costs that add up, the problem is a multiple-choice knapsack, solved exactly in
-:mod:`hwgym.knapsack`. A pipeline's period (objective ``throughput``) is solved by bisection, one
+:mod:`hwgym.bounds.knapsack`. A pipeline's period (objective ``throughput``) is solved by bisection, one
 configuration for all layers (LS) by looking at every configuration. ``method="milp"`` asks HiGHS
 instead, and reports the Lagrangian relaxation as its bound: HiGHS has been seen to claim a gap of 0
 on solutions that were not optimal.
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym import knapsack
 from hwgym._names import nearest
-from hwgym.problem import AssignmentProblem
+from hwgym.bounds import knapsack
+from hwgym.families.assignment.problem import AssignmentProblem
 
 __all__ = ["Certificate", "optimum"]
 
