@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from hwgym import AssignmentProblem, DesignSpace, Hardware, Layer, Workload, knapsack, optimum
+from hwgym import AssignmentProblem, DesignSpace, Hardware, Layer, Workload, optimum
+from hwgym.bounds import knapsack
 from hwgym.costs.maestro import NVDLA
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
