@@ -27,7 +27,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym._extras import explain
+from hwgym._extras import explain, naming
 from hwgym._names import nearest
 from hwgym.episodes import EpisodeLog
 from hwgym.families.assignment.problem import AssignmentProblem, Scores
@@ -292,11 +292,13 @@ def find_agent(name: str) -> type[Any]:
 
     Raises:
         ValueError: If there is none; the message gives the nearest name.
-        ImportError: If its module, or a package that it needs, cannot be imported.
+        ImportError: If its module, or a package that it needs, cannot be imported; the message
+            names the extra that brings the package.
     """
     if name not in _classes():
         raise ValueError(nearest("agent", name, agent_names()))
-    found: type[Any] = _classes()[name].load()
+    with naming():
+        found: type[Any] = _classes()[name].load()
     return found
 
 
