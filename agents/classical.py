@@ -178,7 +178,7 @@ class SeenTables:
         if knapsack.least_usage(fronts) > limit:  # by a rounding
             return least
         relaxation = knapsack.relax(fronts, limit)
-        return knapsack.solve(fronts, limit, relaxation, lambda a: self.used(a) <= limit)
+        return knapsack.cheapest(fronts, limit, relaxation, lambda a: self.used(a) <= limit)
 
     def _shortest_period(self) -> Ints:
         """Bisect over the costs that occur: under a bound on it, each step takes its least."""

@@ -1,4 +1,4 @@
-"""The multiple-choice knapsack behind every assignment problem whose costs add up.
+"""The multiple-choice knapsack: what is left of a problem whose costs and usage add up.
 
 One choice a step, least total cost, total usage within a limit. It is solved exactly, in three
 moves:
@@ -22,13 +22,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Front", "Relaxation", "fronts_of", "least_usage", "relax", "solve"]
+from hwgym._arrays import Bools, Floats, Ints
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+__all__ = ["ROUNDING", "Front", "Relaxation", "cheapest", "fronts_of", "least_usage", "relax"]
 
 ROUNDING = 1e-12  # relative slack on every bound, so that rounding never discards an optimum
 
@@ -131,7 +128,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     return Relaxation(price, bound, np.array([f.actions[c] for f, c in pairs]), cost)
 
 
-def solve(
+def cheapest(
     fronts: Sequence[Front],
     limit: float,
     relaxation: Relaxation,
