@@ -334,7 +334,7 @@ class TestDataflow:
             (
                 "Layer A { Type: DSCONV Dataflow { SpatialMap(1,1) K; } } "
                 "Layer B { Dataflow { SpatialMap(1,1) K; } }",
-                "a depthwise mapping has no K",
+                "a depthwise dataflow has no K",
             ),
         ],
     )

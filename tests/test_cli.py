@@ -14,7 +14,7 @@ import hwgym
 from hwgym.cli import main
 from hwgym.cli.app import app
 from hwgym.cli.options import parse_budget
-from hwgym.costs.maestro.columns import STATISTICS
+from hwgym.costs.maestro.columns import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 ENV = "HWAssign-AlexNet-NVDLA-v0"
@@ -285,7 +285,7 @@ def test_show_anything(run, json_of, monkeypatch, name, text):
 
 
 def test_cost_explains_every_statistic(run, json_of):
-    assert set(STATISTICS) == set(hwgym.Costs.__dataclass_fields__)
+    assert set(COLUMNS) == set(hwgym.Costs.__dataclass_fields__)
     layer = hwgym.workload("VGG16")[2]
     costs = hwgym.evaluate(layer, "Eyeriss", 24, 3, hwgym.Hardware(technology="maestro-2019"))
     for given in (("VGG16", "3"), ("VGG16", layer.name)):
@@ -295,7 +295,7 @@ def test_cost_explains_every_statistic(run, json_of):
             assert statistic["value"] == costs.as_dict()[name].item()
     code, out, _ = run("cost", "VGG16", 3, "--pes", 24, "--tile", 3, "-d", "Eyeriss")
     assert code == 0
-    for name, statistic in STATISTICS.items():
+    for name, statistic in COLUMNS.items():
         assert name in out
         assert statistic.about in out
 

@@ -226,7 +226,7 @@ def test_a_dataflow_reads_as_maestro_writes_it():
             "Y' and Y exclude",
         ),
         (lambda: Dataflow("d", (SpatialMap(1, 1, "X'"),)), "X' needs S"),
-        (lambda: Dataflow("d", NVDLA.directives, NVDLA.directives), "depthwise mapping has no K"),
+        (lambda: Dataflow("d", NVDLA.directives, NVDLA.directives), "depthwise dataflow has no K"),
         (lambda: Hardware(simd_lanes=0), "simd_lanes must be at least 1"),
         (lambda: Hardware(noc_bandwidth=2.5), "noc_bandwidth must be integers"),
         (lambda: Hardware(technology="x"), "unknown technology"),

@@ -22,7 +22,7 @@ from benchmarks import report
 from benchmarks.speed import speed_markdown
 from hwgym.agent import describe_agents
 from hwgym.costs.maestro import DATAFLOWS, TECHNOLOGIES
-from hwgym.costs.maestro.columns import STATISTICS
+from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.envs import ACTION_MODES, HWAssignEnv
 from hwgym.envs_registry import CONSTRAINTS, OBJECTIVES, PLATFORMS, environments
 from hwgym.leaderboard import SUITES
@@ -281,7 +281,7 @@ def _code(text: str) -> str:
 
 def statistics() -> str:
     """Every column of the cost model."""
-    rows = [(f"`{name}`", s.unit.replace("^2", "²"), s.about) for name, s in STATISTICS.items()]
+    rows = [(f"`{name}`", s.unit.replace("^2", "²"), s.about) for name, s in COLUMNS.items()]
     return table(("column", "unit", "what"), rows)
 
 

@@ -38,13 +38,13 @@ from hwgym.cli.output import (
 )
 from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
+    DATAFLOW_FILES,
     DATAFLOWS,
-    MAPPING_FILES,
     TECHNOLOGIES,
     Hardware,
     evaluate,
 )
-from hwgym.costs.maestro.columns import STATISTICS
+from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.envs_registry import environments
 from hwgym.families.assignment.design_space import ACCOUNTINGS, MIX
 from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
@@ -238,7 +238,7 @@ def show(
 
     Example: [bold]hwgym show HWAssign-MobileNetV2-NVDLA-v0[/]
     """
-    if name in DATAFLOWS or name == "MIX" or name.endswith(MAPPING_FILES):
+    if name in DATAFLOWS or name == "MIX" or name.endswith(DATAFLOW_FILES):
         _show_dataflow(name, json)
     elif name in TECHNOLOGIES:
         _show_technology(name, json)
@@ -512,7 +512,7 @@ def cost(
                 "valid": bool(costs.valid),
                 "statistics": {
                     name: {"value": values[name], "unit": s.unit, "about": s.about}
-                    for name, s in STATISTICS.items()
+                    for name, s in COLUMNS.items()
                 },
             }
         )
@@ -529,10 +529,10 @@ def cost(
         )
     if not costs.valid:
         console().print(f"[bold red]invalid[/]: {_why_invalid(costs)}", soft_wrap=True)
-    for group in dict.fromkeys(s.group for s in STATISTICS.values()):
+    for group in dict.fromkeys(s.group for s in COLUMNS.values()):
         rows = [
             (name, _number(values[name]), s.unit.replace("um^2", "µm²"), s.about)
-            for name, s in STATISTICS.items()
+            for name, s in COLUMNS.items()
             if s.group == group
         ]
         console().print(f"\n[bold]{group}[/]")

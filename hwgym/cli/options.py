@@ -15,7 +15,7 @@ from hwgym import workloads
 from hwgym._names import nearest
 from hwgym.agent import as_problem
 from hwgym.cli.output import Failure
-from hwgym.costs.maestro import DATAFLOWS, MAPPING_FILES, Dataflow, Hardware, read_dataflow
+from hwgym.costs.maestro import DATAFLOW_FILES, DATAFLOWS, Dataflow, Hardware, read_dataflow
 from hwgym.families.assignment.design_space import FINE_PE_LEVELS
 from hwgym.families.assignment.problem import (
     CONSTRAINTS,
@@ -154,10 +154,10 @@ def load_dataflow(spec: str) -> str | Dataflow:
     """
     if spec in (*DATAFLOWS, "MIX"):
         return spec
-    if spec.endswith(MAPPING_FILES):
+    if spec.endswith(DATAFLOW_FILES):
         return read_dataflow(spec)
     known = nearest("dataflow", spec, (*DATAFLOWS, "MIX"))
-    raise ValueError(f"--dataflow: {known}; or give a {' or '.join(MAPPING_FILES)} file")
+    raise ValueError(f"--dataflow: {known}; or give a {' or '.join(DATAFLOW_FILES)} file")
 
 
 def make_problem(

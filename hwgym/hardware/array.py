@@ -6,99 +6,14 @@ import os
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwgym._arrays import Ints
 from hwgym._files import write_text
-from hwgym._names import nearest
+from hwgym.hardware.file import hardware_text, hardware_values
+from hwgym.hardware.technology import MAESTRO_2021, Technology, technology
 
-__all__ = ["MAESTRO_2019", "MAESTRO_2021", "TECHNOLOGIES", "Hardware", "Technology", "technology"]
-
-
-@dataclass(frozen=True, slots=True)
-class Technology:
-    """Area, power and energy constants.
-
-    SRAM is counted in whole units of ``l1_unit_bytes`` / ``l2_unit_bytes``, at least one. A bus
-    over n units with bandwidth B takes ``bus_area_um2 * (14.662 n + 28.895) * B``, an arbiter
-    ``max(a, a * (1.2886 n^2 + 5.5814 n - 23.711))`` (MAESTRO's fits, stated for 28 nm).
-
-    Attributes:
-        name: How tables and errors call it.
-        mac_area_um2, mac_power_mw, mac_energy_nj: One multiply-accumulate unit; energy per MAC.
-        l1_area_um2, l1_power_mw, l1_unit_bytes: One unit of a PE's own buffer.
-        l2_area_um2, l2_power_mw, l2_unit_bytes: One unit of the shared buffer.
-        l1_energy_macs, l2_energy_macs: Energy per access, in MAC energies. Their origin is lost,
-            say MAESTRO's maintainers (issue 10 of its repository).
-        bus_area_um2, bus_power_mw, arbiter_area_um2, arbiter_power_mw: NoC coefficients.
-    """
-
-    name: str
-    mac_area_um2: float
-    mac_power_mw: float
-    mac_energy_nj: float
-    l1_area_um2: float
-    l1_power_mw: float
-    l1_unit_bytes: int
-    l2_area_um2: float
-    l2_power_mw: float
-    l2_unit_bytes: int
-    l1_energy_macs: float = 1.68
-    l2_energy_macs: float = 18.61
-    bus_area_um2: float = 101.7938
-    bus_power_mw: float = 0.8
-    arbiter_area_um2: float = 395.473
-    arbiter_power_mw: float = 0.34
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name != "name" and not (np.isfinite(value) and value > 0):
-                raise ValueError(f"technology {self.name!r}: {f.name} must be > 0, got {value!r}")
-
-
-MAESTRO_2021 = Technology(
-    "maestro-2021",
-    mac_area_um2=283.0,
-    mac_power_mw=1.2223,
-    mac_energy_nj=0.00023,
-    l1_area_um2=0.104,
-    l1_power_mw=0.00345,
-    l1_unit_bytes=1,
-    l2_area_um2=0.104,
-    l2_power_mw=0.00345,
-    l2_unit_bytes=1,
-)
-"""The constants MAESTRO has had since May 2021 (commit 4eb08d1)."""
-
-MAESTRO_2019 = Technology(
-    "maestro-2019",
-    mac_area_um2=4470.9014,
-    mac_power_mw=1.2223,
-    mac_energy_nj=0.000904,
-    l1_area_um2=4505.1889,
-    l1_power_mw=0.2208,
-    l1_unit_bytes=64,
-    l2_area_um2=4161.536,
-    l2_power_mw=4.0,
-    l2_unit_bytes=32768,
-)
-"""The constants of MAESTRO before May 2021, the ConfuciuX paper's era. The source labels its MAC
-energy of 0.904 nJ; its size says pJ, which is what stands here."""
-
-TECHNOLOGIES: dict[str, Technology] = {t.name: t for t in (MAESTRO_2019, MAESTRO_2021)}
-
-
-def technology(given: str | Technology) -> Technology:
-    """The technology of that name; a :class:`Technology` is handed back as it is.
-
-    Raises:
-        ValueError: If the name is unknown; the message gives the nearest one.
-    """
-    if isinstance(given, Technology):
-        return given
-    if given not in TECHNOLOGIES:
-        raise ValueError(nearest("technology", given, TECHNOLOGIES))
-    return TECHNOLOGIES[given]
+__all__ = ["Hardware", "integers", "read_hardware"]
 
 
 @dataclass(frozen=True)
@@ -146,9 +61,11 @@ class Hardware:
             ValueError: Naming file and key: an unknown key, a missing one, a value that is not a
                 number or not allowed.
         """
-        from hwgym.hardware.file import read_hardware
-
-        return read_hardware(path)
+        values = hardware_values(path)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
         """Write the file that :meth:`from_toml` reads back as equal hardware.
@@ -158,9 +75,8 @@ class Hardware:
         Raises:
             ValueError: If a number is an array.
         """
-        from hwgym.hardware.file import hardware_text
-
-        write_text(path, hardware_text(self))
+        numbers = {name: getattr(self, name) for name in self.numbers()}
+        write_text(path, hardware_text(numbers, self.tech))
 
     @property
     def tech(self) -> Technology:
@@ -172,12 +88,17 @@ class Hardware:
         """The names of the numeric fields."""
         return tuple(f.name for f in fields(Hardware) if f.name != "technology")
 
-    def arrays(self) -> dict[str, NDArray[np.int64]]:
+    def arrays(self) -> dict[str, Ints]:
         """The numeric fields as int64 arrays, by name."""
         return {n: np.asarray(getattr(self, n), dtype=np.int64) for n in self.numbers()}
 
 
-def integers(what: str, given: ArrayLike, least: int = 1) -> NDArray[np.int64]:
+def read_hardware(path: str | os.PathLike[str]) -> Hardware:
+    """:meth:`Hardware.from_toml` as a function, as dataflows have one."""
+    return Hardware.from_toml(path)
+
+
+def integers(what: str, given: ArrayLike, least: int = 1) -> Ints:
     """``given`` as int64, checked.
 
     Raises:

@@ -12,6 +12,7 @@
     mac_energy_pj = 0.4           # the ending of a key is its unit
 
 A table ``[dataflow]`` may be in the same file; :func:`hwgym.costs.maestro.read_dataflow` reads it.
+This module knows the file and its values; :class:`hwgym.Hardware` is made from them above it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,22 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hwgym._files import read_toml
 from hwgym._names import nearest
-from hwgym.hardware.array import TECHNOLOGIES, Hardware, Technology, technology
+from hwgym.hardware.technology import TECHNOLOGIES, Technology, technology
+
+__all__ = ["hardware_text", "hardware_values", "quoted", "tables"]
+
+NUMBERS = {
+    "noc_bandwidth": "elements per cycle, on each level's network",
+    "noc_hops": "hops, on average",
+    "noc_hop_latency": "cycles per hop",
+    "simd_lanes": "multiply-accumulates that a PE does per cycle",
+    "offchip_bandwidth": "elements per cycle",
+}
+"""The numeric fields of :class:`hwgym.Hardware`, and what they count."""
 
 TABLES = ("hardware", "technology", "dataflow")
 
@@ -40,11 +53,7 @@ _UNITS: dict[str, dict[str, Decimal]] = {
 """A field's unit: the units that a key may end with, and what one of each is in the field's."""
 
 _MEANING = {
-    "noc_bandwidth": "elements per cycle, on each level's network",
-    "noc_hops": "hops, on average",
-    "noc_hop_latency": "cycles per hop",
-    "simd_lanes": "multiply-accumulates that a PE does per cycle",
-    "offchip_bandwidth": "elements per cycle",
+    **NUMBERS,
     "l1_energy_macs": "MAC energies per access",
     "l2_energy_macs": "MAC energies per access",
 }
@@ -59,8 +68,8 @@ def tables(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     found = read_toml(path)
     for name, table in found.items():
         if name not in TABLES:
-            if any(name in keys for keys in (Hardware.numbers(), _technology_keys())):
-                table_name = "hardware" if name in Hardware.numbers() else "technology"
+            if any(name in keys for keys in (NUMBERS, _technology_keys())):
+                table_name = "hardware" if name in NUMBERS else "technology"
                 raise ValueError(f"{path}: {name} belongs into the table [{table_name}]")
             raise ValueError(f"{path}: {nearest('table', name, TABLES)}")
         if not isinstance(table, dict):
@@ -68,12 +77,16 @@ def tables(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def read_hardware(path: str | os.PathLike[str]) -> Hardware:
-    """See :meth:`Hardware.from_toml`."""
+def hardware_values(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The arguments of :class:`hwgym.Hardware` that an accelerator file gives.
+
+    Raises:
+        OSError, ValueError: As :meth:`hwgym.Hardware.from_toml`.
+    """
     found = tables(path)
     where = f"{path}: [hardware]"
     given = dict(found.get("hardware", {}))
-    allowed = (*Hardware.numbers(), "technology")
+    allowed = (*NUMBERS, "technology")
     for key, value in given.items():
         if key not in allowed:
             raise ValueError(f"{where}: {nearest('key', key, allowed)}")
@@ -88,13 +101,7 @@ def read_hardware(path: str | os.PathLike[str]) -> Hardware:
             f"{path}: {problem}: give either [hardware] technology = a name "
             f"({', '.join(TECHNOLOGIES)}) or a table [technology]"
         )
-    try:
-        if named is None:
-            return Hardware(**given, technology=_technology(path, found["technology"]))
-        return Hardware(**given, technology=named)
-    except ValueError as error:
-        text = str(error)
-        raise ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from error
+    return {**given, "technology": named or _technology(path, found["technology"])}
 
 
 def _technology_keys() -> dict[str, tuple[str, Decimal]]:
@@ -146,26 +153,27 @@ def _technology(path: str | os.PathLike[str], given: Mapping[str, Any]) -> Techn
             f"{where}: missing {', '.join(missing)}; or give base = a preset "
             f"({', '.join(TECHNOLOGIES)}) that they come from"
         )
-    return Technology(**values)
+    try:
+        return Technology(**values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _shown(value: Any) -> str:
     return "nothing" if value is None else str(value) if isinstance(value, Decimal) else repr(value)
 
 
-def hardware_text(hardware: Hardware) -> str:
-    """The TOML text that :func:`read_hardware` reads back as equal hardware.
+def hardware_text(numbers: Mapping[str, ArrayLike], tech: Technology) -> str:
+    """The TOML text of a hardware's numeric fields and its technology.
 
     Raises:
         ValueError: If a number is an array.
     """
     lines = ["[hardware]"]
-    for name in Hardware.numbers():
-        value = getattr(hardware, name)
+    for name, value in numbers.items():
         if np.ndim(value):
             raise ValueError(f"a file holds one hardware: {name} must be a number, not an array")
-        lines.append(_line(name, int(value)))
-    tech = hardware.tech
+        lines.append(_line(name, int(np.asarray(value))))
     if TECHNOLOGIES.get(tech.name) == tech:
         lines.append(f"technology = {quoted(tech.name)}")
         return "\n".join((*lines, ""))

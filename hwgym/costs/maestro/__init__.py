@@ -7,14 +7,12 @@ from hwgym.costs.maestro.dataflow import (
     EYERISS,
     NVDLA,
     SHIDIANNAO,
-    Cluster,
     Dataflow,
-    Directive,
-    SpatialMap,
-    TemporalMap,
     dataflow,
+    read_dataflow,
 )
-from hwgym.costs.maestro.dataflow_file import MAPPING_FILES, read_dataflow
+from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES
+from hwgym.costs.maestro.directives import Cluster, Directive, SpatialMap, TemporalMap
 from hwgym.costs.maestro.model import Costs, Shapes, evaluate, evaluate_chunks
 from hwgym.hardware import (
     MAESTRO_2019,
@@ -28,11 +26,11 @@ from hwgym.hardware import (
 __all__ = [
     "CONFUCIUX_EYERISS",
     "DATAFLOWS",
+    "DATAFLOW_FILES",
     "DEPTHWISE",
     "EYERISS",
     "MAESTRO_2019",
     "MAESTRO_2021",
-    "MAPPING_FILES",
     "NVDLA",
     "SHIDIANNAO",
     "TECHNOLOGIES",

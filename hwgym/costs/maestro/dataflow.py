@@ -1,13 +1,7 @@
-"""Dataflows as data: MAESTRO's data-centric directives with symbolic sizes.
+"""Dataflows as data: a list of directives, outermost first, with sizes left open.
 
-A dataflow is a list of directives, outermost first. ``SpatialMap(size, offset, dim)`` gives each
-unit of the level ``size`` indices of ``dim``, the next unit ``offset`` further on;
-``TemporalMap`` does the same over time; ``Cluster(size)`` starts the next level, inside groups of
-``size`` units. Source: Kwon et al., MICRO 2019, section 3 (directives).
-
-A size is an integer or a name: a layer dimension (``"R"`` is the layer's filter rows) or one of
-the mapping parameters ``"tile_k"`` (filters that one PE's buffer holds), ``"cluster_size"`` and
-``"num_pes"``.
+:mod:`hwgym.costs.maestro.directives` says what a directive and a size is. A dataflow is a template:
+layer, PE count and tile make it a mapping.
 """
 
 from __future__ import annotations
@@ -18,6 +12,8 @@ from dataclasses import dataclass, field
 
 from hwgym._files import write_text
 from hwgym._names import nearest
+from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES, dataflow_text, dataflow_values
+from hwgym.costs.maestro.directives import Cluster, Directive, Size, SpatialMap, TemporalMap
 
 __all__ = [
     "CONFUCIUX_EYERISS",
@@ -26,78 +22,12 @@ __all__ = [
     "EYERISS",
     "NVDLA",
     "SHIDIANNAO",
-    "Cluster",
     "Dataflow",
-    "Directive",
-    "Size",
-    "SpatialMap",
-    "TemporalMap",
     "dataflow",
+    "read_dataflow",
 ]
 
-Size = int | str
-
-LAYER_DIMS = ("K", "C", "Y", "X", "R", "S")
-OUTPUT_DIMS = ("Y'", "X'")
-PARAMETERS = ("tile_k", "cluster_size", "num_pes")
 _FILTER_OF = {"Y'": "R", "X'": "S"}
-
-
-def _check_size(what: str, size: Size) -> None:
-    if isinstance(size, str):
-        if size not in LAYER_DIMS + PARAMETERS:
-            raise ValueError(f"{what}: {nearest('size', size, LAYER_DIMS + PARAMETERS)}")
-    elif isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"{what} must be a positive integer or a name, got {size!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Map:
-    size: Size
-    offset: Size
-    dim: str
-
-    def __post_init__(self) -> None:
-        what = type(self).__name__
-        if self.dim not in LAYER_DIMS + OUTPUT_DIMS:
-            raise ValueError(f"{what}: {nearest('dimension', self.dim, LAYER_DIMS + OUTPUT_DIMS)}")
-        _check_size(f"{what} size", self.size)
-        _check_size(f"{what} offset", self.offset)
-
-    def __str__(self) -> str:
-        return f"{type(self).__name__}({_text(self.size)}, {_text(self.offset)}) {self.dim}"
-
-
-class SpatialMap(_Map):
-    """Spread ``dim`` over the units of a level: ``size`` indices each, ``offset`` apart."""
-
-    __slots__ = ()
-
-
-class TemporalMap(_Map):
-    """Walk ``dim`` over time: ``size`` indices at once, advancing by ``offset``."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Start the next level inside groups of ``size`` units."""
-
-    size: Size
-
-    def __post_init__(self) -> None:
-        _check_size("Cluster size", self.size)
-
-    def __str__(self) -> str:
-        return f"Cluster({_text(self.size)}, P)"
-
-
-Directive = SpatialMap | TemporalMap | Cluster
-
-
-def _text(size: Size) -> str:
-    return f"Sz({size})" if size in LAYER_DIMS else str(size)
 
 
 def _split(directives: tuple[Directive, ...]) -> Iterator[tuple[SpatialMap | TemporalMap, ...]]:
@@ -126,17 +56,17 @@ def _check(name: str, directives: tuple[Directive, ...], *, depthwise: bool) -> 
             if output in dims and filter_ not in dims:
                 raise ValueError(f"{where}: {output} needs {filter_} mapped in the same level")
         if depthwise and "K" in dims:
-            raise ValueError(f"{where}: a depthwise mapping has no K; map C instead")
+            raise ValueError(f"{where}: a depthwise dataflow has no K; map C instead")
 
 
 @dataclass(frozen=True)
 class Dataflow:
-    """A mapping style.
+    """A template of loop nests: what is spread and what is walked, with sizes left open.
 
     Attributes:
         name: How registry, tables and errors call it.
         directives: Outermost first. Each level needs one or two spatial maps.
-        depthwise: The mapping that depthwise layers get under this dataflow; by default the one
+        depthwise: The directives that depthwise layers get under this dataflow; by default those
             that ConfuciuX uses whatever the dataflow (its ``dpt.m``).
 
     Raises:
@@ -169,16 +99,14 @@ class Dataflow:
         return "\n".join(str(d) for d in self.directives)
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
-        """Write the file that :func:`hwgym.costs.maestro.read_dataflow` reads back as an equal dataflow.
+        """Write the file that :func:`read_dataflow` reads back as an equal dataflow.
 
         The file appears whole or not at all.
         """
-        from hwgym.costs.maestro.dataflow_file import dataflow_text
-
-        write_text(path, dataflow_text(self))
+        write_text(path, dataflow_text(self.name, self.directives, self.depthwise))
 
 
-# In MAESTRO's distribution and in ConfuciuX this is the mapping of every depthwise layer.
+# In MAESTRO's distribution and in ConfuciuX every depthwise layer is mapped by this.
 DEPTHWISE: tuple[Directive, ...] = (
     SpatialMap("tile_k", "tile_k", "C"),
     TemporalMap("R", 1, "Y"),
@@ -267,12 +195,39 @@ DATAFLOWS: dict[str, Dataflow] = {
 }
 
 
+def read_dataflow(
+    path: str | os.PathLike[str], *, name: str | None = None, layer: str | None = None
+) -> Dataflow:
+    """Read a dataflow from a MAESTRO mapping file or from TOML.
+
+    TOML has a table ``[dataflow]`` with ``directives``, optionally ``depthwise`` (each a string of
+    directives, or a list of strings) and ``name``. Of a mapping file with layers, those of type
+    DSCONV say how depthwise layers are mapped, if all agree, and the others the rest.
+
+    Args:
+        path: A file that ends in ``.m`` or ``.toml``.
+        name: What to call the dataflow; by default TOML's ``name``, or the file's stem.
+        layer: Whose dataflow to take from a mapping file in which layers differ.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: Naming file and line: if it cannot be parsed, a directive is not one, the
+            dataflow is not one that :class:`Dataflow` takes, or layers differ and ``layer`` does
+            not say which to take.
+    """
+    found, directives, depthwise = dataflow_values(path, layer)
+    try:
+        return Dataflow(name or found, directives, depthwise)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def dataflow(given: str | Dataflow) -> Dataflow:
     """The dataflow of that name or in that file; a :class:`Dataflow` is handed back as it is.
 
     Args:
         given: A key of :data:`DATAFLOWS`, or the path of a ``.m`` or ``.toml`` file, which
-            :func:`hwgym.costs.maestro.read_dataflow` reads.
+            :func:`read_dataflow` reads.
 
     Raises:
         ValueError: If the name is unknown; the message gives the nearest one. As that function
@@ -283,8 +238,6 @@ def dataflow(given: str | Dataflow) -> Dataflow:
         return given
     if given in DATAFLOWS:
         return DATAFLOWS[given]
-    from hwgym.costs.maestro.dataflow_file import MAPPING_FILES, read_dataflow
-
-    if isinstance(given, str) and given.endswith(MAPPING_FILES):
+    if isinstance(given, str) and given.endswith(DATAFLOW_FILES):
         return read_dataflow(given)
     raise ValueError(nearest("dataflow", given, DATAFLOWS))

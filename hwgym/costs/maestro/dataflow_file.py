@@ -6,7 +6,7 @@ have one::
     Constant Tile 4;                        // a name for a number
     Network Example {
       Layer CONV1 {
-        Type: CONV                          // DSCONV: the mapping of depthwise layers
+        Type: CONV                          // DSCONV: what depthwise layers get
         Stride { X: 2, Y: 2 }               // the layer's shape is not read
         Dimensions { K: 64, C: 3, R: 7, S: 7, Y: 224, X: 224 }
         Dataflow {
@@ -19,7 +19,7 @@ have one::
       }
     }
 
-Sizes may also be the mapping parameters of :mod:`hwgym.costs.maestro.dataflow`, ``tile_k`` for instance,
+Sizes may also be the parameters of :mod:`hwgym.costs.maestro.directives`, ``tile_k`` for instance,
 which MAESTRO does not have. The grammar is written from published mapping files and the directives'
 definition (Kwon et al., MICRO 2019, section 3).
 """
@@ -34,12 +34,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hwgym._names import nearest
-from hwgym.costs.maestro.dataflow import (
+from hwgym.costs.maestro.directives import (
     LAYER_DIMS,
     OUTPUT_DIMS,
     PARAMETERS,
     Cluster,
-    Dataflow,
     Directive,
     Size,
     SpatialMap,
@@ -47,9 +46,9 @@ from hwgym.costs.maestro.dataflow import (
 )
 from hwgym.hardware.file import quoted, tables
 
-__all__ = ["MAPPING_FILES", "dataflow_text", "read_dataflow"]
+__all__ = ["DATAFLOW_FILES", "dataflow_text", "dataflow_values"]
 
-MAPPING_FILES = (".m", ".toml")
+DATAFLOW_FILES = (".m", ".toml")
 """The endings of the files that hold a dataflow."""
 
 _MAPS: dict[str, type[SpatialMap | TemporalMap]] = {
@@ -59,40 +58,27 @@ _MAPS: dict[str, type[SpatialMap | TemporalMap]] = {
 _FILTER_OF_INPUT = {"Y": "R", "X": "S"}
 
 
-def read_dataflow(
-    path: str | os.PathLike[str], *, name: str | None = None, layer: str | None = None
-) -> Dataflow:
-    """Read a dataflow from a MAESTRO mapping file or from TOML.
+_Found = tuple[str, tuple[Directive, ...], tuple[Directive, ...]]
 
-    TOML has a table ``[dataflow]`` with ``directives``, optionally ``depthwise`` (each a string of
-    directives, or a list of strings) and ``name``. Of a mapping file with layers, those of type
-    DSCONV give the mapping of depthwise layers, if all have the same, and the others the rest.
+
+def dataflow_values(path: str | os.PathLike[str], layer: str | None = None) -> _Found:
+    """Name, directives and depthwise directives (perhaps none) of a file.
 
     Args:
-        path: A file that ends in ``.m`` or ``.toml``.
-        name: What to call the dataflow; by default TOML's ``name``, or the file's stem.
-        layer: Whose dataflow to take from a mapping file in which layers differ.
+        path: A file that ends in one of :data:`DATAFLOW_FILES`.
+        layer: Whose dataflow to take from a MAESTRO mapping file in which layers differ.
 
     Raises:
-        OSError: If the file cannot be read.
-        ValueError: Naming file and line: if it cannot be parsed, a directive is not one, the
-            dataflow is not one that :class:`Dataflow` takes, or layers differ and ``layer`` does
-            not say which to take.
+        OSError, ValueError: As :func:`hwgym.costs.maestro.read_dataflow`.
     """
     source = Path(path)
-    if source.suffix not in MAPPING_FILES:
-        raise ValueError(f"{source}: a dataflow's file must end in {' or '.join(MAPPING_FILES)}")
-    toml = source.suffix == ".toml"
-    if toml and layer is not None:
+    if source.suffix not in DATAFLOW_FILES:
+        raise ValueError(f"{source}: a dataflow's file must end in {' or '.join(DATAFLOW_FILES)}")
+    if source.suffix != ".toml":
+        return _from_maestro(source, layer)
+    if layer is not None:
         raise ValueError(f"{source}: layer is for MAESTRO mapping files; TOML has one dataflow")
-    found_name, directives, depthwise = _from_toml(source) if toml else _from_maestro(source, layer)
-    try:
-        return Dataflow(name or found_name, directives, depthwise)
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from error
-
-
-_Found = tuple[str, tuple[Directive, ...], tuple[Directive, ...]]
+    return _from_toml(source)
 
 
 def _from_toml(source: Path) -> _Found:
@@ -143,8 +129,8 @@ def _from_maestro(source: Path, layer: str | None) -> _Found:
             raise ValueError(f"{source}: {nearest('layer', layer, named)}")
         if named[layer].kind == "DSCONV":
             raise ValueError(
-                f"{source}: layer {layer!r} is depthwise; name one that is not, and its mapping "
-                "comes with that of the depthwise layers"
+                f"{source}: layer {layer!r} is depthwise; name one that is not, and its "
+                "dataflow comes with that of the depthwise layers"
             )
         rest = [named[layer]]
     if not rest:
@@ -407,9 +393,11 @@ def _sum(total: dict[str, int]) -> str:
     return "".join(terms).removeprefix("+")
 
 
-def dataflow_text(dataflow: Dataflow) -> str:
-    """The TOML text that :func:`read_dataflow` reads back as an equal dataflow."""
-    lines = ["[dataflow]", f"name = {quoted(dataflow.name)}"]
-    for key in ("directives", "depthwise"):
-        lines += [f"{key} = [", *(f'  "{each}",' for each in getattr(dataflow, key)), "]"]
+def dataflow_text(
+    name: str, directives: Iterable[Directive], depthwise: Iterable[Directive]
+) -> str:
+    """The TOML text that :func:`dataflow_values` reads back as these."""
+    lines = ["[dataflow]", f"name = {quoted(name)}"]
+    for key, values in (("directives", directives), ("depthwise", depthwise)):
+        lines += [f"{key} = [", *(f'  "{each}",' for each in values), "]"]
     return "\n".join((*lines, ""))

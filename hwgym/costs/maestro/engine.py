@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym.costs.maestro.dataflow import Size, SpatialMap, TemporalMap
+from hwgym.costs.maestro.directives import Size, SpatialMap, TemporalMap
 
 __all__ = ["Interconnect", "Level", "Totals", "analyse", "build_levels", "quotient"]
 

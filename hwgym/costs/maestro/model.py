@@ -1,4 +1,4 @@
-"""``evaluate``: every statistic of every design point, as arrays that broadcast."""
+"""``evaluate``: what every design point costs, as arrays that broadcast."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.costs.maestro.dataflow import Dataflow, dataflow
 from hwgym.costs.maestro.engine import (
     INPUTS,
@@ -21,16 +22,13 @@ from hwgym.costs.maestro.engine import (
     distinct,
     quotient,
 )
-from hwgym.hardware.array import Hardware, Technology, integers
+from hwgym.hardware import Hardware, Technology, integers
 from hwgym.workloads import Layer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Costs", "Shapes", "evaluate", "evaluate_chunks"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 CHUNK = 1 << 15  # design points analysed at once: bounds memory, and keeps arrays near the cache
 
@@ -102,7 +100,7 @@ class Shapes:
 
 @dataclass(frozen=True, repr=False)
 class Costs:
-    """Every statistic of a query, as arrays of its broadcast shape.
+    """What a query costs, as arrays of its broadcast shape.
 
     The fields are named after MAESTRO's CSV columns and hold what it prints, defects included (see
     the documentation's list); the last block is ours. ``{tensor}`` is input, weight or output;
@@ -187,7 +185,7 @@ class Costs:
     compute_delay_avg: Ints
     avg_utilized_pes: Floats
     arithmetic_intensity: Floats
-    mappable: NDArray[np.bool_]
+    mappable: Bools
     true_macs: Ints
     array_area_um2: Floats
     array_power_mw: Floats
@@ -199,13 +197,13 @@ class Costs:
         return self.runtime_cycles.shape
 
     @property
-    def valid(self) -> NDArray[np.bool_]:
+    def valid(self) -> Bools:
         """Where the design point does all of the layer's work within the array's peak rate.
 
         The mapping can be built, performs at least the layer's MACs, takes at least as long as its
         PEs and lanes need for them, and has a positive runtime and energy.
         """
-        valid: NDArray[np.bool_] = (
+        valid: Bools = (
             self.mappable
             & (self.num_macs >= self.true_macs)
             & (self.runtime_cycles * self.num_pes * self.vector_width >= self.true_macs)
@@ -214,7 +212,7 @@ class Costs:
         )
         return valid
 
-    def as_dict(self) -> dict[str, NDArray[Any]]:
+    def as_dict(self) -> dict[str, Array]:
         """All fields by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
@@ -230,7 +228,7 @@ class Costs:
 
 def evaluate(
     layers: Shapes | Iterable[Layer] | Layer,
-    mapping: str | Dataflow,
+    dataflow: str | Dataflow,
     num_pes: ArrayLike,
     tile_k: ArrayLike,
     hardware: Hardware | None = None,
@@ -245,7 +243,7 @@ def evaluate(
 
     Args:
         layers: A :class:`Shapes`, a layer, or layers (a workload), which become a 1-D array.
-        mapping: A :class:`Dataflow` or its name. Depthwise layers get its depthwise mapping.
+        dataflow: A :class:`Dataflow` or its name. Depthwise layers get its depthwise directives.
         num_pes: PEs of the partition.
         tile_k: Filters that a PE's buffer holds (channels, for depthwise layers).
         hardware: Interconnect, lanes and technology; its numbers may be arrays too. By default
@@ -260,8 +258,8 @@ def evaluate(
     Raises:
         ValueError: If an argument is not a positive integer or an unknown name.
     """
-    query = _Query.of(layers, mapping, num_pes, tile_k, hardware, cluster_size)
-    out: dict[str, NDArray[Any]] = {}
+    query = _Query.of(layers, dataflow, num_pes, tile_k, hardware, cluster_size)
+    out: dict[str, Array] = {}
     for points, answer, which in query.chunks():
         for name, values in answer.items():
             if name not in out:
@@ -272,7 +270,7 @@ def evaluate(
 
 def evaluate_chunks(
     layers: Shapes | Iterable[Layer] | Layer,
-    mapping: str | Dataflow,
+    dataflow: str | Dataflow,
     num_pes: ArrayLike,
     tile_k: ArrayLike,
     hardware: Hardware | None = None,
@@ -287,7 +285,7 @@ def evaluate_chunks(
         for points, costs in evaluate_chunks(layers, "NVDLA", pes, tiles):
             latency[points] = costs.runtime_cycles
     """
-    query = _Query.of(layers, mapping, num_pes, tile_k, hardware, cluster_size)
+    query = _Query.of(layers, dataflow, num_pes, tile_k, hardware, cluster_size)
     for points, answer, which in query.chunks():
         yield points, Costs(**{name: values[which] for name, values in answer.items()})
 
@@ -296,7 +294,7 @@ def evaluate_chunks(
 class _Query:
     """Arguments of :func:`evaluate`, checked: integer columns that broadcast."""
 
-    columns: dict[str, NDArray[Any]]
+    columns: dict[str, Array]
     style: Dataflow
     tech: Technology
     shape: tuple[int, ...]
@@ -306,7 +304,7 @@ class _Query:
     def of(
         cls,
         layers: Shapes | Iterable[Layer] | Layer,
-        mapping: str | Dataflow,
+        style: str | Dataflow,
         num_pes: ArrayLike,
         tile_k: ArrayLike,
         hardware: Hardware | None,
@@ -325,10 +323,10 @@ class _Query:
         size = int(np.prod(shape))
         if not size:
             raise ValueError("the query is empty")
-        return cls(columns, dataflow(mapping), hardware.tech, shape, size)
+        return cls(columns, dataflow(style), hardware.tech, shape, size)
 
-    def chunks(self) -> Iterator[tuple[slice, dict[str, NDArray[Any]], Ints]]:
-        """Slices of the points, the statistics of those among them that differ, and which of these
+    def chunks(self) -> Iterator[tuple[slice, dict[str, Array], Ints]]:
+        """Slices of the points, the costs of those among them that differ, and which of these
         each point has."""
         shape = self.shape or (1,)
         for start in range(0, self.size, CHUNK):
@@ -358,8 +356,8 @@ class _Query:
 
 def _evaluate(
     columns: dict[str, Ints], rows: int, style: Dataflow, tech: Technology, *, depthwise: bool
-) -> dict[str, NDArray[Any]]:
-    """All statistics of ``rows`` points; a column is (rows,) or one number for all."""
+) -> dict[str, Array]:
+    """All costs of ``rows`` points; a column is (rows,) or one number for all."""
     q = {n: np.broadcast_to(c, rows) for n, c in columns.items()}
     dims = {d: q[d] for d in "KCYXRS"}
     parameters = {n: q[n] for n in ("num_pes", "tile_k", "cluster_size")}
@@ -380,24 +378,24 @@ def _evaluate(
     total = analyse(levels, dims, noc, depthwise=depthwise)
     mappable = ~(too_small | total.aborted)
     with np.errstate(divide="ignore", invalid="ignore"):
-        out = _statistics(q, total, tech, depthwise=depthwise)
+        out = _printed(q, total, tech, depthwise=depthwise)
     true_macs = Shapes(**dims, stride=q["stride"]).macs
     for values in out.values():
         values[~mappable] = 0
     return out | {"mappable": mappable, "true_macs": true_macs, "num_pes": q["num_pes"]}
 
 
-def _statistics(
+def _printed(
     q: dict[str, Ints], t: Totals, tech: Technology, *, depthwise: bool
-) -> dict[str, NDArray[Any]]:
-    """The printed statistics of the top level's totals."""
+) -> dict[str, Array]:
+    """The printed columns of the top level's totals."""
     size = {
         name: np.prod([q[d] for d in dims], axis=0) for name, dims in TENSORS[depthwise].items()
     }
     # Output size along rows and columns, at stride 1: what the reference takes for L2 output reads.
     outputs = size["output"] // (q["Y"] * q["X"]) * (q["Y"] - q["R"] + 1) * (q["X"] - q["S"] + 1)
 
-    out: dict[str, NDArray[Any]] = {}
+    out: dict[str, Array] = {}
     for name in TENSORS[depthwise]:
         is_input = name in INPUTS
         read = t.macs if is_input else t.l1_write_output
@@ -455,7 +453,7 @@ def _statistics(
 
 def _area_and_power(
     q: dict[str, Ints], l1_bytes: Ints, l2_bytes: Ints, tech: Technology
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     n, lanes = q["num_pes"], q["simd_lanes"]
     l1_units, l2_units = _units(l1_bytes, tech.l1_unit_bytes), _units(l2_bytes, tech.l2_unit_bytes)
     bus = 14.662 * n + 28.895

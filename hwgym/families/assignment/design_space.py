@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
 from hwgym.costs.maestro import (
+    DATAFLOW_FILES,
     DATAFLOWS,
     MAESTRO_2019,
     MAESTRO_2021,
-    MAPPING_FILES,
     Costs,
     Dataflow,
     Hardware,
@@ -23,7 +23,7 @@ from hwgym.costs.maestro import (
     dataflow,
     evaluate,
 )
-from hwgym.hardware.array import integers
+from hwgym.hardware import integers
 from hwgym.workloads import Workload, workload
 
 __all__ = ["ACCOUNTINGS", "FINE_PE_LEVELS", "MIX", "PE_LEVELS", "TILE_LEVELS", "DesignSpace"]
@@ -183,7 +183,7 @@ class DesignSpace:
 
 
 def _dataflow(given: str | Dataflow) -> Dataflow:
-    if isinstance(given, str) and given not in DATAFLOWS and not given.endswith(MAPPING_FILES):
+    if isinstance(given, str) and given not in DATAFLOWS and not given.endswith(DATAFLOW_FILES):
         raise ValueError(nearest("dataflow", given, (*DATAFLOWS, "MIX")))
     return dataflow(given)
 
