@@ -25,9 +25,9 @@ from hwgym.workloads import (
     SkippedLayersWarning,
     import_onnx,
     import_torch,
-    imported,
     load_workload,
-    onnx_import,
+    onnx_reader,
+    operators,
 )
 
 
@@ -265,8 +265,8 @@ class TestConvolutions:
         assert batch.shape == single.shape
 
     def test_more_axes_are_skipped_with_their_macs(self):
-        with pytest.raises(imported.Unmappable, match="over 4 axes") as caught:
-            imported.convolution(
+        with pytest.raises(operators.Unmappable, match="over 4 axes") as caught:
+            operators.convolution(
                 "a",
                 batch=2,
                 out_channels=4,
@@ -297,7 +297,7 @@ class TestMatrixProducts:
     )
     def test_broadcasting(self, left, right, expected):
         rows, columns, inner, repeat = expected
-        layer = imported.matmul("a", left, right, weight_left=False)
+        layer = operators.matmul("a", left, right, weight_left=False)
         assert layer == Layer.gemm("a", rows, columns, inner, repeat)
         outputs = np.matmul(np.zeros(left), np.zeros(right)).size
         assert layer.macs == outputs * inner
@@ -352,9 +352,9 @@ class TestMatrixProducts:
         assert layer.macs == counted(sums, torch.zeros(left), torch.zeros(right))
 
     def test_einsum_without_an_inner_dimension_is_no_matrix_product(self):
-        assert imported.einsum("a", "ij,ij->ij", [(2, 3), (2, 3)]) is None
-        assert imported.einsum("a", "i,j->ij", [(2,), (3,)]) is None
-        assert imported.einsum("a", "ij->ji", [(2, 3)]) is None
+        assert operators.einsum("a", "ij,ij->ij", [(2, 3), (2, 3)]) is None
+        assert operators.einsum("a", "i,j->ij", [(2,), (3,)]) is None
+        assert operators.einsum("a", "ij->ji", [(2, 3)]) is None
 
     @pytest.mark.parametrize("equation", ["ij,jk,kl->il", "ii,ij->j"])
     def test_an_einsum_that_is_no_single_product_is_skipped(self, equation):
@@ -555,8 +555,8 @@ class TestSkipped:
     def test_every_standard_operator_is_accounted_for(self):
         """One that multiplies matrices must be mapped or left out of the harmless list by name."""
         standard = {s.name for s in onnx.defs.get_all_schemas() if s.domain == ""}
-        assert standard >= onnx_import._ELEMENTWISE
-        rest = standard - onnx_import._ELEMENTWISE - {*onnx_import._MAPPED} - onnx_import._CONTROL
+        assert standard >= onnx_reader._ELEMENTWISE
+        rest = standard - onnx_reader._ELEMENTWISE - {*onnx_reader._MAPPED} - onnx_reader._CONTROL
         assert rest == {"CausalConvWithState", "DFT", "Det", "LinearAttention", "STFT", "SwiGLU"}
 
     def test_nothing_to_map(self):

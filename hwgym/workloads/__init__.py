@@ -1,11 +1,11 @@
 """Layers, workloads, the networks that hwgym ships, and ConfuciuX's released layer tables."""
 
-from hwgym.workloads.imported import Imported, SkippedLayersWarning, SkippedOperator
-from hwgym.workloads.layer import LAYER_KINDS, Layer, Workload
+from hwgym.workloads.imported import Imported, import_onnx, import_torch
+from hwgym.workloads.layer import LAYER_KINDS, Layer
 from hwgym.workloads.load import load_workload
-from hwgym.workloads.onnx_import import import_onnx
+from hwgym.workloads.network import Workload
+from hwgym.workloads.operators import SkippedLayersWarning, SkippedOperator
 from hwgym.workloads.released import released_models, released_workload
-from hwgym.workloads.torch_import import import_torch
 from hwgym.workloads.zoo import (
     MODELS,
     alexnet,

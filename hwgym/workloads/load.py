@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from hwgym._names import nearest
-from hwgym.workloads.imported import Imported
-from hwgym.workloads.layer import Workload
+from hwgym.workloads.imported import Imported, import_onnx
+from hwgym.workloads.network import Workload
 from hwgym.workloads.released import released_models, released_workload
 from hwgym.workloads.zoo import models, workload
 
@@ -63,6 +63,4 @@ def _from_onnx(
     path: str, _modified: int, _size: int, batch: int | None, dims: tuple[tuple[str, int], ...]
 ) -> Imported:
     """Environments made side by side read a file once; a changed file is read again."""
-    from hwgym.workloads.onnx_import import import_onnx
-
     return import_onnx(path, batch=batch, dims=dict(dims))

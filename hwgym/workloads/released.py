@@ -26,7 +26,8 @@ from functools import cache
 from hwgym._names import nearest
 from hwgym.workloads import convnets
 from hwgym.workloads.convnets import Conv
-from hwgym.workloads.layer import Layer, Workload
+from hwgym.workloads.layer import Layer
+from hwgym.workloads.network import Workload
 
 # Calls, not results: importing this module should not build twelve networks.
 _NETWORKS: dict[str, Callable[[], list[Conv]]] = {

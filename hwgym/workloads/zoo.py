@@ -13,7 +13,8 @@ from itertools import pairwise
 from hwgym._names import nearest
 from hwgym.workloads import convnets
 from hwgym.workloads.convnets import Conv
-from hwgym.workloads.layer import Layer, Workload
+from hwgym.workloads.layer import Layer
+from hwgym.workloads.network import Workload
 
 
 def _true_layers(name: str, convs: Iterable[Conv]) -> Workload:

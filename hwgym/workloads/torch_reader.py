@@ -1,4 +1,4 @@
-"""Workloads of PyTorch modules: run once on an example, every product that is dispatched seen.
+"""Layers of PyTorch modules: run once on an example, every product that is dispatched seen.
 
 Watching the operators that a run dispatches, not the modules, also finds products that no module
 stands for (``a @ b``, ``einsum``, attention), whatever Python decides on the way.
@@ -11,36 +11,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from hwgym.workloads import imported
-from hwgym.workloads.imported import Imported, SkippedOperator, Unmappable
+from hwgym.workloads import operators
 from hwgym.workloads.layer import Layer
+from hwgym.workloads.operators import Found, SkippedOperator, Unmappable
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["import_torch"]
+__all__ = ["read_torch"]
 
 
-def import_torch(
-    module: torch.nn.Module, example_input: Any, *, name: str | None = None
-) -> Imported:
-    """Import a PyTorch module by running it once.
-
-    The run is without gradients and in evaluation mode; afterwards the module is as it was. How
-    operators become layers is told in ``hwgym.workloads.imported``. A matrix that one call of a
-    module multiplies by several times, as an LSTM does, is one layer with ``repeat``.
-
-    Args:
-        module: Any module; on the ``meta`` device it needs neither memory nor time.
-        example_input: What to call it with: a tensor, a tuple of positional arguments, or a mapping
-            of keyword arguments. It fixes batch and sequence lengths.
-        name: Of the workload; the module's class by default.
-
-    Raises:
-        ImportError: If torch is not installed.
-        ValueError: If ``module`` is not a module, or nothing in it could be mapped.
-        Exception: What the module raises on the example.
-    """
+def read_torch(module: torch.nn.Module, example_input: Any, *, name: str | None = None) -> Found:
+    """What is in a PyTorch module. Arguments and errors: :func:`hwgym.workloads.import_torch`."""
     try:
         import torch
         from torch.utils._python_dispatch import TorchDispatchMode
@@ -66,7 +48,7 @@ def import_torch(
     positional, keywords = _arguments(example_input)
     with _as_for_inference(module), recorder.named_calls(), torch.no_grad(), watch:
         module(*positional, **keywords)
-    return imported.finish(
+    return operators.finish(
         type(module).__name__ if name is None else name,
         recorder.layers(),
         recorder.skipped,
@@ -216,7 +198,7 @@ def _product(first: int) -> _Mapping:
     def parts(recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
         a, b = args[first], args[first + 1]
         weight_left = recorder.is_weight(a) and not recorder.is_weight(b)
-        layer = imported.matmul(_UNNAMED, _shape(a), _shape(b), weight_left=weight_left)
+        layer = operators.matmul(_UNNAMED, _shape(a), _shape(b), weight_left=weight_left)
         return [_Part(layer, a if weight_left else b)]
 
     return parts
@@ -230,7 +212,7 @@ def _shape(tensor: torch.Tensor) -> list[int]:
 
 def _linear(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
     shapes = tuple(args[0].shape), tuple(args[1].shape[::-1])
-    return [_Part(imported.matmul(_UNNAMED, *shapes, weight_left=False), args[1])]
+    return [_Part(operators.matmul(_UNNAMED, *shapes, weight_left=False), args[1])]
 
 
 def _convolution(_recorder: _Recorder, args: Sequence[Any], result: Any) -> list[_Part]:
@@ -246,14 +228,14 @@ def _convolution(_recorder: _Recorder, args: Sequence[Any], result: Any) -> list
         "dilation": _per_axis(dilation, axes),
     }
     if transposed:
-        layers = imported.transposed_convolution(
+        layers = operators.transposed_convolution(
             _UNNAMED,
             out_channels=weight.shape[1] * groups,
             input_size=tuple(batched.shape[2:]),
             **shared,
         )
         return [_Part(layer, weight, _suffix(layer)) for layer in layers]
-    layer = imported.convolution(
+    layer = operators.convolution(
         _UNNAMED,
         out_channels=weight.shape[0],
         output_size=tuple(result.shape[-axes:]),
@@ -268,14 +250,14 @@ def _per_axis(given: Sequence[int], axes: int) -> tuple[int, ...]:
 
 def _attention(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
     query, key, value = (tuple(each.shape) for each in args[:3])
-    layers = imported.attention(_UNNAMED, query, key, value)
+    layers = operators.attention(_UNNAMED, query, key, value)
     return [_Part(layer, name=_suffix(layer)) for layer in layers]
 
 
 def _onednn_rnn(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
     # One direction of one layer: input (steps, batch, width), then its two matrices.
     (steps, batch, width), rows, hidden = args[0].shape, args[1].shape[0], args[2].shape[1]
-    layers = imported.recurrent(
+    layers = operators.recurrent(
         _UNNAMED, gates=rows // hidden, inputs=width, hidden=hidden, steps=steps, batch=batch
     )
     return [_Part(layer, weight) for layer, weight in zip(layers, args[1:3], strict=True)]

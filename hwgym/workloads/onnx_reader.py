@@ -1,4 +1,4 @@
-"""Workloads of ONNX models: shapes inferred, every operator mapped, known to be none, or listed."""
+"""Layers of ONNX models: shapes inferred, every operator mapped, known to be none, or listed."""
 
 from __future__ import annotations
 
@@ -13,40 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwgym._names import nearest
-from hwgym.workloads import imported
-from hwgym.workloads.imported import Imported, SkippedOperator, Unmappable
+from hwgym.workloads import operators
 from hwgym.workloads.layer import Layer
+from hwgym.workloads.operators import Found, SkippedOperator, Unmappable
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["import_onnx"]
+__all__ = ["read_onnx"]
 
 
-def import_onnx(
+def read_onnx(
     model: str | os.PathLike[str] | onnx.ModelProto,
     *,
     name: str | None = None,
     batch: int | None = None,
     dims: Mapping[str, int] | None = None,
-) -> Imported:
-    """Import an ONNX model. Only shapes are read: weights may lie in another file or be missing.
-
-    How operators become layers is told in ``hwgym.workloads.imported``.
-
-    Args:
-        model: A file, or a model in memory, which is left as it is.
-        name: Of the workload; by default the file's stem, or the graph's name.
-        batch: The size of the inputs' free first dimension.
-        dims: Sizes of free dimensions by their names in the model; of one without a name, by input
-            and axis, as ``{"x[2]": 224}``.
-
-    Raises:
-        ImportError: If the package onnx is not installed.
-        OSError: If the file cannot be read.
-        ValueError: If it is not an ONNX model, a dimension is left free, ``batch`` or ``dims``
-            names what is not free, or nothing could be mapped.
-    """
+) -> Found:
+    """What is in an ONNX model. Arguments and errors: :func:`hwgym.workloads.import_onnx`."""
     try:
         import onnx
         import onnx.inliner
@@ -83,7 +67,7 @@ def import_onnx(
         except Unmappable as no:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             skipped.append(SkippedOperator(graph.name(node), operator, no.reason, no.macs))
-    return imported.finish(name or own.graph.name or "onnx", layers, skipped, parameters)
+    return operators.finish(name or own.graph.name or "onnx", layers, skipped, parameters)
 
 
 def _load(path: str) -> onnx.ModelProto:
@@ -351,7 +335,7 @@ def _convolution(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
     at = 3 if node.op_type == "QLinearConv" else 1
     given, weight = graph.shape(node.input[0]), graph.shape(node.input[at])
     attributes, ones = _attributes(node), [1] * (len(weight) - 2)
-    layer = imported.convolution(
+    layer = operators.convolution(
         graph.name(node),
         batch=given[0],
         out_channels=weight[0],
@@ -369,7 +353,7 @@ def _transposed_convolution(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
     given, weight = graph.shape(node.input[0]), graph.shape(node.input[1])
     attributes = _attributes(node)
     groups, ones = attributes.get("group", 1), [1] * (len(weight) - 2)
-    return imported.transposed_convolution(
+    return operators.transposed_convolution(
         graph.name(node),
         batch=given[0],
         out_channels=weight[1] * groups,
@@ -393,7 +377,7 @@ def _product(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
     left, right = node.input[0], node.input[at]
     weight_left = graph.is_constant(left) and not graph.is_constant(right)
     shapes = graph.shape(left), graph.shape(right)
-    return [imported.matmul(graph.name(node), *shapes, weight_left=weight_left)]
+    return [operators.matmul(graph.name(node), *shapes, weight_left=weight_left)]
 
 
 def _gemm(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
@@ -403,13 +387,13 @@ def _gemm(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
         shape = graph.shape(name)
         shapes.append(shape[::-1] if attributes.get(flag, 0) else shape)
     weight_left = graph.is_constant(left) and not graph.is_constant(right)
-    return [imported.matmul(graph.name(node), *shapes, weight_left=weight_left)]
+    return [operators.matmul(graph.name(node), *shapes, weight_left=weight_left)]
 
 
 def _einsum(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
     equation = _attributes(node)["equation"].decode()
     shapes = [graph.shape(each) for each in node.input]
-    layer = imported.einsum(graph.name(node), equation, shapes)
+    layer = operators.einsum(graph.name(node), equation, shapes)
     return [] if layer is None else [layer]
 
 
@@ -425,7 +409,7 @@ def _recurrent(gates: int) -> Callable[[_Graph, onnx.NodeProto], list[Layer]]:
         return [
             layer
             for name in names
-            for layer in imported.recurrent(
+            for layer in operators.recurrent(
                 name, gates=gates, inputs=given[2], hidden=hidden, steps=steps, batch=batch
             )
         ]
@@ -446,7 +430,7 @@ def _attention(graph: _Graph, node: onnx.NodeProto) -> list[Layer]:
         past = graph.shape(node.input[4])[2]
         shapes[1][2] += past
         shapes[2][2] += past
-    return imported.attention(graph.name(node), *shapes)
+    return operators.attention(graph.name(node), *shapes)
 
 
 _MAPPED: dict[str, Callable[[_Graph, Any], list[Layer]]] = {
