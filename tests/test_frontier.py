@@ -133,7 +133,7 @@ def test_its_ends_are_the_proven_optima(objective):
 @pytest.mark.parametrize("cells", [2**22, 0])
 def test_a_thinned_front_is_shorter_and_keeps_its_promise(monkeypatch, cells):
     monkeypatch.setattr(
-        "hwgym.families.assignment.frontier._CELLS", cells
+        "hwgym.bounds.pareto._CELLS", cells
     )  # 0: as where a grid is too fine to hold
     problem = AssignmentProblem.of("AlexNet")
     names = ("latency", "energy", "area")
@@ -209,6 +209,6 @@ def test_throughput_needs_a_pipeline():
 
 
 def test_too_many_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("hwgym.families.assignment.frontier.TOO_MANY", 50)
+    monkeypatch.setattr("hwgym.bounds.pareto.TOO_MANY", 50)
     with pytest.raises(ValueError, match="more than 50: give a tolerance above 0"):
         frontier(AssignmentProblem.of("AlexNet"))

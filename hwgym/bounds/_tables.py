@@ -1,0 +1,31 @@
+"""What all solvers ask of the tables they are given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwgym._arrays import Bools, Floats
+
+__all__ = ["check_tables"]
+
+
+def check_tables(allowed: Bools, **tables: Floats) -> None:
+    """See that tables fit together.
+
+    Args:
+        allowed: (steps, choices).
+        tables: By name, of the same shape, finite and >= 0 where allowed.
+
+    Raises:
+        ValueError: If not, or if there is no step, or one that allows no choice.
+    """
+    if allowed.ndim != 2 or not len(allowed):
+        raise ValueError(f"allowed must have shape (steps, choices), got {allowed.shape}")
+    for step in np.flatnonzero(~allowed.any(axis=1)):
+        raise ValueError(f"step {step} allows no choice")
+    for name, table in tables.items():
+        if table.shape != allowed.shape:
+            raise ValueError(f"{name} must have shape {allowed.shape}, got {table.shape}")
+        wrong = table[allowed & ~((table >= 0) & np.isfinite(table))]
+        if len(wrong):
+            raise ValueError(f"{name} must be finite and >= 0 where allowed, got {wrong[0]}")
