@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwgym._arrays import Ints
+from hwgym._extras import naming
 from hwgym.bounds.knapsack import Front, Relaxation
 
 __all__ = ["cheapest"]
@@ -28,8 +29,9 @@ def cheapest(fronts: Sequence[Front], limit: float, relaxation: Relaxation) -> I
     Raises:
         RuntimeError: If HiGHS fails.
     """
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import csr_array
+    with naming():
+        from scipy.optimize import Bounds, LinearConstraint, milp
+        from scipy.sparse import csr_array
 
     sizes = [len(f.actions) for f in fronts]
     cost = np.concatenate([f.cost for f in fronts])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym._extras import naming
 from hwgym.agent import Result
 from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.families.assignment.reports import best_uniform
@@ -63,7 +64,8 @@ def regret_curves(
     """
     if not 0 <= interval <= 1:
         raise ValueError(f"interval must lie in 0..1, got {interval!r}")
-    import matplotlib as mpl
+    with naming():
+        import matplotlib as mpl
 
     from hwgym.plotting.picture import Picture
 

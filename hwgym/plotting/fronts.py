@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwgym._extras import naming
 from hwgym._files import write_text
 from hwgym.families.assignment.frontier import Frontier
 from hwgym.plotting.style import (
@@ -37,7 +38,8 @@ def frontier_figure(front: Frontier, title: str | None = None) -> Figure:
     Raises:
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
-    import matplotlib as mpl
+    with naming():
+        import matplotlib as mpl
 
     from hwgym.plotting.picture import Picture
 
@@ -198,8 +200,9 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
     Raises:
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
-    import matplotlib as mpl
-    from matplotlib.ticker import EngFormatter
+    with naming():
+        import matplotlib as mpl
+        from matplotlib.ticker import EngFormatter
 
     from hwgym.plotting.picture import Picture
 

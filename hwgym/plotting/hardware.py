@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym._extras import naming
 from hwgym._names import nearest
 from hwgym.costs.maestro import Costs, evaluate
 from hwgym.families.assignment.problem import AssignmentProblem
@@ -53,7 +54,8 @@ def budget_figure(
         ValueError: If the assignment does not fit the problem.
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
-    import matplotlib as mpl
+    with naming():
+        import matplotlib as mpl
 
     from hwgym.plotting.picture import Picture
 
@@ -140,8 +142,9 @@ def roofline_figure(
         ValueError: If the assignment does not fit the problem.
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
-    import matplotlib as mpl
-    from matplotlib.lines import Line2D
+    with naming():
+        import matplotlib as mpl
+        from matplotlib.lines import Line2D
 
     from hwgym.plotting.picture import Picture
 
@@ -232,7 +235,8 @@ def design_space_figure(
         ValueError: If there is no such layer, or the assignment does not fit.
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
-    import matplotlib as mpl
+    with naming():
+        import matplotlib as mpl
 
     from hwgym.plotting.picture import Picture
 

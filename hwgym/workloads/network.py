@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from hwgym._arrays import Ints
+from hwgym._extras import naming
 from hwgym._files import write_text
 from hwgym.workloads.csv_file import csv_text, read_csv
 from hwgym.workloads.layer import FIELDS, Layer
@@ -96,7 +97,8 @@ class Workload(Sequence[Layer]):
     def to_frame(self) -> pd.DataFrame:
         """Give the layers as a pandas frame, one row a layer, one column a field of ``Layer``."""
         # Only this method needs pandas, which takes longer to import than the rest of the package.
-        import pandas as pd
+        with naming():
+            import pandas as pd
 
         return pd.DataFrame([astuple(layer) for layer in self.layers], columns=list(FIELDS))
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._extras import naming
 from hwgym.costs.maestro.dataflow import Dataflow, dataflow
 from hwgym.costs.maestro.engine import (
     INPUTS,
@@ -218,7 +219,8 @@ class Costs:
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas frame, a column a field and a row a point, in C order."""
-        import pandas as pd
+        with naming():
+            import pandas as pd
 
         return pd.DataFrame({name: np.ravel(values) for name, values in self.as_dict().items()})
 
