@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from hwgym.agent import Evaluator, Sees
 from hwgym.bounds import knapsack
+from hwgym.bounds.bottleneck import least_greatest
 from hwgym.families.assignment.problem import AssignmentProblem, Scores
 
 __all__ = [
@@ -171,30 +172,13 @@ class SeenTables:
         least = self.least
         if least is None:
             return None
-        if self.problem.objective == "throughput":
-            return self._shortest_period()
-        fronts = knapsack.fronts_of(self.cost, self.usage, self.valid)
         limit = self.problem.limit
-        if knapsack.least_usage(fronts) > limit:  # by a rounding
-            return least
-        relaxation = knapsack.relax(fronts, limit)
-        return knapsack.cheapest(fronts, limit, relaxation, lambda a: self.used(a) <= limit)
-
-    def _shortest_period(self) -> Ints:
-        """Bisect over the costs that occur: under a bound on it, each step takes its least."""
-        periods = np.unique(self.cost[self.valid])
-
-        def within(period: float) -> tuple[Ints, bool]:
-            usage = np.where(self.valid & (self.cost <= period), self.usage, np.inf)
-            actions: Ints = usage.argmin(axis=1)
-            fits = np.isfinite(usage.min(axis=1)).all() and self.used(actions) <= self.problem.limit
-            return actions, bool(fits)
-
-        low, high = 0, len(periods) - 1
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if within(periods[middle])[1] else (middle + 1, high)
-        return within(periods[low])[0]
+        if self.problem.objective == "throughput":
+            return least_greatest(self.cost, self.usage, self.valid, limit)[0]
+        fronts = knapsack.fronts_of(self.cost, self.usage, self.valid)
+        return knapsack.cheapest(
+            fronts, limit, knapsack.relax(fronts, limit), lambda a: self.used(a) <= limit
+        )
 
 
 def tabulate(evaluator: Evaluator, keep: int) -> SeenTables:

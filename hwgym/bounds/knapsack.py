@@ -83,7 +83,7 @@ def fronts_of(cost: Floats, usage: Floats, allowed: Bools) -> list[Front]:
 
 def least_usage(fronts: Sequence[Front]) -> float:
     """The least that any assignment uses."""
-    return sum(float(f.usage[0]) for f in fronts)
+    return _in_order([f.usage[0] for f in fronts])
 
 
 def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
@@ -96,8 +96,8 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     if used > limit:
         raise ValueError(f"no assignment within {limit:.6g}: the least usage is {used:.6g}")
     chosen = np.zeros(len(fronts), np.int64)
-    if sum(float(f.usage[-1]) for f in fronts) <= limit:
-        cost = sum(float(f.cost[-1]) for f in fronts)
+    if _in_order([f.usage[-1] for f in fronts]) <= limit:
+        cost = _in_order([f.cost[-1] for f in fronts])
         return Relaxation(0.0, cost, np.array([f.actions[-1] for f in fronts]), cost)
 
     hulls = [_hull(f) for f in fronts]
@@ -109,7 +109,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     order = np.argsort(-rate, kind="stable")  # along a hull rates fall, so steps stay in order
     breaks = int(np.argmax(used + np.cumsum(use[order]) > limit))
     price = float(rate[order[breaks]])
-    bound = sum(float((f.cost + price * f.usage).min()) for f in fronts) - price * limit
+    bound = _in_order([(f.cost + price * f.usage).min() for f in fronts]) - price * limit
 
     # Take every upgrade that fits, best rate first, each only after those before it on its hull.
     room = limit * (1 - ROUNDING)
@@ -124,7 +124,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
         else:
             blocked[step] = True
     pairs = list(zip(fronts, chosen, strict=True))
-    cost = sum(float(f.cost[c]) for f, c in pairs)
+    cost = _in_order([f.cost[c] for f, c in pairs])
     return Relaxation(price, bound, np.array([f.actions[c] for f, c in pairs]), cost)
 
 
@@ -132,7 +132,7 @@ def cheapest(
     fronts: Sequence[Front],
     limit: float,
     relaxation: Relaxation,
-    accept: Callable[[Ints], bool] = lambda _: True,
+    accept: Callable[[Ints], bool],
 ) -> Ints:
     """An optimal assignment's actions (steps,).
 
@@ -146,15 +146,17 @@ def cheapest(
     Raises:
         ValueError: If it accepts none.
     """
-    if relaxation.price == 0.0 and accept(relaxation.actions):
+    price, known = relaxation.price, relaxation.cost
+    if not accept(relaxation.actions):
+        known = np.inf
+    elif price == 0.0:
         return relaxation.actions
-    price = relaxation.price
-    ceiling = relaxation.cost * (1 + ROUNDING)
+    paid = price * limit if price else 0.0
+    ceiling = known + (known + paid) * ROUNDING  # rounding comes from terms of this size
     least = np.array([float((f.cost + price * f.usage).min()) for f in fronts])
-    bound = least.sum() - price * limit
-    slack = (ceiling + price * limit) * ROUNDING  # rounding comes from terms of this size
+    bound = least.sum() - paid
     reduced = [
-        f.keep(bound + (f.cost + price * f.usage - low) <= ceiling + slack)
+        f.keep(bound + (f.cost + price * f.usage - low) <= ceiling)
         for f, low in zip(fronts, least, strict=True)
     ]
     # Steps with few choices left first: the list stays short for longer.
@@ -170,8 +172,8 @@ def cheapest(
         u = np.add.outer(usage, front.usage).ravel()
         c = np.add.outer(cost, front.cost).ravel()
         fits = u + least_use_after[position] <= room
-        lowest = c + price * u + least_cost_after[position] - price * limit
-        candidates = np.flatnonzero(fits & (lowest <= ceiling + slack))
+        lowest = c + price * u + least_cost_after[position] - paid
+        candidates = np.flatnonzero(fits & (lowest <= ceiling))
         keep = candidates[_undominated(u[candidates], c[candidates])]
         usage, cost = u[keep], c[keep]
         choices = len(front.actions)
@@ -209,6 +211,11 @@ def _hull(front: Front) -> Ints:
             hull.pop()
         hull.append(i)
     return np.array(hull)
+
+
+def _in_order(values: Sequence[float]) -> float:
+    """Their sum, added one by one, as totals are; a built-in ``sum`` rounds as it likes."""
+    return float(np.cumsum(values)[-1])
 
 
 def _sum_after(values: Floats) -> Floats:
