@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwgym._extras import naming
 from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.plotting.style import (
     BLUE,
@@ -104,8 +105,9 @@ class AssignmentViewer:
     """Draws the same problem again and again, into an image or a window."""
 
     def __init__(self, problem: AssignmentProblem, *, window: bool = False) -> None:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        with naming():
+            import matplotlib
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         from hwgym.plotting.picture import Picture
 
@@ -146,9 +148,10 @@ class AssignmentViewer:
 def _draw(
     figure: Figure, problem: AssignmentProblem, actions: NDArray[np.int64], title: str | None
 ) -> None:
-    import matplotlib as mpl
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
+    with naming():
+        import matplotlib as mpl
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
 
     chosen = np.asarray(actions)
     done = np.flatnonzero(chosen >= 0)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 
-from matplotlib.figure import Figure
+from hwgym._extras import naming
+
+with naming():
+    from matplotlib.figure import Figure
 
 __all__ = ["Picture"]
 
