@@ -23,9 +23,9 @@ from hwgym.costs.maestro import (
     evaluate_chunks,
     technology,
 )
-from hwgym.costs.maestro import engine as engine_module
+from hwgym.costs.maestro import analysis as analysis_module
 from hwgym.costs.maestro import model as model_module
-from hwgym.costs.maestro.engine import distinct
+from hwgym.costs.maestro.arithmetic import distinct
 
 # Printed by the reference with more digits than a float holds, then read back.
 PRINTED_EXTENDED = {"throughput_per_energy", "input_reuse", "weight_reuse", "output_reuse"}
@@ -99,7 +99,7 @@ def test_blocks_do_not_show(monkeypatch):
     """Rows that share their cases are analysed in blocks; here of a row or two."""
     layers = Shapes.of(workload("MobileNetV2")).reshape(-1, 1)
     whole = evaluate(layers, EYERISS, PES, 3).as_dict()
-    monkeypatch.setattr(engine_module, "BLOCK", 20)
+    monkeypatch.setattr(analysis_module, "BLOCK", 20)
     for name, values in evaluate(layers, EYERISS, PES, 3).as_dict().items():
         np.testing.assert_array_equal(values, whole[name], err_msg=name)
 

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._extras import naming
+from hwgym.costs.maestro.analysis import analyse
+from hwgym.costs.maestro.arithmetic import distinct, extended_ratio, quotient, repeated_sum
+from hwgym.costs.maestro.cases import NEVER, Totals
 from hwgym.costs.maestro.dataflow import Dataflow, dataflow
-from hwgym.costs.maestro.engine import (
-    INPUTS,
-    NEVER,
-    TENSORS,
-    Interconnect,
-    Totals,
-    analyse,
-    build_levels,
-    distinct,
-    quotient,
-)
+from hwgym.costs.maestro.levels import INPUTS, TENSORS, Interconnect, build_levels
 from hwgym.hardware import Hardware, Technology, integers
 from hwgym.workloads import Layer
 
@@ -406,7 +399,7 @@ def _printed(
         out[f"{name}_l1_write"] = write
         out[f"{name}_l2_read"] = t.l2_read[name] if is_input else outputs
         out[f"{name}_l2_write"] = size[name] if is_input else t.l2_write_output
-        out[f"{name}_reuse"] = _extended_ratio(read, write)
+        out[f"{name}_reuse"] = extended_ratio(read, write)
 
     l1 = ("input_l1_read", "input_l1_write", "weight_l1_read", "weight_l1_write",
           "output_l1_read", "output_l1_write")  # fmt: skip
@@ -437,7 +430,7 @@ def _printed(
     out["ops_per_joule"] = t.macs / energy * 1e9
     out["noc_bw_req"] = t.peak_bandwidth
     out["peak_bw_req"] = t.peak_bandwidth.copy()
-    out["avg_bw_req"] = _extended_ratio(t.bandwidth_sum, t.cases)
+    out["avg_bw_req"] = extended_ratio(t.bandwidth_sum, t.cases)
     out["offchip_bw_req"] = t.offchip_bandwidth
     out["vector_width"] = q["simd_lanes"].copy()
     out["num_input_pixels"], out["num_weight_pixels"] = size["input"].copy(), size["weight"].copy()
@@ -473,7 +466,7 @@ def _area_and_power(
     # MAESTRO adds up PE by PE, each its MACs and its buffer.
     first, kind = distinct([lanes, l1_units.astype(np.int64)])
     pes_area, pes_power, all_macs_power, all_l1_power = (
-        _repeated_sum(value[first], kind, n) for value in (pe_area, pe_power, mac_power, l1_power)
+        repeated_sum(value[first], kind, n) for value in (pe_area, pe_power, mac_power, l1_power)
     )
     return {
         "array_area_um2": n * pe_area + l2_area,
@@ -487,31 +480,8 @@ def _area_and_power(
     }
 
 
-def _repeated_sum(values: NDArray[np.floating[Any]], which: Ints, times: Ints) -> Floats:
-    """``values[which]`` added up ``times`` times, rounded each time, as the reference counts PEs.
-
-    Beyond 4,096 times the product, which differs by less than 1e-12 relative.
-    """
-    most = int(times.max())
-    if most > 4096:
-        return (values[which] * times).astype(np.float64)
-    total = np.empty(len(which))
-    block = 2**20 // most
-    for start in range(0, len(values), block):
-        part = np.repeat(values[start : start + block, None], most, axis=1)
-        sums = np.add.accumulate(part, axis=1)
-        rows = np.flatnonzero((which >= start) & (which < start + block))
-        total[rows] = sums[which[rows] - start, times[rows] - 1]
-    return total
-
-
 def _units(size: Ints, unit: int) -> Floats:
     """Whole SRAM units for ``size`` bytes, at least one (negative sizes stay so, as they do in the
     reference; such points are not valid)."""
     units: Floats = np.ceil(size / unit)
     return np.where(units == 0, 1.0, units)
-
-
-def _extended_ratio(a: Ints, b: Ints) -> Floats:
-    """``a / b`` in extended precision where the platform has it, as the reference computes it."""
-    return (a.astype(np.longdouble) / b.astype(np.longdouble)).astype(np.float64)
