@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 
 # Before torch or numpy start theirs: the tests run in several processes already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +19,15 @@ mpl.use("agg")
 # Examples are cheap but the first may fill a cache: no deadline. No database: leave no files.
 settings.register_profile("hwgym", deadline=None, database=None, max_examples=40)
 settings.load_profile("hwgym")
+
+
+def needs_torch(text=None):
+    """Skip where PyTorch or stable-baselines3 is missing, if a text uses them or none is given."""
+    if text is None or re.search(r"torch|stable_baselines3|sb3_contrib|reinforce|ppo", text):
+        pytest.importorskip("stable_baselines3")
+        pytest.importorskip("sb3_contrib")
+        # More threads would wait for each other where tests run side by side.
+        pytest.importorskip("torch").set_num_threads(1)
 
 
 def assert_same(a, b):

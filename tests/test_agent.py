@@ -158,8 +158,8 @@ def test_solve_runs_an_agent_by_object(problem):
 def test_unknown_agents_and_settings_are_named():
     with pytest.raises(ValueError, match="unknown agent 'nobody'"):
         find_agent("nobody")
-    with pytest.raises(ValueError, match="did you mean 'batch'"):
-        solve("reinforce", "HWAssign-AlexNet-NVDLA-v0", samples=1, settings={"bach": 3})
+    with pytest.raises(ValueError, match="did you mean 'population'"):
+        solve("genetic", "HWAssign-AlexNet-NVDLA-v0", samples=1, settings={"popluation": 3})
     with pytest.raises(gym.error.NameNotFound, match="HWAssign-AlexNet-NVDLA"):
         solve(Drawing(), "HWAssign-AlexNt-NVDLA-v0", samples=1)
 

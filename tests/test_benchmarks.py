@@ -8,6 +8,7 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import needs_torch
 
 from benchmarks import assignments, cost, growth, limits, report, speed, stepping, zigzag_worker
 from benchmarks.__main__ import PARTS, main
@@ -92,6 +93,7 @@ def program(path, text, **values):
 
 
 def figures(part, settings=TINY):
+    needs_torch(part)
     rows = list(PARTS[part](settings))
     assert rows
     for row in rows:

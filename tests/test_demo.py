@@ -2,9 +2,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from conftest import needs_torch
+
 from hwgym.episodes import read_episodes
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def agents():
+    """The demonstration compares with an agent of sb3-contrib."""
+    needs_torch()
 
 
 def demo(*arguments, timeout=300):

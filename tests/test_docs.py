@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
+from conftest import needs_torch
 
 from benchmarks import report
 from benchmarks.measure import Row, Spread
@@ -104,7 +104,7 @@ def rewritten(page):
 def test_what_a_page_shows_is_what_happens(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", COLUMNS)
-    torch.set_num_threads(1)  # more would wait for each other where tests run side by side
+    needs_torch("".join(block["text"] for block in blocks(page)))
     for shown, printed, _ in play(page):
         assert same(printed, shown), (
             f"{page} shows\n{shown}\nbut what is printed is\n{printed}\n"

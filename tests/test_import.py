@@ -7,14 +7,16 @@ from collections import Counter
 from pathlib import Path
 
 import gymnasium as gym
-import networks
 import numpy as np
 import onnx
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+
+torch = pytest.importorskip("torch")
+
+import networks
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -6,14 +6,16 @@ written from the papers.
 """
 
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hwgym import Layer, workload
 from hwgym.workloads import import_onnx, import_torch
 
-transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 IMAGE = torch.zeros(1, 3, 224, 224)

@@ -17,6 +17,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import needs_torch
 from typer.testing import CliRunner
 
 from hwgym import agent as agent_module
@@ -182,6 +183,10 @@ def test_draws_are_the_same_everywhere_and_differ_from_each_other():
     drawn = [draw_settings("annealing", draw) for draw in range(1, 6)]
     assert drawn == [draw_settings("annealing", draw) for draw in range(1, 6)]
     assert len({json.dumps(settings) for settings in drawn}) > 3
+
+
+def test_hyperparameters_are_drawn_together():
+    needs_torch()
     nested = draw_settings("maskable-ppo", 1)
     assert set(nested["hyperparameters"]) == {"learning_rate", "gamma", "ent_coef", "n_epochs"}
 
@@ -191,6 +196,8 @@ def test_draws_are_the_same_everywhere_and_differ_from_each_other():
     ["reinforce", "reinforce-ga", "ppo", "a2c", "maskable-ppo", "dqn", "annealing", "cmaes"],
 )
 def test_what_agents_declare_can_be_run(agent):
+    if agent not in ("annealing", "cmaes"):
+        needs_torch()
     (job,) = runner.plan([agent], [Task(ALEXNET, 12)], seeds=1, draws=1)[1:]
     run = perform(job)
     assert run.error is None, run.error
@@ -349,6 +356,7 @@ def test_wrong_arguments_of_run(tmp_path, args, message):
 
 
 def test_all_agents_are_those_that_can_run_alone(tmp_path):
+    needs_torch()
     args = ("run", "--suite", "smoke", "--agents", "all", "--seeds", 0, "--out", tmp_path)
     assert "seeds must be at least 1" in call(*args).output
     names = cli._all_agents()

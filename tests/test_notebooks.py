@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import needs_torch
 from nbclient.exceptions import CellExecutionError
 
 from notebooks import execute as tool
@@ -48,6 +49,7 @@ def shown(cell):
 def both(request):
     """A notebook as committed, and executed on small settings."""
     path = request.param
+    needs_torch(path.read_text(encoding="utf-8"))
     return nbformat.read(path, as_version=4), tool.execute(path, SMALL[path.stem])
 
 

@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
+from conftest import needs_torch
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
@@ -15,7 +15,7 @@ def test_there_are_examples():
 @pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.splitlines()[-1][:40])
 def test_example_runs(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)  # more would wait for each other where tests run side by side
+    needs_torch(code)
     exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
     assert capsys.readouterr().out.strip()
 

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+pytest.importorskip("torch")
+
 import hwgym
 from hwgym.agent import BudgetSpent, Evaluator, solve
 from hwgym.episodes import EpisodeLog, LogError, read_episodes

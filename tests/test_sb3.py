@@ -6,9 +6,13 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 import yaml
 from conftest import assert_same
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("stable_baselines3")
+pytest.importorskip("sb3_contrib")
+
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.callbacks import MaskableEvalCallback
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
