@@ -263,10 +263,10 @@ def test_a_valid_point_has_positive_costs(three_kinds, accounting):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"layers": "mobilenetv2"}, "unknown model 'mobilenetv2'; did you mean 'MobileNetV2'"),
-        ({"dataflows": "nvdla"}, "did you mean 'NVDLA'"),
-        ({"dataflows": ["NVDLA", "ShiDiannao"]}, "did you mean 'ShiDianNao'"),
-        ({"dataflows": []}, "at least one dataflow"),
+        ({"workload": "mobilenetv2"}, "unknown model 'mobilenetv2'; did you mean 'MobileNetV2'"),
+        ({"dataflow": "nvdla"}, "did you mean 'NVDLA'"),
+        ({"dataflow": ["NVDLA", "ShiDiannao"]}, "did you mean 'ShiDianNao'"),
+        ({"dataflow": []}, "at least one dataflow"),
         ({"accounting": "complet"}, "unknown accounting 'complet'; did you mean 'complete'"),
         ({"pe_levels": []}, "pe_levels"),
         ({"pe_levels": [2, 1]}, "pe_levels must increase"),
@@ -281,7 +281,7 @@ def test_a_valid_point_has_positive_costs(three_kinds, accounting):
 )
 def test_errors_name_the_culprit(arguments, message):
     with pytest.raises(ValueError, match=message):
-        DesignSpace.of(**{"layers": "NCF"} | arguments)
+        DesignSpace.of(**{"workload": "NCF"} | arguments)
 
 
 def test_repr_is_short(three_kinds):

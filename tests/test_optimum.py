@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hwgym import AssignmentProblem, DesignSpace, Hardware, Layer, Workload, optimum
 from hwgym.bounds import knapsack
 from hwgym.costs.maestro import NVDLA
+from hwgym.families.assignment.accounting import COMPLETE
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
 ROUNDING = 1e-12
@@ -39,7 +40,7 @@ def table_space(rng, magnitude):
         pe_levels=tuple(range(1, pes + 1)),
         tile_levels=tuple(range(1, tiles + 1)),
         hardware=Hardware(),
-        accounting="complete",
+        accounting=COMPLETE,
         latency_cycles=draw().astype(np.int64),
         energy_nj=draw() * rng.choice([1.0, 0.1, 1 / 3]),
         area_um2=draw() * rng.choice([1.0, 0.1, 1 / 3]),

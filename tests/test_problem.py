@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hwgym import PLATFORMS, AssignmentProblem, DesignSpace, Layer, Workload
+from hwgym.families.assignment.accounting import MAESTRO
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
 SETTINGS = [
@@ -192,7 +193,7 @@ def test_released_area_budget_is_a_budget_of_pes(ratio, pes):
 
 def test_released_problem_is_confuciuxs():
     problem = AssignmentProblem.of("ResNet50", "Eyeriss", released=True)
-    assert problem.space.accounting == "maestro"
+    assert problem.space.accounting is MAESTRO
     assert problem.space.hardware.tech.name == "maestro-2021"
     assert [style.name for style in problem.space.dataflows] == ["ConfuciuX-Eyeriss"]
     assert len(problem.space.workload) == 53

@@ -46,7 +46,8 @@ from hwgym.costs.maestro import (
 )
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.envs_registry import environments
-from hwgym.families.assignment.design_space import ACCOUNTINGS, MIX
+from hwgym.families.assignment.accounting import ACCOUNTINGS, COMPLETE, MAESTRO
+from hwgym.families.assignment.design_space import MIX
 from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
 from hwgym.families.assignment.reports import (
     best_uniform,
@@ -160,7 +161,7 @@ def _dataflows() -> list[dict[str, Any]]:
 
 
 def _technologies() -> list[dict[str, Any]]:
-    default = {tech.name: name for name, tech in ACCOUNTINGS.items()}
+    default = {each.technology.name: name for name, each in ACCOUNTINGS.items()}
     used = {"complete": "HWAssign environments", "maestro": "ConfuciuX environments"}
     return [
         {
@@ -288,7 +289,7 @@ def problem_facts(problem: AssignmentProblem) -> dict[str, object]:
     """What is asked."""
     space = problem.space
     styles = " or ".join(d.name for d in space.dataflows)
-    released = space.accounting == "maestro"
+    released = space.accounting == MAESTRO
     one, several = problem.deployment == "LS", len(space.workload) > 1
     return {
         "network": f"{space.workload.name}, {len(space.workload)} layer{'s' * several}, "
@@ -492,7 +493,7 @@ def cost(
     for what, number in (("--pes", pes), ("--tile", tile)):
         if number < 1:
             raise ValueError(f"{what} must be a positive integer, got {number}")
-    default = ACCOUNTINGS["maestro" if released else "complete"]
+    default = (MAESTRO if released else COMPLETE).technology
     if hardware is not None and technology is not None:
         raise ValueError("give --technology or --hardware, not both: the file has a technology")
     array = Hardware(technology=technology or default.name)

@@ -1,0 +1,11 @@
+"""Cost models: what layers cost under a dataflow on a hardware.
+
+Each is a package of its own with an ``evaluate`` whose arguments broadcast and whose answer is a
+struct of arrays. They know layers and hardware and nothing of the problems that are made of them.
+
+- :mod:`hwgym.costs.maestro`: MAESTRO's analytical model, bit for bit, its defects included.
+"""
+
+from hwgym.costs import maestro
+
+__all__ = ["maestro"]

@@ -121,7 +121,7 @@ def _parts(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> dict[str, 
         key = "area_um2" if problem.constraint == "area" else "power_mw"
         most = int(np.argmax([row[key] for row in rows]))
         parts = {name: np.eye(len(rows))[most] * values for name, values in parts.items()}
-    if problem.space.accounting == "maestro":
+    if problem.space.accounting.interconnect:
         key = "area_um2" if problem.constraint == "area" else "power_mw"
         whole = np.array([row[key] for row in rows])
         known = np.sum(list(parts.values()), axis=0)

@@ -64,17 +64,16 @@ def weighted_sum(values: Floats, times: Ints) -> Floats:
 def repeated_sum(values: NDArray[np.floating[Any]], which: Ints, times: Ints) -> Floats:
     """``values[which]`` added up ``times`` times, rounded each time, as the reference counts PEs.
 
-    Beyond 4,096 times the product, which differs by less than 1e-12 relative.
+    Where that is beyond 4,096 times it is the product, which differs by less than 1e-12 relative.
     """
-    most = int(times.max())
-    if most > 4096:
-        return (values[which] * times).astype(np.float64)
-    total = np.empty(len(which))
+    total: Floats = (values[which] * times).astype(np.float64)
+    few = times <= 4096
+    most = int(times.max(initial=1, where=few))
     block = 2**20 // most
     for start in range(0, len(values), block):
         part = np.repeat(values[start : start + block, None], most, axis=1)
         sums = np.add.accumulate(part, axis=1)
-        rows = np.flatnonzero((which >= start) & (which < start + block))
+        rows = np.flatnonzero(few & (which >= start) & (which < start + block))
         total[rows] = sums[which[rows] - start, times[rows] - 1]
     return total
 

@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
 from hwgym.costs.maestro import (
+    CONFUCIUX_EYERISS,
     DATAFLOW_FILES,
     DATAFLOWS,
-    MAESTRO_2019,
-    MAESTRO_2021,
-    Costs,
     Dataflow,
-    Hardware,
     Shapes,
     dataflow,
     evaluate,
 )
-from hwgym.hardware import integers
-from hwgym.workloads import Workload, workload
+from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting, accounting
+from hwgym.hardware import Hardware, integers
+from hwgym.workloads import Layer, Workload, load_workload
 
-__all__ = ["ACCOUNTINGS", "FINE_PE_LEVELS", "MIX", "PE_LEVELS", "TILE_LEVELS", "DesignSpace"]
+__all__ = ["FINE_PE_LEVELS", "MIX", "PE_LEVELS", "TILE_LEVELS", "DesignSpace"]
 
 PE_LEVELS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 TILE_LEVELS = tuple(range(1, 13))
 FINE_PE_LEVELS = tuple(range(1, 129))
 MIX = ("NVDLA", "Eyeriss", "ShiDianNao")
 """What the dataflow ``"MIX"`` lets an agent choose from, for every layer."""
-
-ACCOUNTINGS = {
-    "complete": MAESTRO_2019,
-    "maestro": MAESTRO_2021,
-}
-"""How costs are counted, with the technology each takes by default.
-
-``complete``: area and power of PEs and buffers, energy of MACs and all L1 and L2 accesses, a point
-valid only if it does the layer's work within the array's peak (``Costs.valid``). ``maestro``: area
-and power with bus and arbiter, energy as MAESTRO prints it, a point valid if runtime, MACs and
-energy are positive; that is ConfuciuX's released problem.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +51,7 @@ class DesignSpace:
         dataflows: One, or those to choose from.
         pe_levels, tile_levels: PE counts; filters (channels) held per PE.
         hardware: Interconnect, lanes and technology.
-        accounting: A key of :data:`ACCOUNTINGS`.
+        accounting: Which of the cost model's columns count.
         latency_cycles, energy_nj: (layers, actions), int64 and float64, of all repeats of a layer.
         area_um2, power_mw: (layers, actions), float64.
         l1_bytes, l2_bytes: (layers, actions), int64: buffer per PE, shared buffer.
@@ -72,65 +63,57 @@ class DesignSpace:
     pe_levels: tuple[int, ...]
     tile_levels: tuple[int, ...]
     hardware: Hardware
-    accounting: str
-    latency_cycles: NDArray[np.int64]
-    energy_nj: NDArray[np.float64]
-    area_um2: NDArray[np.float64]
-    power_mw: NDArray[np.float64]
-    l1_bytes: NDArray[np.int64]
-    l2_bytes: NDArray[np.int64]
-    valid: NDArray[np.bool_]
+    accounting: Accounting
+    latency_cycles: Ints
+    energy_nj: Floats
+    area_um2: Floats
+    power_mw: Floats
+    l1_bytes: Ints
+    l2_bytes: Ints
+    valid: Bools
 
     @classmethod
     def of(
         cls,
-        layers: Workload | str,
-        dataflows: str | Dataflow | Sequence[str | Dataflow] = "NVDLA",
+        workload: Workload | str | os.PathLike[str] = "MobileNetV2",
+        dataflow: str | Dataflow | Sequence[str | Dataflow] = "NVDLA",
         *,
+        released: bool = False,
         pe_levels: Sequence[int] = PE_LEVELS,
         tile_levels: Sequence[int] = TILE_LEVELS,
-        hardware: Hardware | str | None = None,
-        accounting: str = "complete",
+        hardware: Hardware | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        accounting: Accounting | str | None = None,
     ) -> DesignSpace:
         """The tables of a workload, from the cache or computed.
 
         Args:
-            layers: A workload or the name of a model of the zoo.
-            dataflows: One, several to choose from, or ``"MIX"`` for :data:`MIX`.
+            workload: What :func:`hwgym.workloads.load_workload` takes: a workload, the name of a
+                model of the zoo, or the path of a CSV or ONNX file.
+            dataflow: A dataflow, its name, several to choose from, or ``"MIX"`` for :data:`MIX`.
+            released: As ConfuciuX's released code has it: names are those of its layer tables,
+                ``"Eyeriss"`` is its own Eyeriss, and the accounting is MAESTRO's if none is given.
             pe_levels, tile_levels: Increasing positive integers.
-            hardware: A hardware, or the path of a TOML file that describes one; by default
-                ConfuciuX's flags with the accounting's technology.
-            accounting: ``"complete"`` or ``"maestro"``; see :data:`ACCOUNTINGS`.
+            hardware: A hardware, a mapping of its fields, or the path of a TOML file that describes
+                one; by default ConfuciuX's flags. Where no technology is given it is the
+                accounting's.
+            accounting: One, or a key of
+                :data:`hwgym.families.assignment.accounting.ACCOUNTINGS`; by default ``COMPLETE``.
 
         Raises:
             ValueError: If a name is unknown, levels are not increasing positive integers, or a file
                 is not what it should be.
+            OSError: If a file cannot be read.
         """
-        if accounting not in ACCOUNTINGS:
-            raise ValueError(nearest("accounting", accounting, ACCOUNTINGS))
-        if not isinstance(layers, Workload | str):
-            raise ValueError(f"a workload, or the name of one, is needed, got {layers!r}")
-        if isinstance(dataflows, str | Dataflow):
-            dataflows = MIX if dataflows == "MIX" else (dataflows,)
-        styles = tuple(_dataflow(d) for d in dataflows)
-        if len({d.name for d in styles}) < len(styles):
-            raise ValueError(f"dataflows must differ, got {[d.name for d in styles]}")
-        if isinstance(hardware, str):
-            hardware = Hardware.from_toml(hardware)
-        hardware = hardware or Hardware(technology=ACCOUNTINGS[accounting])
-        if any(np.ndim(getattr(hardware, n)) for n in Hardware.numbers()):
-            raise ValueError("a design space has one hardware: give numbers, not arrays")
-        numbers = {n: int(v) for n, v in hardware.arrays().items()}
-        hardware = Hardware(**numbers, technology=hardware.technology)
-        if not styles:
-            raise ValueError("a design space needs at least one dataflow")
+        if not isinstance(released, bool):
+            raise ValueError(f"released must be True or False, got {released!r}")
+        counted = _accounting(accounting, released=released)
         return _design_space(
-            workload(layers) if isinstance(layers, str) else layers,
-            styles,
+            load_workload(workload, released=released),
+            _dataflows(dataflow, released=released),
             _levels("pe_levels", pe_levels),
             _levels("tile_levels", tile_levels),
-            hardware,
-            accounting,
+            _hardware(hardware, counted),
+            counted,
         )
 
     @property
@@ -144,7 +127,7 @@ class DesignSpace:
         """The product of :attr:`shape`."""
         return math.prod(self.shape)
 
-    def encode(self, levels: ArrayLike) -> NDArray[np.int64]:
+    def encode(self, levels: ArrayLike) -> Ints:
         """Action numbers (...) of level indices (..., 2), with a third where dataflows mix.
 
         Raises:
@@ -161,13 +144,13 @@ class DesignSpace:
             for axis, count in enumerate(self.shape)
         ):
             raise ValueError(f"level indices must lie in 0..{[n - 1 for n in self.shape]}")
-        actions: NDArray[np.int64] = indices[..., 0].astype(np.int64)
+        actions: Ints = indices[..., 0].astype(np.int64)
         for axis, count in enumerate(self.shape[1:], start=1):
             actions *= count
             actions += indices[..., axis].astype(np.int64, copy=False)
         return actions
 
-    def decode(self, actions: ArrayLike) -> NDArray[np.int64]:
+    def decode(self, actions: ArrayLike) -> Ints:
         """Level indices (..., 2 or 3) of action numbers (...)."""
         return np.stack(np.unravel_index(np.asarray(actions), self.shape), axis=-1).astype(np.int64)
 
@@ -182,10 +165,55 @@ class DesignSpace:
         return f"<DesignSpace {self.workload.name} {styles} {self.latency_cycles.shape}>"
 
 
+def _accounting(given: Accounting | str | None, *, released: bool) -> Accounting:
+    if given is None:
+        return MAESTRO if released else COMPLETE
+    return accounting(given)
+
+
+def _dataflows(
+    given: str | Dataflow | Sequence[str | Dataflow], *, released: bool
+) -> tuple[Dataflow, ...]:
+    if isinstance(given, str | Dataflow):
+        given = MIX if given == "MIX" else (given,)
+    if released:
+        given = [CONFUCIUX_EYERISS if d == "Eyeriss" else d for d in given]
+    styles = tuple(_dataflow(d) for d in given)
+    if not styles:
+        raise ValueError("a design space needs at least one dataflow")
+    if len({d.name for d in styles}) < len(styles):
+        raise ValueError(f"dataflows must differ, got {[d.name for d in styles]}")
+    return styles
+
+
 def _dataflow(given: str | Dataflow) -> Dataflow:
     if isinstance(given, str) and given not in DATAFLOWS and not given.endswith(DATAFLOW_FILES):
         raise ValueError(nearest("dataflow", given, (*DATAFLOWS, "MIX")))
     return dataflow(given)
+
+
+def _hardware(
+    given: Hardware | Mapping[str, Any] | str | os.PathLike[str] | None, counted: Accounting
+) -> Hardware:
+    """One hardware, of plain numbers, so that equal ones are one key of the caches."""
+    if given is None:
+        given = {}
+    if isinstance(given, Mapping):
+        allowed = (*Hardware.numbers(), "technology")
+        for name in given:
+            if name not in allowed:
+                raise ValueError(nearest("hardware field", name, allowed))
+        given = Hardware(**{"technology": counted.technology, **given})
+    elif isinstance(given, str | os.PathLike):
+        given = Hardware.from_toml(given)
+    elif not isinstance(given, Hardware):
+        raise ValueError(
+            f"hardware must be a Hardware, a mapping of its fields or a TOML file, got {given!r}"
+        )
+    if any(np.ndim(getattr(given, n)) for n in Hardware.numbers()):
+        raise ValueError("a design space has one hardware: give numbers, not arrays")
+    numbers = {n: int(v) for n, v in given.arrays().items()}
+    return Hardware(**numbers, technology=given.technology)
 
 
 def _levels(what: str, given: Sequence[int]) -> tuple[int, ...]:
@@ -199,43 +227,116 @@ def _levels(what: str, given: Sequence[int]) -> tuple[int, ...]:
 
 @lru_cache(maxsize=256)
 def _design_space(
-    layers: Workload,
+    workload: Workload,
     dataflows: tuple[Dataflow, ...],
     pe_levels: tuple[int, ...],
     tile_levels: tuple[int, ...],
     hardware: Hardware,
-    accounting: str,
+    accounting: Accounting,
 ) -> DesignSpace:
-    distinct, index = layers.unique()
-    shapes = Shapes.of(distinct).reshape(-1, 1, 1)
-    repeat = np.array([layer.repeat for layer in distinct])[:, None, None]
+    first: dict[Any, Layer] = {}
+    for layer in workload:
+        first.setdefault(layer.shape, layer)
+    place = {shape: i for i, shape in enumerate(first)}
+    index = np.array([place[layer.shape] for layer in workload])
+    repeat = np.array([[layer.repeat] for layer in workload])
     parts = [
-        _tables(
-            evaluate(shapes, style, np.array(pe_levels)[:, None], np.array(tile_levels), hardware),
-            repeat,
-            accounting,
-        )
-        for style in dataflows
+        ROWS.of(list(first.values()), _Choices(d, pe_levels, tile_levels, hardware, accounting))
+        for d in dataflows
     ]
-    tables = {}
-    for name in parts[0]:
-        table = np.stack([part[name] for part in parts], axis=-1).reshape(len(distinct), -1)[index]
+    tables: dict[str, Array] = {}
+    for name in _Row._fields:
+        by_dataflow = [np.stack([getattr(row, name) for row in rows]) for rows in parts]
+        table = np.stack(by_dataflow, axis=-1).reshape(len(first), -1)[index]
+        if name in ("latency_cycles", "energy_nj"):
+            table *= repeat
         table.setflags(write=False)
         tables[name] = table
-    return DesignSpace(layers, dataflows, pe_levels, tile_levels, hardware, accounting, **tables)
+    return DesignSpace(workload, dataflows, pe_levels, tile_levels, hardware, accounting, **tables)
 
 
-def _tables(
-    costs: Costs, repeat: NDArray[np.int64], accounting: str
-) -> dict[str, NDArray[np.generic]]:
-    complete = accounting == "complete"
-    released_valid = (costs.runtime_cycles > 0) & (costs.num_macs > 0) & (costs.energy_nj > 0)
-    return {
-        "latency_cycles": costs.runtime_cycles * repeat,
-        "energy_nj": (costs.total_energy_nj if complete else costs.energy_nj) * repeat,
-        "area_um2": costs.array_area_um2 if complete else costs.area_um2,
-        "power_mw": costs.array_power_mw if complete else costs.power_mw,
-        "l1_bytes": costs.l1_bytes,
-        "l2_bytes": costs.l2_bytes,
-        "valid": costs.valid if complete else costs.mappable & released_valid,
-    }
+class _Choices(NamedTuple):
+    """All but the layer that a row depends on."""
+
+    dataflow: Dataflow
+    pe_levels: tuple[int, ...]
+    tile_levels: tuple[int, ...]
+    hardware: Hardware
+    accounting: Accounting
+
+
+class _Row(NamedTuple):
+    """What every PE and buffer level costs one layer, run once: arrays (PE levels x tiles,)."""
+
+    latency_cycles: Ints
+    energy_nj: Floats
+    area_um2: Floats
+    power_mw: Floats
+    l1_bytes: Ints
+    l2_bytes: Ints
+    valid: Bools
+
+
+class _Rows:
+    """Rows by layer shape and choices: a layer that another network has, too, is there already.
+
+    Those used least recently go once there are more than ``most`` table entries.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._entries = most, 0
+        self._rows: OrderedDict[tuple[Any, _Choices], _Row] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, layers: Sequence[Layer], choices: _Choices) -> list[_Row]:
+        """The rows of layers; those missing are evaluated together."""
+        with self._lock:
+            found = {layer.shape: self._rows.get((layer.shape, choices)) for layer in layers}
+            for shape, row in found.items():
+                if row is not None:
+                    self._rows.move_to_end((shape, choices))
+        # Two threads may evaluate the same: both get it right, and one is kept.
+        missing = [layer for layer in layers if found[layer.shape] is None]
+        if missing:
+            new = dict(
+                zip((layer.shape for layer in missing), _evaluate(missing, choices), strict=True)
+            )
+            with self._lock:
+                for shape, row in new.items():
+                    self._keep((shape, choices), row)
+            found |= new
+        return [row for layer in layers if (row := found[layer.shape]) is not None]
+
+    def _keep(self, key: tuple[Any, _Choices], row: _Row) -> None:
+        replaced = self._rows.pop(key, None)
+        self._entries += row.valid.size - (0 if replaced is None else replaced.valid.size)
+        self._rows[key] = row
+        while self._entries > self._most and len(self._rows) > 1:
+            _, oldest = self._rows.popitem(last=False)
+            self._entries -= oldest.valid.size
+
+
+ROWS = _Rows(most=1 << 21)  # 49 bytes each: about 100 MB
+"""The rows that all design spaces share."""
+
+
+def _evaluate(layers: Sequence[Layer], choices: _Choices) -> list[_Row]:
+    style, pe_levels, tile_levels, hardware, counted = choices
+    shapes = Shapes.of(layers).reshape(-1, 1, 1)
+    costs = evaluate(shapes, style, np.array(pe_levels)[:, None], np.array(tile_levels), hardware)
+    columns = _Row(
+        getattr(costs, counted.latency),
+        getattr(costs, counted.energy),
+        getattr(costs, counted.area),
+        getattr(costs, counted.power),
+        costs.l1_bytes,
+        costs.l2_bytes,
+        counted.valid(costs),
+    )
+    rows = []
+    for i in range(len(layers)):
+        row = _Row(*(column[i].flatten() for column in columns))  # a copy: the rest may go
+        for array in row:
+            array.setflags(write=False)
+        rows.append(row)
+    return rows

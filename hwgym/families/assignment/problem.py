@@ -316,7 +316,7 @@ class AssignmentProblem:
     @cached_property
     def budget_range(self) -> tuple[float, float]:
         """Least and greatest constraint value, between which platforms take their share."""
-        if self.space.accounting == "maestro" and self.deployment == "LP":
+        if self.space.accounting.corners and self.deployment == "LP":
             shape = (*self.space.shape, 1)[:3]
             # Which dataflow a corner takes makes no difference to PEs, and so next to none here.
             corners = self.usage.reshape(-1, *shape)[:, [0, -1, 0, -1], [0, 0, -1, -1], 0]

@@ -67,7 +67,7 @@ def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
         "tile_levels": list(space.tile_levels),
         "choices": space.num_actions,
         "technology": space.hardware.tech.name,
-        "accounting": space.accounting,
+        "accounting": space.accounting.name,
         "objective": problem.objective,
         "objective_unit": OBJECTIVE_UNITS[problem.objective],
         "constraint": problem.constraint,
