@@ -1,4 +1,4 @@
-"""What all solvers ask of the tables they are given."""
+"""What all solvers share: what they ask of tables, and how far sums may be off."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 
 from hwgym._arrays import Bools, Floats
 
-__all__ = ["check_tables"]
+__all__ = ["ROUNDING", "check_tables"]
+
+ROUNDING = 1e-12  # relative: sums of the same numbers in another order differ by less
 
 
 def check_tables(allowed: Bools, **tables: Floats) -> None:

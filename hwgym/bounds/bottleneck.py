@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints
+from hwgym.bounds._tables import check_tables
 
 __all__ = ["least_greatest"]
 
@@ -25,15 +26,16 @@ def least_greatest(
     """The actions (steps,) whose greatest cost is least within a limit, and that cost.
 
     Args:
-        cost, usage, allowed: (steps, choices).
+        cost, usage: (steps, choices), >= 0 where allowed; elsewhere anything.
+        allowed: (steps, choices).
         limit: On the total usage, added up step by step.
         accept: Instead of that sum, whether actions (steps,) are within the limit.
 
     Raises:
-        ValueError: If a step allows no choice, or the choices of least usage exceed the limit.
+        ValueError: If the tables are not as above, a step allows no choice, or nothing is within
+            the limit.
     """
-    for step in np.flatnonzero(~allowed.any(axis=1)):
-        raise ValueError(f"step {step} allows no choice")
+    check_tables(allowed, cost=cost, usage=usage)
 
     def least(bound: float) -> tuple[Ints, bool]:
         taken = np.where(allowed & (cost <= bound), usage, np.inf)
@@ -57,5 +59,5 @@ def least_greatest(
     actions, fits = least(bound)
     if not fits:
         used = np.add.accumulate(np.where(allowed, usage, np.inf).min(axis=1))[-1]
-        raise ValueError(f"no choice within {limit:.6g}: the least usage is {used:.6g}")
+        raise ValueError(f"nothing within {limit:.6g}: the least usage is {used:.6g}")
     return actions, bound

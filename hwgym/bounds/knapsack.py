@@ -1,7 +1,7 @@
 """The multiple-choice knapsack: what is left of a problem whose costs and usage add up.
 
-One choice a step, least total cost, total usage within a limit. It is solved exactly, in three
-moves:
+One choice a step, least total cost, total usage within a limit; no cost and no usage is negative.
+It is solved exactly, in three moves:
 
 1. *Relax.* For a price per unit of usage, every step can choose on its own; the total, less the
    price of the limit, bounds every assignment's cost from below (Lagrangian relaxation). The best
@@ -13,7 +13,8 @@ moves:
    not exceed the best known cost (Nemhauser and Ullmann, Management Science 15(9), 1969).
 
 The third move visits every assignment that could be better, so its result is optimal; it takes no
-solver's word.
+solver's word. Sums round, though: of assignments whose usage is the limit to 1e-12, some are within
+it or not by the order of adding alone, and the best of these may be missed.
 """
 
 from __future__ import annotations
@@ -24,10 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints
+from hwgym.bounds._tables import ROUNDING, check_tables
 
-__all__ = ["ROUNDING", "Front", "Relaxation", "cheapest", "fronts_of", "least_usage", "relax"]
-
-ROUNDING = 1e-12  # relative slack on every bound, so that rounding never discards an optimum
+__all__ = ["Front", "Relaxation", "cheapest", "fronts_of", "least_usage", "relax"]
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,15 @@ class Relaxation:
 
 
 def fronts_of(cost: Floats, usage: Floats, allowed: Bools) -> list[Front]:
-    """The front of every step, from tables (steps, actions).
+    """The front of every step, from tables (steps, choices), >= 0 where allowed.
 
     Raises:
-        ValueError: If a step allows no action.
+        ValueError: If the tables are not so, or a step allows no choice.
     """
+    check_tables(allowed, cost=cost, usage=usage)
     fronts = []
     for step in range(len(cost)):
         actions = np.flatnonzero(allowed[step])
-        if not len(actions):
-            raise ValueError(f"step {step} allows no action")
         u, c = usage[step, actions], cost[step, actions]
         keep = _undominated(u, c)
         fronts.append(Front(actions[keep], u[keep], c[keep]))
@@ -94,7 +93,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     """
     used = least_usage(fronts)
     if used > limit:
-        raise ValueError(f"no assignment within {limit:.6g}: the least usage is {used:.6g}")
+        raise ValueError(f"nothing within {limit:.6g}: the least usage is {used:.6g}")
     chosen = np.zeros(len(fronts), np.int64)
     if _in_order([f.usage[-1] for f in fronts]) <= limit:
         cost = _in_order([f.cost[-1] for f in fronts])
@@ -107,8 +106,9 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     use = np.concatenate([np.diff(f.usage[h]) for f, h in zip(fronts, hulls, strict=True)])
     rate = gain / use
     order = np.argsort(-rate, kind="stable")  # along a hull rates fall, so steps stay in order
-    breaks = int(np.argmax(used + np.cumsum(use[order]) > limit))
-    price = float(rate[order[breaks]])
+    # The first upgrade that goes beyond the limit; by a rounding, none does but all together.
+    breaks = np.searchsorted(used + np.cumsum(use[order]), limit, side="right")
+    price = float(rate[order[min(breaks, len(order) - 1)]])
     bound = _in_order([(f.cost + price * f.usage).min() for f in fronts]) - price * limit
 
     # Take every upgrade that fits, best rate first, each only after those before it on its hull.
@@ -141,7 +141,7 @@ def cheapest(
         limit: On the total usage.
         relaxation: As :func:`relax` gives it.
         accept: Last word on whether an assignment is within the limit, since a sum in another order
-            may be a hair off. The best that it accepts is returned.
+            may be a hair off.
 
     Raises:
         ValueError: If it accepts none.
@@ -152,7 +152,8 @@ def cheapest(
     elif price == 0.0:
         return relaxation.actions
     paid = price * limit if price else 0.0
-    ceiling = known + (known + paid) * ROUNDING  # rounding comes from terms of this size
+    # With slack, or rounding would discard the optimum itself; it comes from terms of this size.
+    ceiling = known + (known + paid) * ROUNDING
     least = np.array([float((f.cost + price * f.usage).min()) for f in fronts])
     bound = least.sum() - paid
     reduced = [
@@ -187,7 +188,7 @@ def cheapest(
             state = int(parent[state])
         if accept(actions):
             return actions
-    raise ValueError(f"no assignment within {limit:.6g} was accepted")
+    raise ValueError(f"nothing within {limit:.6g} was accepted")
 
 
 def _undominated(usage: Floats, cost: Floats) -> Ints:

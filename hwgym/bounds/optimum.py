@@ -16,6 +16,7 @@ import numpy as np
 from hwgym._arrays import Bools, Floats, Ints
 from hwgym._names import nearest
 from hwgym.bounds import bottleneck, knapsack, milp
+from hwgym.bounds._tables import ROUNDING, check_tables
 
 __all__ = ["JOINS", "METHODS", "Solution", "cheapest_choice"]
 
@@ -66,9 +67,9 @@ def cheapest_choice(
             step by step.
 
     Raises:
-        ValueError: If a name is unknown, shapes differ, a step allows no choice, or nothing is
-            within the limit.
-        RuntimeError: If HiGHS fails, or what it finds is not accepted.
+        ValueError: If a name is unknown, the tables are not as above, a step allows no choice, or
+            nothing is within the limit.
+        RuntimeError: If HiGHS fails. What it finds may be over the limit by its tolerance.
     """
     if join not in JOINS:
         raise ValueError(nearest("join", join, JOINS))
@@ -90,7 +91,8 @@ def cheapest_choice(
         actions, bound = bottleneck.least_greatest(cost, usage, allowed, limit, accept)
         return Solution(actions, bound, bound, "bisection over the occurring costs")
     if len(cost) == 1:
-        actions = _enumerate(cost[0], allowed[0], limit, accept)
+        check_tables(allowed, cost=cost, usage=usage)
+        actions = _enumerate(cost[0], usage[0], allowed[0], limit, accept)
         bound = value(actions)
         return Solution(actions, bound, bound, "enumeration of all configurations")
     fronts = knapsack.fronts_of(cost, usage, allowed)
@@ -106,10 +108,13 @@ def cheapest_choice(
     return Solution(actions, value(actions), relaxation.bound, how)
 
 
-def _enumerate(cost: Floats, allowed: Bools, limit: float, accept: Callable[[Ints], bool]) -> Ints:
+def _enumerate(
+    cost: Floats, usage: Floats, allowed: Bools, limit: float, accept: Callable[[Ints], bool]
+) -> Ints:
     """One step: its choices by cost, until one is accepted."""
-    for choice in np.argsort(np.where(allowed, cost, np.inf), kind="stable"):
-        actions = np.array([choice], np.int64)
-        if allowed[choice] and accept(actions):
+    choices = np.flatnonzero(allowed & (usage <= limit * (1 + ROUNDING)))
+    for choice in choices[np.argsort(cost[choices], kind="stable")]:
+        actions = np.array([choice])
+        if accept(actions):
             return actions
-    raise ValueError(f"no choice within {limit:.6g}")
+    raise ValueError(f"nothing within {limit:.6g}: the least usage is {usage[allowed].min():.6g}")

@@ -21,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgym._arrays import Bools, Floats, Ints
-from hwgym.bounds._tables import check_tables
+from hwgym.bounds._tables import ROUNDING, check_tables
 
 __all__ = ["TOO_MANY", "front", "undominated"]
 
-ROUNDING = 1e-12  # relative: sums in another order differ by less, and are one point
 TOO_MANY = 400_000  # partial choices kept at once
 FEW = 500  # shorter lists are not thinned: the tolerance is saved for longer ones
 _BLOCK = 2_000_000  # candidates at once
@@ -174,7 +173,7 @@ def _combine(
 def undominated(*columns: Floats, ratio: float | None = None) -> Ints:
     """Indices of the points that no other beats, of two or three columns; less is better.
 
-    Values of the first column that differ by rounding only are equal. With a ratio, so are those
+    Values that differ by rounding only are equal. With a ratio, so are those
     of the other columns that fall into one interval of a grid whose steps have that ratio.
     """
     if ratio is not None:
