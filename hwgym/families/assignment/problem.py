@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwgym._names import nearest
-from hwgym.costs.maestro import CONFUCIUX_EYERISS, Dataflow, Hardware
-from hwgym.families.assignment.design_space import MIX, PE_LEVELS, TILE_LEVELS, DesignSpace
-from hwgym.workloads import Workload, load_workload
+from hwgym.costs.maestro import Dataflow
+from hwgym.families.assignment.accounting import Accounting
+from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS, DesignSpace
+from hwgym.hardware import Hardware
+from hwgym.workloads import Workload
 
 if TYPE_CHECKING:
     from hwgym.families.assignment.optimum import Certificate
@@ -127,37 +130,29 @@ class AssignmentProblem:
         released: bool = False,
         pe_levels: Sequence[int] = PE_LEVELS,
         tile_levels: Sequence[int] = TILE_LEVELS,
-        hardware: Hardware | str | None = None,
+        hardware: Hardware | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        accounting: Accounting | str | None = None,
     ) -> AssignmentProblem:
         """A problem from names, shared: equal arguments give the same object and certificate.
 
         Args:
-            workload: What :func:`hwgym.workloads.load_workload` takes: a workload, the name of a
-                model of the zoo, or the path of a CSV or ONNX file.
-            dataflow: A dataflow, its name, several to choose from, or ``"MIX"``.
-            released: The problem as ConfuciuX's released code poses it: its layer tables, its own
-                Eyeriss mapping, MAESTRO's own accounting.
-
-        The other arguments are those of :class:`AssignmentProblem` and :meth:`DesignSpace.of`.
+            workload, dataflow, released, pe_levels, tile_levels, hardware, accounting: As
+                :meth:`DesignSpace.of` takes them.
+            objective, constraint, platform, ratio, budget, deployment: As
+                :class:`AssignmentProblem` takes them.
 
         Raises:
             ValueError: As they do.
             OSError: If a file cannot be read.
         """
-        if not isinstance(released, bool):
-            raise ValueError(f"released must be True or False, got {released!r}")
-        workload = load_workload(workload, released=released)
-        if released:
-            given = MIX if dataflow == "MIX" else dataflow
-            styles = [given] if isinstance(given, str | Dataflow) else list(given)
-            dataflow = [CONFUCIUX_EYERISS if d == "Eyeriss" else d for d in styles]
         space = DesignSpace.of(
             workload,
             dataflow,
+            released=released,
             pe_levels=pe_levels,
             tile_levels=tile_levels,
             hardware=hardware,
-            accounting="maestro" if released else "complete",
+            accounting=accounting,
         )
         if platform is None and ratio is None and budget is None:
             platform = "iot"
