@@ -1,13 +1,24 @@
 """DesignSpace: the tables against hand-written formulas, their order, sharing and errors."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-import hwgym.families.assignment.design_space
-from hwgym import DesignSpace, Hardware, Layer, Shapes, Workload, evaluate, workload
+from hwgym import (
+    DesignSpace,
+    Hardware,
+    Layer,
+    Shapes,
+    Workload,
+    evaluate,
+    released_workload,
+    workload,
+)
 from hwgym.costs.maestro import EYERISS, NVDLA
+from hwgym.families.assignment import design_space
+from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting
 from hwgym.families.assignment.design_space import FINE_PE_LEVELS, MIX, PE_LEVELS, TILE_LEVELS
 
 TABLES = (
@@ -146,22 +157,95 @@ def test_equal_arguments_share_one_object():
     assert len({id(each) for each in (space, *others)}) == 5
 
 
-def test_identical_layers_are_computed_once(monkeypatch):
-    layer = Layer("a", "CONV", K=4, C=4, OY=6, OX=6, R=3, S=3)
-    other = dataclasses.replace(layer, name="other", K=5)
-    asked = []
+@pytest.fixture
+def asked(monkeypatch):
+    """The layer shapes that are evaluated, a list a call; nothing is cached yet."""
+    calls = []
 
     def spy(shapes, *rest):
-        asked.append(np.size(shapes.K))
+        columns = (np.ravel(getattr(shapes, name)) for name in "KCYXRS")
+        calls.append(list(zip(*(each.tolist() for each in columns), strict=True)))
         return evaluate(shapes, *rest)
 
-    monkeypatch.setattr(hwgym.families.assignment.design_space, "evaluate", spy)
-    twins = Workload("twins", (layer, other, dataclasses.replace(layer, name="b")))
-    space = DesignSpace.of(twins, "NVDLA")
-    assert asked == [2]
+    monkeypatch.setattr(design_space, "evaluate", spy)
+    monkeypatch.setattr(design_space, "ROWS", design_space._Rows(most=1 << 21))
+    monkeypatch.setattr(design_space, "_design_space", design_space._design_space.__wrapped__)
+    return calls
+
+
+def conv(name, K, repeat=1):
+    return Layer(name, "CONV", K=K, C=4, OY=6, OX=6, R=3, S=3, repeat=repeat)
+
+
+def test_identical_layers_are_computed_once(asked):
+    space = DesignSpace.of(Workload("w", (conv("a", 4), conv("b", 5), conv("c", 4, repeat=3))))
+    assert asked == [[(4, 4, 8, 8, 3, 3), (5, 4, 8, 8, 3, 3)]]
     for name in TABLES:
-        np.testing.assert_array_equal(getattr(space, name)[0], getattr(space, name)[2])
-    assert not np.array_equal(space.latency_cycles[0], space.latency_cycles[1])
+        factor = 3 if name in ("latency_cycles", "energy_nj") else 1
+        first, other, third = getattr(space, name)
+        np.testing.assert_array_equal(first * factor, third)
+        if name == "latency_cycles":
+            assert not np.array_equal(first, other)
+
+
+def test_a_network_that_shares_layers_costs_its_new_ones(asked):
+    DesignSpace.of(Workload("one", (conv("a", 4), conv("b", 5))), ("NVDLA", "Eyeriss"))
+    assert [len(shapes) for shapes in asked] == [2, 2]  # a call a dataflow
+    asked.clear()
+    both = DesignSpace.of(Workload("two", (conv("x", 6), conv("y", 5), conv("z", 7))), "NVDLA")
+    assert [[k for k, *_ in shapes] for shapes in asked] == [[6, 7]]
+    asked.clear()
+    again = Workload("three", (conv("p", 4, repeat=2), conv("q", 7)))
+    DesignSpace.of(again, "NVDLA")
+    assert asked == []
+    alone = DesignSpace.of(Workload("alone", (conv("y", 5),)), "NVDLA")
+    for name in TABLES:
+        np.testing.assert_array_equal(getattr(both, name)[1], getattr(alone, name)[0])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"dataflow": "ShiDianNao"},
+        {"pe_levels": (1, 2)},
+        {"tile_levels": (1, 2)},
+        {"hardware": {"simd_lanes": 2}},
+        {"hardware": {"technology": "maestro-2021"}},
+        {"accounting": "maestro", "hardware": {"technology": "maestro-2019"}},
+    ],
+)
+def test_what_a_row_depends_on_is_in_its_key(asked, other):
+    layers = Workload("w", (conv("a", 4),))
+    DesignSpace.of(layers)
+    DesignSpace.of(layers, **other)
+    assert len(asked) == 2
+
+
+def test_rows_used_least_recently_go(asked, monkeypatch):
+    monkeypatch.setattr(design_space, "ROWS", design_space._Rows(most=2 * 144))
+    for name in "ab":
+        DesignSpace.of(Workload(name, (conv(name, 4 + ord(name) % 2),)))
+    DesignSpace.of(Workload("b", (conv("b", 4),)))  # used again: the other is older now
+    DesignSpace.of(Workload("c", (conv("c", 9),)))
+    assert len(asked) == 3
+    DesignSpace.of(Workload("kept", (conv("k", 4),)))
+    assert len(asked) == 3
+    DesignSpace.of(Workload("gone", (conv("g", 5),)))
+    assert len(asked) == 4
+    # One row is kept whatever its size, and one larger network is still right.
+    many = DesignSpace.of(Workload("many", tuple(conv(f"l{k}", k) for k in range(1, 6))))
+    assert many.latency_cycles.shape == (5, 144)
+
+
+def test_threads_share_the_rows(asked):
+    networks = [
+        Workload(f"n{i}", tuple(conv(f"l{k}", 1 + (i + k) % 9) for k in range(5))) for i in range(9)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        spaces = list(pool.map(DesignSpace.of, networks))
+    for network, space in zip(networks, spaces, strict=True):
+        raw = raw_costs(network, "NVDLA", "maestro-2019")
+        np.testing.assert_array_equal(space.latency_cycles, raw["runtime_cycles"])
 
 
 def test_repeat_multiplies_latency_and_energy_only():
@@ -250,6 +334,50 @@ def test_row_stationary_fails_only_for_want_of_a_pe_per_filter_row(model):
     np.testing.assert_array_equal(space.valid, pes >= rows)
 
 
+def test_an_accounting_is_an_object(three_kinds):
+    assert DesignSpace.of(three_kinds).accounting is COMPLETE
+    assert DesignSpace.of(three_kinds, accounting="maestro").accounting is MAESTRO
+    assert DesignSpace.of(three_kinds, accounting=MAESTRO) is DesignSpace.of(
+        three_kinds, accounting="maestro"
+    )
+    assert (MAESTRO.corners, MAESTRO.interconnect) == (True, True)
+    assert (COMPLETE.corners, COMPLETE.interconnect) == (False, False)
+    own = dataclasses.replace(COMPLETE, name="own", energy="energy_nj")
+    assert isinstance(own, Accounting)
+    space, complete = DesignSpace.of(three_kinds, accounting=own), DesignSpace.of(three_kinds)
+    np.testing.assert_array_equal(space.area_um2, complete.area_um2)
+    raw = raw_costs(three_kinds, "NVDLA", "maestro-2019")
+    np.testing.assert_array_equal(space.energy_nj, raw["energy_nj"] * repeats(three_kinds))
+
+
+def test_released_is_confuciuxs_problem():
+    space = DesignSpace.of("ResNet50", "MIX", released=True)
+    assert space.workload is released_workload("ResNet50")
+    names = [style.name for style in space.dataflows]
+    assert names == ["NVDLA", "ConfuciuX-Eyeriss", "ShiDianNao"]
+    assert (space.accounting, space.hardware) == (MAESTRO, Hardware(technology="maestro-2021"))
+    assert DesignSpace.of("ResNet50", "Eyeriss").dataflows == (EYERISS,)
+    with pytest.raises(ValueError, match="released must be True or False, got 'yes'"):
+        DesignSpace.of("ResNet50", released="yes")
+
+
+def test_hardware_may_be_its_fields_or_a_file(three_kinds, tmp_path):
+    hardware = Hardware(simd_lanes=2, technology="maestro-2019")
+    hardware.to_toml(tmp_path / "own.toml")
+    space = DesignSpace.of(three_kinds, hardware=hardware)
+    assert space is DesignSpace.of(three_kinds, hardware={"simd_lanes": 2})
+    assert space is DesignSpace.of(three_kinds, hardware=tmp_path / "own.toml")
+    assert space is DesignSpace.of(three_kinds, hardware=str(tmp_path / "own.toml"))
+    maestro = DesignSpace.of(three_kinds, accounting=MAESTRO, hardware={"simd_lanes": 2})
+    assert maestro.hardware == Hardware(simd_lanes=2, technology="maestro-2021")
+
+
+def test_a_workload_may_be_a_file(three_kinds, tmp_path):
+    three_kinds.to_csv(tmp_path / "own.csv")
+    space = DesignSpace.of(tmp_path / "own.csv")
+    np.testing.assert_array_equal(space.area_um2, DesignSpace.of(three_kinds).area_um2)
+
+
 @pytest.mark.parametrize("accounting", ["complete", "maestro"])
 def test_a_valid_point_has_positive_costs(three_kinds, accounting):
     space = DesignSpace.of(three_kinds, "MIX", accounting=accounting)
@@ -277,6 +405,9 @@ def test_a_valid_point_has_positive_costs(three_kinds, accounting):
         ({"tile_levels": ["1"]}, "tile_levels must be integers"),
         ({"tile_levels": [-3]}, "tile_levels must be at least 1"),
         ({"hardware": Hardware(noc_bandwidth=[1, 2])}, "one hardware"),
+        ({"hardware": {"simd_lane": 2}}, "unknown hardware field 'simd_lane'; did you mean"),
+        ({"hardware": 3}, "hardware must be a Hardware, a mapping of its fields or a TOML"),
+        ({"workload": 3}, "a workload, the name of one"),
     ],
 )
 def test_errors_name_the_culprit(arguments, message):
