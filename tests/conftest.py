@@ -23,7 +23,7 @@ settings.load_profile("hwgym")
 
 def needs_torch(text=None):
     """Skip where PyTorch or stable-baselines3 is missing, if a text uses them or none is given."""
-    if text is None or re.search(r"torch|stable_baselines3|sb3_contrib|reinforce|ppo", text):
+    if text is None or re.search(r"torch|sb3|stable_baselines|\breinforce\b|\bppo\b", text):
         pytest.importorskip("stable_baselines3")
         pytest.importorskip("sb3_contrib")
         # More threads would wait for each other where tests run side by side.

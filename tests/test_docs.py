@@ -26,7 +26,7 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if "_generated" not in path.parts
 }
-UNTESTED = ("git", "make", "pip", "python -m benchmarks")
+UNTESTED = ("cd", "git", "make", "pip", "python -m benchmarks")
 """Commands that install, or take minutes: the benchmarks have tests of their own."""
 
 
