@@ -1,6 +1,6 @@
-"""Hardware-resource assignment for DNN accelerators as reinforcement-learning environments.
+"""Accelerator-design problems as reinforcement-learning environments, with proven optima.
 
-``import hwgym`` registers the environments of ``envs_registry.py`` with Gymnasium::
+``import hwgym`` registers the environments of ``hwgym.envs_registry`` with Gymnasium::
 
     import gymnasium as gym
     import hwgym
@@ -11,10 +11,18 @@
 
 from hwgym import envs_registry
 from hwgym._version import __version__
-from hwgym.costs.maestro import Costs, Dataflow, Hardware, Shapes, Technology, evaluate
-from hwgym.families.assignment.design_space import DesignSpace
-from hwgym.families.assignment.optimum import Certificate, optimum
-from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem, InfeasibleError, Scores
+from hwgym.core.certificate import Certificate
+from hwgym.core.problem import InfeasibleError, Scores
+from hwgym.core.search import solve
+from hwgym.costs.maestro import Costs, Dataflow, Shapes, evaluate
+from hwgym.families.assignment import (
+    PLATFORMS,
+    AssignmentProblem,
+    DesignSpace,
+    frontier,
+    optimum,
+)
+from hwgym.hardware import Hardware, Technology
 from hwgym.workloads import (
     Layer,
     Workload,
@@ -40,10 +48,12 @@ __all__ = [
     "Workload",
     "__version__",
     "evaluate",
+    "frontier",
     "models",
     "optimum",
     "released_models",
     "released_workload",
+    "solve",
     "workload",
 ]
 

@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from enum import Enum
 from functools import cached_property, lru_cache
 from numbers import Real
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from hwgym._arrays import Array, Floats
 from hwgym._names import nearest
+from hwgym.core.metric import METRICS, Metric, find_metric
+from hwgym.core.problem import InfeasibleError, Statement
+from hwgym.core.space import Axis, Space
+from hwgym.core.tables import TableProblem, Tables
 from hwgym.costs.maestro import Dataflow
 from hwgym.families.assignment.accounting import Accounting
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS, DesignSpace
 from hwgym.hardware import Hardware
-from hwgym.workloads import Workload
-
-if TYPE_CHECKING:
-    from hwgym.families.assignment.optimum import Certificate
+from hwgym.workloads import LAYER_KINDS, Workload
 
 __all__ = [
+    "BUDGET_RTOL",
     "CONSTRAINTS",
-    "DEPLOYMENTS",
     "OBJECTIVES",
     "PLATFORMS",
     "AssignmentProblem",
-    "InfeasibleError",
-    "Scores",
+    "Deployment",
 ]
+
+NAME, VERSION = "assignment", 0
+COST_MODEL = {"name": "maestro", "version": "4eb08d1"}
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
 CONSTRAINTS = ("area", "power")
-DEPLOYMENTS = ("LP", "LS")
 PLATFORMS: Mapping[str, float] = MappingProxyType(
     {"unlimited": 1.0, "cloud": 0.5, "iot": 0.1, "iotx": 0.05}
 )
@@ -45,42 +48,24 @@ BUDGET_RTOL = 1e-12
 """An assignment over budget by less than this share is within it: sums of areas are floats, and
 the order of adding must not decide."""
 
-_BATCH = 512  # assignments scored at once: what they gather stays in cache
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+class Deployment(str, Enum):
+    """How an array runs a network: a partition for each layer (LP), or one for all (LS)."""
 
+    LP = "LP"
+    LS = "LS"
 
-class InfeasibleError(ValueError):
-    """No assignment fits the budget."""
+    def __str__(self) -> str:
+        return self.value
 
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """What assignments are worth: arrays of shape (N,).
-
-    Attributes:
-        objective: Of the problem; lower is better, also over budget. Infinite where ``valid`` is
-            False: what cannot be built costs nothing and must not look good.
-        latency_cycles, energy_nj: Sums over layers.
-        area_um2, power_mw: Sums over layers (LP), or the most demanding layer's (LS).
-        used: The constraint's value, to be held against the budget.
-        valid: Every chosen point is valid.
-        feasible: Valid and within budget.
-    """
-
-    objective: Floats
-    latency_cycles: Floats
-    energy_nj: Floats
-    area_um2: Floats
-    power_mw: Floats
-    used: Floats
-    valid: Bools
-    feasible: Bools
+    @property
+    def shared(self) -> bool:
+        """One configuration runs all layers, one after the other."""
+        return self is Deployment.LS
 
 
-@dataclass(frozen=True, eq=False)
-class AssignmentProblem:
+@dataclass(frozen=True, eq=False, repr=False)
+class AssignmentProblem(TableProblem):
     """Which configuration should each layer get?
 
     Under deployment LP every layer has a partition of its own: there is one step a layer and the
@@ -88,18 +73,15 @@ class AssignmentProblem:
     constraint is that of the layer that demands most.
 
     Args:
-        space: What every choice costs.
+        design: What every choice costs.
         objective: ``latency`` (cycles), ``energy`` (nJ), ``edp`` (the sum of each layer's energy x
             latency, nJ x cycles) or ``throughput`` (the slowest layer's cycles: the pipeline's
-            period). Always minimised.
-        constraint: ``area`` (um^2) or ``power`` (mW).
+            period), by name or as a metric. Always minimised.
+        constraint: ``area`` (um^2) or ``power`` (mW), likewise.
         platform: A key of :data:`PLATFORMS`: budget = least + (greatest - least) x share.
         ratio: A share of one's own, instead of a platform.
         budget: An absolute budget, instead of either, in the constraint's unit.
         deployment: ``LP`` or ``LS``.
-
-    With the accounting ``maestro`` the budget's range is ConfuciuX's: between the least and the
-    greatest of the four uniform assignments that take every level's extremes.
 
     Raises:
         ValueError: If a name is unknown, more than one of platform, ratio and budget is given, or a
@@ -107,22 +89,22 @@ class AssignmentProblem:
         InfeasibleError: If no assignment fits the budget (a ValueError, too).
     """
 
-    space: DesignSpace
-    objective: str = "latency"
-    constraint: str = "area"
+    design: DesignSpace
+    objective: Metric = METRICS["latency"]
+    constraint: Metric = METRICS["area"]
     platform: str | None = None
     ratio: float | None = None
     budget: float | None = None
-    deployment: str = "LP"
+    deployment: Deployment = Deployment.LP
 
     @classmethod
     def of(
         cls,
-        workload: Workload | str = "MobileNetV2",
+        workload: Workload | str | os.PathLike[str],
         dataflow: str | Dataflow | Sequence[str | Dataflow] = "NVDLA",
         *,
-        objective: str = "latency",
-        constraint: str = "area",
+        objective: str | Metric = "latency",
+        constraint: str | Metric = "area",
         platform: str | None = None,
         ratio: float | None = None,
         budget: float | None = None,
@@ -136,16 +118,17 @@ class AssignmentProblem:
         """A problem from names, shared: equal arguments give the same object and certificate.
 
         Args:
-            workload, dataflow, released, pe_levels, tile_levels, hardware, accounting: As
-                :meth:`DesignSpace.of` takes them.
-            objective, constraint, platform, ratio, budget, deployment: As
-                :class:`AssignmentProblem` takes them.
+            released: The problem as ConfuciuX's released code poses it: its layer tables, its own
+                Eyeriss mapping, MAESTRO's own accounting.
+
+        The other arguments are those of :class:`AssignmentProblem` (the platform ``iot`` by
+        default) and :meth:`DesignSpace.of`.
 
         Raises:
             ValueError: As they do.
             OSError: If a file cannot be read.
         """
-        space = DesignSpace.of(
+        design = DesignSpace.of(
             workload,
             dataflow,
             released=released,
@@ -157,23 +140,27 @@ class AssignmentProblem:
         if platform is None and ratio is None and budget is None:
             platform = "iot"
         settings = (objective, constraint, platform, ratio, budget, deployment)
-        if all(isinstance(s, str | Real | None) for s in settings):
-            return _problem(space, *settings)
-        return AssignmentProblem(space, *settings)  # says what is wrong with them
+        if all(isinstance(s, str | Metric | Real | None) for s in settings):
+            return _problem(design, *settings)
+        return AssignmentProblem(design, *settings)  # type: ignore[arg-type]  # says what is wrong
 
     def __post_init__(self) -> None:
-        if not isinstance(self.space, DesignSpace):
+        if not isinstance(self.design, DesignSpace):
             raise ValueError(
-                f"space must be a DesignSpace, got {self.space!r}; AssignmentProblem.of takes names"
+                f"design must be a DesignSpace, got {self.design!r}; AssignmentProblem.of takes "
+                "names"
             )
-        for kind, given, allowed in (
-            ("objective", self.objective, OBJECTIVES),
-            ("constraint", self.constraint, CONSTRAINTS),
-            ("deployment", self.deployment, DEPLOYMENTS),
-        ):
-            if given not in allowed:
-                raise ValueError(nearest(kind, given, allowed))
-        if self.objective == "throughput" and self.deployment == "LS":
+        for kind, allowed in (("objective", OBJECTIVES), ("constraint", CONSTRAINTS)):
+            given = getattr(self, kind)
+            if not isinstance(given, Metric):
+                object.__setattr__(self, kind, find_metric(given, kind, allowed))
+            elif given != METRICS.get(given.name) or given.name not in allowed:
+                raise ValueError(nearest(kind, given.name, allowed))
+        names = [d.value for d in Deployment]
+        if self.deployment not in names:
+            raise ValueError(nearest("deployment", self.deployment, names))
+        object.__setattr__(self, "deployment", Deployment(self.deployment))
+        if not self.objective.adds_up and self.deployment.shared:
             raise ValueError(
                 "throughput is the period of a layer pipeline (LP); with one configuration running "
                 "all layers (LS) the period is the latency, so use objective='latency'"
@@ -182,14 +169,13 @@ class AssignmentProblem:
         self._set_budget()
 
     def _check_valid_points(self) -> None:
-        for step in np.flatnonzero(~self.valid.any(axis=1)):
-            who = f"layer {self.space.workload[int(step)].name!r} has no valid design point"
-            if self.deployment == "LS":
+        for step in np.flatnonzero(~self._tables.valid.any(axis=1)):
+            who = f"layer {self.design.workload[int(step)].name!r} has no valid design point"
+            if self.deployment.shared:
                 who = "no configuration is valid for every layer"
-            styles = "+".join(d.name for d in self.space.dataflows)
             raise ValueError(
-                f"{self.space.workload.name}: {who} under {styles} with PEs "
-                f"{self.space.pe_levels} and filters per PE {self.space.tile_levels}"
+                f"{self.design.workload.name}: {who} under {self._styles} with PEs "
+                f"{self.design.pe_levels} and filters per PE {self.design.tile_levels}"
             )
 
     def _set_budget(self) -> None:
@@ -214,248 +200,163 @@ class AssignmentProblem:
             object.__setattr__(self, "ratio", share)
             budget = least + (greatest - least) * share
         object.__setattr__(self, "budget", budget)
-        needed = float(self.least_used.sum())
+        needed = float(self._least_used.sum())
         if needed > self.limit:
             raise InfeasibleError(
-                f"no assignment fits the {self.constraint} budget of {budget:.6g} {self.unit}: the "
-                f"least that any valid assignment of {self.space.workload.name} takes is "
-                f"{needed:.6g} {self.unit}"
+                f"no assignment fits the {self.constraint.name} budget of {budget:.6g} "
+                f"{self.constraint.unit}: the least that any valid assignment of "
+                f"{self.design.workload.name} takes is {needed:.6g} {self.constraint.unit}"
             )
 
-    # --- tables: (steps, actions) ---------------------------------------------------------------
+    # --- what a problem says --------------------------------------------------------------------
 
     @property
-    def num_steps(self) -> int:
-        """Decisions in an episode: the layers (LP) or one (LS)."""
-        return 1 if self.deployment == "LS" else len(self.space.workload)
+    def _styles(self) -> str:
+        return "+".join(d.name for d in self.design.dataflows)
+
+    @cached_property
+    def statement(self) -> Statement:
+        design, layers = self.design, self.design.workload
+        axes = [Axis("PEs", design.pe_levels), Axis("filters per PE", design.tile_levels)]
+        if len(design.dataflows) > 1:
+            names = tuple(d.name for d in design.dataflows)
+            axes.append(Axis("dataflow", names, "categorical"))
+        steps = 1 if self.deployment.shared else len(layers)
+        shared = self.deployment.shared
+        worst = np.where(self._tables.valid, self._tables.cost, -np.inf).max(axis=1)
+        return Statement(
+            key=self._key,
+            title=self._title,
+            space=Space(steps, tuple(axes)),
+            objective=self.objective,
+            metrics=tuple(METRICS[name] for name in ("latency", "energy", "area", "power")),
+            constraint=self.constraint,
+            limit=self._budget * (1 + BUDGET_RTOL),
+            features=self._features,
+            alike=np.zeros(1, np.int64) if shared else layers.unique()[1],
+            work=np.array([layers.macs] if shared else [layer.macs for layer in layers], float),
+            names=("all layers",) if shared else tuple(layer.name for layer in layers),
+            scale=float(self.objective.ufunc.reduce(worst)),
+        )
 
     @property
-    def num_actions(self) -> int:
-        """Choices at each step."""
-        return self.space.num_actions
-
-    @cached_property
-    def valid(self) -> Bools:
-        """(steps, actions): which choices count."""
-        return self._fold(self.space.valid, np.logical_and)
-
-    @cached_property
-    def latency(self) -> Floats:
-        """(steps, actions): cycles."""
-        return self._fold(self.space.latency_cycles.astype(np.float64), np.add)
-
-    @cached_property
-    def energy(self) -> Floats:
-        """(steps, actions): nJ."""
-        return self._fold(self.space.energy_nj, np.add)
-
-    @cached_property
-    def area(self) -> Floats:
-        """(steps, actions): um^2."""
-        return self._fold(self.space.area_um2, np.maximum)
-
-    @cached_property
-    def power(self) -> Floats:
-        """(steps, actions): mW."""
-        return self._fold(self.space.power_mw, np.maximum)
-
-    @cached_property
-    def cost(self) -> Floats:
-        """(steps, actions): each step's part of the objective."""
-        if self.objective == "energy":
-            return self.energy
-        if self.objective == "edp":
-            return self._fold(self.space.energy_nj * self.space.latency_cycles, np.add)
-        return self.latency
+    def _budget(self) -> float:
+        assert self.budget is not None  # set on construction
+        return self.budget
 
     @property
-    def usage(self) -> Floats:
-        """(steps, actions): each step's part of the constraint."""
-        return self.area if self.constraint == "area" else self.power
+    def limit(self) -> float:
+        """The budget with the slack for rounding, :data:`BUDGET_RTOL`."""
+        return self._budget * (1 + BUDGET_RTOL)
 
-    @cached_property
-    def least_used(self) -> Floats:
-        """(steps,): the least that a valid choice takes of the constraint."""
-        least: Floats = np.where(self.valid, self.usage, np.inf).min(axis=1)
-        return _read_only(least)
+    @property
+    def _key(self) -> dict[str, Any]:
+        design = self.design
+        return {
+            "family": NAME,
+            "version": VERSION,
+            "cost_model": COST_MODEL,
+            "workload": design.workload.name,
+            "layers": [[*layer.shape, layer.repeat] for layer in design.workload],
+            "dataflows": [d.name for d in design.dataflows],
+            "directives": [str(d) for d in design.dataflows],
+            "pe_levels": list(design.pe_levels),
+            "tile_levels": list(design.tile_levels),
+            "technology": asdict(design.hardware.tech),
+            "hardware": {n: int(v) for n, v in design.hardware.arrays().items()},
+            "accounting": design.accounting.name,
+            "objective": self.objective.name,
+            "constraint": self.constraint.name,
+            "budget": self._budget,
+            "deployment": self.deployment.value,
+        }
 
-    @cached_property
-    def least_used_after(self) -> Floats:
-        """(steps + 1,): the least that the steps from each on can take together."""
-        return _read_only(np.append(np.cumsum(self.least_used[::-1])[::-1], 0.0))
+    @property
+    def _title(self) -> str:
+        where = self.platform or (
+            f"{self.ratio:g} of the range" if self.ratio is not None else "given budget"
+        )
+        return (
+            f"{self.design.workload.name}, {self._styles}: {self.objective.label} under "
+            f"{self.constraint.name} ({where}, {self.deployment})"
+        )
 
-    @cached_property
-    def best_cost(self) -> Floats:
-        """(steps,): the least cost of a valid choice."""
-        best: Floats = np.where(self.valid, self.cost, np.inf).min(axis=1)
-        return _read_only(best)
+    @property
+    def _features(self) -> Floats:
+        """(steps, 7) in [0, 1]: K, C, Y, X, R, S on a log scale, relative to the workload's
+        greatest, and the kind; under LS the layers' mean."""
+        layers = self.design.workload
+        sizes = np.log2(1.0 + np.array([layer.shape[:6] for layer in layers], dtype=np.float64))
+        kind = [LAYER_KINDS.index(layer.kind) / (len(LAYER_KINDS) - 1) for layer in layers]
+        features: Floats = np.column_stack([sizes / sizes.max(axis=0), kind])
+        return features.mean(axis=0, keepdims=True) if self.deployment.shared else features
 
-    @cached_property
-    def worst_cost(self) -> Floats:
-        """(steps,): the greatest cost of a valid choice."""
-        worst: Floats = np.where(self.valid, self.cost, -np.inf).max(axis=1)
-        return _read_only(worst)
+    # --- tables ---------------------------------------------------------------------------------
 
-    def _fold(self, table: NDArray[Any], over_layers: np.ufunc) -> NDArray[Any]:
-        if self.deployment == "LS":
+    def make_tables(self) -> Tables:
+        design = self.design
+        latency = self._fold(design.latency_cycles.astype(np.float64), np.add)
+        energy = self._fold(design.energy_nj, np.add)
+        area, power = (self._fold(t, np.maximum) for t in (design.area_um2, design.power_mw))
+        by_name = {"latency": latency, "energy": energy, "area": area, "power": power}
+        cost = {
+            **by_name,
+            "throughput": latency,
+            "edp": self._fold(design.energy_nj * design.latency_cycles, np.add),
+        }[self.objective.name]
+        valid = self._fold(design.valid, np.logical_and)
+        return Tables(cost, by_name[self.constraint.name], valid, by_name)
+
+    def _fold(self, table: Array, over_layers: np.ufunc) -> Any:
+        if self.deployment.shared:
             table = over_layers.reduce(table, axis=0, keepdims=True)
-        return _read_only(table)
+        return table
 
-    # --- budget ---------------------------------------------------------------------------------
-
-    @property
-    def unit(self) -> str:
-        """The constraint's unit."""
-        return "um^2" if self.constraint == "area" else "mW"
+    @cached_property
+    def _least_used(self) -> Floats:
+        found: Floats = np.where(self._tables.valid, self._tables.usage, np.inf).min(axis=1)
+        return found
 
     @cached_property
     def budget_range(self) -> tuple[float, float]:
         """Least and greatest constraint value, between which platforms take their share."""
-        if self.space.accounting.corners and self.deployment == "LP":
-            shape = (*self.space.shape, 1)[:3]
+        tables = self._tables
+        if self.design.accounting.corners and not self.deployment.shared:
+            shape = (*self.design.shape, 1)[:3]
             # Which dataflow a corner takes makes no difference to PEs, and so next to none here.
-            corners = self.usage.reshape(-1, *shape)[:, [0, -1, 0, -1], [0, 0, -1, -1], 0]
+            corners = tables.usage.reshape(-1, *shape)[:, [0, -1, 0, -1], [0, 0, -1, -1], 0]
             totals = corners.sum(axis=0)
             return float(totals.min()), float(totals.max())
-        most = np.where(self.valid, self.usage, -np.inf).max(axis=1)
-        return float(self.least_used.sum()), float(most.sum())
-
-    @cached_property
-    def limit(self) -> float:
-        """The budget with the slack for rounding, :data:`BUDGET_RTOL`."""
-        assert self.budget is not None  # set on construction
-        return self.budget * (1 + BUDGET_RTOL)
-
-    # --- assignments ----------------------------------------------------------------------------
-
-    def actions_of(self, assignments: ArrayLike) -> NDArray[np.int64]:
-        """Action numbers (N, steps) of assignments.
-
-        Args:
-            assignments: Level indices (N, steps, 2), with a third where dataflows mix; or of a
-                single assignment, without the first axis.
-
-        Raises:
-            ValueError: If the shape is another one, or an index is out of range.
-        """
-        levels = np.asarray(assignments)
-        wanted = (self.num_steps, len(self.space.shape))
-        if levels.ndim == 2:
-            levels = levels[None]
-        if levels.ndim != 3 or levels.shape[1:] != wanted:
-            raise ValueError(
-                f"assignments must have shape (N, {wanted[0]}, {wanted[1]}) or {wanted}, "
-                f"got {np.shape(assignments)}"
-            )
-        return self.space.encode(levels)
-
-    def evaluate(self, assignments: ArrayLike) -> Scores:
-        """Score assignments (N, steps, 2), level indices as :meth:`actions_of` takes them.
-
-        Raises:
-            ValueError: If the shape is another one, or an index is out of range.
-        """
-        return self.evaluate_actions(self.actions_of(assignments))
-
-    def evaluate_actions(self, actions: NDArray[np.int64]) -> Scores:
-        """Score assignments given as action numbers (N, steps).
-
-        Raises:
-            ValueError: If the shape is another one, or a number is out of range.
-        """
-        if actions.ndim != 2 or actions.shape[1] != self.num_steps:
-            raise ValueError(f"actions must have shape (N, {self.num_steps}), got {actions.shape}")
-        if actions.size and (actions.min() < 0 or actions.max() >= self.num_actions):
-            raise ValueError(f"action numbers must lie in 0..{self.num_actions - 1}")
-        objective, latency, energy, area, power = self.totals(actions).T
-        used = area if self.constraint == "area" else power
-        valid = np.isfinite(objective)
-        return Scores(
-            objective=objective,
-            latency_cycles=latency,
-            energy_nj=energy,
-            area_um2=area,
-            power_mw=power,
-            used=used,
-            valid=valid,
-            feasible=valid & (used <= self.limit),
-        )
-
-    def totals(self, actions: NDArray[np.int64]) -> Floats:
-        """What assignments come to, (N, 5): objective, latency, energy, area, power.
-
-        Args:
-            actions: Action numbers (N, steps), not checked; -1 where an episode did not get to,
-                which adds nothing. The objective is infinite where a point is invalid.
-        """
-        totals = np.empty((len(actions), self._columns.shape[1]))
-        first = np.arange(self.num_steps)[:, None] * self.num_actions
-        for start in range(0, len(actions), _BATCH):
-            chosen = actions[start : start + _BATCH].T
-            rows = np.where(chosen >= 0, chosen + first, -1)
-            values = self._columns.take(rows, axis=0)
-            # Along this axis numpy adds step by step, in order, as an episode does.
-            part = totals[start : start + _BATCH]
-            np.add.reduce(values, axis=0, out=part)
-            if self.objective == "throughput":
-                np.maximum.reduce(values[..., 0], axis=0, out=part[:, 0])
-        return totals
-
-    @cached_property
-    def _columns(self) -> Floats:
-        """(steps x actions + 1, 5): what one choice adds, side by side in memory; last, nothing."""
-        cost = np.where(self.valid, self.cost, np.inf)
-        tables = (cost, self.latency, self.energy, self.area, self.power)
-        columns = np.stack([t.ravel().astype(np.float64) for t in tables], axis=1)
-        return _read_only(np.vstack([columns, np.zeros(len(tables))]))
-
-    def uniform(self) -> NDArray[np.int64]:
-        """The assignments that give every step the same choice: (actions, steps, 2 or 3)."""
-        actions = np.arange(self.num_actions)
-        return self.space.decode(np.repeat(actions[:, None], self.num_steps, axis=1))
+        most = np.where(tables.valid, tables.usage, -np.inf).max(axis=1)
+        return float(self._least_used.sum()), float(most.sum())
 
     def with_levels(
         self, pe_levels: Sequence[int], tile_levels: Sequence[int]
     ) -> AssignmentProblem:
         """The same problem, with the same absolute budget, over other PE and buffer levels."""
-        space = self.space
+        design = self.design
         other = DesignSpace.of(
-            space.workload,
-            space.dataflows,
+            design.workload,
+            design.dataflows,
             pe_levels=pe_levels,
             tile_levels=tile_levels,
-            hardware=space.hardware,
-            accounting=space.accounting,
+            hardware=design.hardware,
+            accounting=design.accounting,
         )
         return AssignmentProblem(
             other, self.objective, self.constraint, budget=self.budget, deployment=self.deployment
         )
 
-    def optimum(self) -> Certificate:
-        """The proven optimum; solved on the first call, then kept."""
-        return self._optimum
-
-    @cached_property
-    def _optimum(self) -> Certificate:
-        from hwgym.families.assignment.optimum import optimum
-
-        return optimum(self)
-
-    def regret(self, objective: float) -> float:
-        """``objective / optimum - 1``."""
-        return float(objective) / self.optimum().objective - 1
-
     def __repr__(self) -> str:
-        styles = "+".join(d.name for d in self.space.dataflows)
         return (
-            f"<AssignmentProblem {self.space.workload.name} {styles} {self.objective} "
-            f"{self.constraint}<={float(self.budget or 0):.6g}{self.unit} {self.deployment}>"
+            f"<AssignmentProblem {self.design.workload.name} {self._styles} {self.objective.name} "
+            f"{self.constraint.name}<={self._budget:.6g}{self.constraint.unit} {self.deployment}>"
         )
 
 
 @lru_cache(maxsize=256)
-def _problem(space: DesignSpace, *settings: Any) -> AssignmentProblem:
-    return AssignmentProblem(space, *settings)
+def _problem(design: DesignSpace, *settings: Any) -> AssignmentProblem:
+    return AssignmentProblem(design, *settings)
 
 
 def _number(what: str, given: float) -> float:
@@ -463,8 +364,3 @@ def _number(what: str, given: float) -> float:
     if not is_number or not np.isfinite(given) or given < 0:
         raise ValueError(f"{what} must be a number >= 0, got {given!r}")
     return float(given)
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.setflags(write=False)
-    return array

@@ -1,41 +1,37 @@
-"""HWAssignVectorEnv: many environments of one problem, stepped together."""
+"""VectorEnvironment: many environments of any family, stepped together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym._names import nearest
-from hwgym.costs.maestro import Dataflow
-from hwgym.envs.assignment import HWAssignEnv, action_numbers
-from hwgym.envs.infos import LazyDict
-from hwgym.envs.kernel import SUMMARY, EpisodeKernel, chosen
-from hwgym.envs.rewards import make_reward
-from hwgym.families.assignment.optimum import Certificate
-from hwgym.families.assignment.problem import AssignmentProblem, Scores
-from hwgym.workloads import Workload
+from hwgym.core.actions import choices_of
+from hwgym.core.certificate import Certificate
+from hwgym.core.env import Environment, instance_of
+from hwgym.core.episode import EpisodeKernel, summarise, summary_names
+from hwgym.core.infos import LazyDict
+from hwgym.core.problem import Problem, Scores
+from hwgym.core.sampler import Sampler
+from hwgym.core.veil import check_lifted
 
-__all__ = ["HWAssignVectorEnv"]
-
-_SUMMARY_KEYS = tuple(f"{mark}{name}" for name in SUMMARY for mark in ("", "_"))
-
-Observations = NDArray[np.float32]
-Actions = Any
-Bools = NDArray[np.bool_]
+__all__ = ["VectorEnvironment"]
 
 
-class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]]):
-    """N environments :class:`HWAssignEnv` of one problem as one vector environment.
+class VectorEnvironment(gym.vector.VectorEnv[Observations, Any, Array]):
+    """N environments of a family as one vector environment. A family's own is a subclass.
 
     What it returns equals, bit for bit, what ``gymnasium.vector.SyncVectorEnv`` over N scalar
     environments returns; only the work is done for all of them at once. ``gym.make_vec(id, N)``
-    makes it; every keyword argument of the scalar environment is one of this one too.
+    makes it; every keyword argument of the scalar environment is one of this one too. Given several
+    problems, each environment draws one at every reset; they may be of different lengths.
 
     Args:
         num_envs: N.
@@ -45,31 +41,26 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
             ``infos["final_info"]``. ``NEXT_STEP``: the next step begins it, whatever the action.
             ``DISABLED``: ``reset(options={"reset_mask": mask})`` does.
 
-    The other arguments are those of :class:`HWAssignEnv`.
+    The other arguments are those of the scalar environment.
 
     Infos are computed when they are read: masks and summaries of thousands of environments take
     longer than their steps. It makes no difference when that is.
 
     Attributes:
-        problem: What all of them are about.
         action_mode: How an action is given.
 
     Raises:
         ValueError: As the scalar environment; or if num_envs or autoreset_mode makes no sense.
     """
 
+    scalar: ClassVar[type[Environment]]
+
     def __init__(
         self,
-        workload: Workload | str = "MobileNetV2",
-        dataflow: str | Dataflow | Sequence[str | Dataflow] = "NVDLA",
         *,
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
-        problem: AssignmentProblem | None = None,
-        action_mode: str = "multi_discrete",
-        reward: str | None = None,
-        render_mode: str | None = None,
-        **description: Any,
+        **arguments: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
             raise ValueError(f"num_envs must be a positive integer, got {num_envs!r}")
@@ -78,25 +69,59 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
             if autoreset_mode not in modes:
                 raise ValueError(nearest("autoreset mode", autoreset_mode, modes))
             autoreset_mode = modes[autoreset_mode]
-        one = HWAssignEnv(
-            workload,
-            dataflow,
-            problem=problem,
-            action_mode=action_mode,
-            reward=reward,
-            render_mode=render_mode,
-            **description,
-        )
-        self.problem, self.action_mode, self.render_mode = one.problem, action_mode, render_mode
+        one = self.scalar(**arguments)
+        self._sampler, self._dynamics, self._reward = one._sampler, one._dynamics, one._reward
+        self._space = one._space
+        self.action_mode, self.render_mode = one.action_mode, one.render_mode
         self.num_envs, self.autoreset_mode = num_envs, autoreset_mode
         self.metadata = {**one.metadata, "autoreset_mode": autoreset_mode}
         self.single_observation_space = one.observation_space
         self.single_action_space = one.action_space
         self.observation_space = batch_space(one.observation_space, num_envs)
         self.action_space = batch_space(one.action_space, num_envs)
-        self._kernel = EpisodeKernel(self.problem, make_reward(reward, self.problem), num_envs)
+        if self._reward.size is not None:
+            self.reward_space = one.reward_space
+        self._kernel = EpisodeKernel(self._dynamics, self._reward, np.zeros(num_envs, np.int64))
         self._unbegun: Bools | None = np.ones(num_envs, bool)
+        self._rngs: list[np.random.Generator] = []
+        names = summary_names(self._dynamics, certificate=self.scalar.tells_regret)
+        self._summary_keys = tuple(f"{mark}{name}" for name in names for mark in ("", "_"))
         self._viewers: list[Any] = []
+
+    @property
+    def problem(self) -> Problem:
+        """What all of them are about; the first, where there are several.
+
+        Raises:
+            Withheld: While an agent searches.
+        """
+        check_lifted("the problem")
+        return self._sampler.problems[0]
+
+    @property
+    def sampler(self) -> Sampler:
+        """The bank of problems.
+
+        Raises:
+            Withheld: While an agent searches.
+        """
+        check_lifted("the problem")
+        return self._sampler
+
+    @property
+    def which(self) -> Ints:
+        """(N,) index of each environment's problem in ``sampler.problems``."""
+        return self._kernel.which
+
+    @property
+    def genes(self) -> Ints:
+        """(N, most steps, axes) what was chosen in the current episodes; -1 where nothing is yet."""
+        return self._kernel.genes
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of an episode that does not fail; of the longest problem, where there are several."""
+        return max(problem.num_steps for problem in self._sampler.problems)
 
     def reset(
         self,
@@ -107,19 +132,31 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         """Begin new episodes; see gymnasium.vector.VectorEnv.reset.
 
         Args:
-            seed: One, or one an environment. There is no randomness: it changes nothing.
-            options: ``{"reset_mask": mask}``, (N,) bool, begins only those of the mask.
+            seed: One, or one an environment: of the problems that are drawn, where there are
+                several.
+            options: ``{"reset_mask": mask}``, (N,) bool, begins only those of the mask;
+                ``{"instance": i}`` takes problem i of the bank.
 
         Raises:
             TypeError: If the mask is not an array of booleans.
-            ValueError: If seeds or mask are not N, or the mask is all False.
+            ValueError: If seeds or mask are not N, the mask is all False, or there is no such
+                instance.
         """
+        check_lifted("an environment of your own")
+        return self._reset(seed, options)
+
+    def _reset(
+        self, seed: int | Sequence[int | None] | None, options: dict[str, Any] | None
+    ) -> tuple[Observations, dict[str, Any]]:
         if seed is None or isinstance(seed, int | np.integer):
             super().reset(seed=None if seed is None else int(seed))
         elif len(seed) != self.num_envs:
             raise ValueError(f"give one seed or {self.num_envs}, got {len(seed)}")
         mask = self._reset_mask(options)
-        self._kernel.reset(mask)
+        instance = instance_of(options, len(self._sampler.problems))
+        if self._sampler.random:
+            self._seed(seed, mask)
+        self._begin(mask, instance)
         if self._unbegun is not None:
             self._unbegun[slice(None) if mask is None else mask] = False
             self._unbegun = self._unbegun if self._unbegun.any() else None
@@ -128,10 +165,32 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         self._tell_masks(infos, mask)
         return self._kernel.observe(), infos
 
-    def step(
-        self, actions: Actions
-    ) -> tuple[Observations, NDArray[np.float64], Bools, Bools, dict[str, Any]]:
-        """Assign the next layer of every environment.
+    def _seed(self, seed: int | Sequence[int | None] | None, mask: Bools | None) -> None:
+        """A generator an environment, seeded as SyncVectorEnv seeds its environments."""
+        if isinstance(seed, int | np.integer):
+            seeds: Sequence[int | None] = [int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = [None] * self.num_envs if seed is None else seed
+        if not self._rngs:
+            self._rngs = [gym.utils.seeding.np_random(s)[0] for s in seeds]
+            return
+        for i, each in enumerate(seeds):
+            if each is not None and (mask is None or mask[i]):
+                self._rngs[i] = gym.utils.seeding.np_random(each)[0]
+
+    def _begin(self, where: Bools | None, instance: int | None = None) -> None:
+        """Begin episodes of all, or of a mask, each with the problem that its sampler draws."""
+        which = None
+        if instance is not None:
+            which = np.full(self.num_envs, instance)
+        elif self._sampler.random:
+            which = self._kernel.which.copy()
+            for i in range(self.num_envs) if where is None else np.flatnonzero(where):
+                which[i] = self._sampler.draw(self._rngs[i])
+        self._kernel.reset(where, which)
+
+    def step(self, actions: Any) -> tuple[Observations, Floats, Bools, Bools, dict[str, Any]]:
+        """Take the next step of every environment.
 
         Raises:
             ValueError: If there are not N actions, or one is not of the action space. Continuous
@@ -148,23 +207,27 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
                 f"the episodes of {np.flatnonzero(begin).tolist()} are over: call "
                 "reset(options={'reset_mask': mask}) before step()"
             )
-        result = kernel.step(self._action_numbers(actions, begin))
+        result = kernel.step(self._choices(actions, begin))
         if begin is not None:
-            kernel.reset(begin)
+            self._begin(begin)
         ended = result.failed | result.finished
         infos = LazyDict()
         if ended.any():
+            self._ended(ended, result.finished)
             if self.autoreset_mode is AutoresetMode.SAME_STEP:
                 self._tell_final_step(infos, ended, result.finished)
-                kernel.reset(ended)
+                self._begin(ended)
             else:
                 self._tell_final_info(infos, ended, result.finished)
         self._tell_masks(infos)
         self._render_windows()
         return kernel.observe(), result.reward, ended, np.zeros(self.num_envs, bool), infos
 
+    def _ended(self, ended: Bools, finished: Bools) -> None:
+        """Episodes have ended; for those who keep an account."""
+
     def action_masks(self) -> Bools:
-        """The allowed actions, flat, (N, A): a row an environment.
+        """The recommended actions, flat, (N, A): a row an environment.
 
         Raises:
             ValueError: In action mode ``continuous``, which has no masks.
@@ -173,12 +236,20 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
             raise ValueError("action masks exist for 'discrete' and 'multi_discrete' actions only")
         return self._kernel.masks(self.action_mode)
 
+    def certificate(self) -> Certificate:
+        """The best that is known and proven of this problem (the first, where there are several)."""
+        return self.problem.certificate()
+
     def optimum(self) -> Certificate:
-        """The proven optimum of this problem."""
+        """The proven optimum of this problem (the first, where there are several).
+
+        Raises:
+            ValueError: If only a bound is known.
+        """
         return self.problem.optimum()
 
     def evaluate(self, assignments: ArrayLike) -> Scores:
-        """Score whole assignments, level indices (N, layers, 2), without stepping through them."""
+        """Score whole solutions, genes (N, steps, axes), without stepping through them."""
         return self.problem.evaluate(assignments)
 
     def render(self) -> tuple[Any, ...] | None:
@@ -186,19 +257,18 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         if self.render_mode is None:
             gym.logger.warn("render() needs a render_mode: ansi, rgb_array or human")
             return None
-        from hwgym import plotting
-
-        episodes = self._kernel.actions
+        view = self.scalar.family.view
+        problems = [self.sampler.problems[i] for i in self._kernel.which]
+        episodes = [g[: p.num_steps] for p, g in zip(problems, self._kernel.genes, strict=True)]
         if self.render_mode == "ansi":
-            return tuple(plotting.assignment_text(self.problem, chosen) for chosen in episodes)
+            return tuple(view.text(p, g) for p, g in zip(problems, episodes, strict=True))
         if not self._viewers:
+            from hwgym.core.viewer import Viewer  # needs matplotlib
+
             window = self.render_mode == "human"
-            self._viewers = [
-                plotting.AssignmentViewer(self.problem, window=window) for _ in episodes
-            ]
-        return tuple(
-            viewer.draw(chosen) for viewer, chosen in zip(self._viewers, episodes, strict=True)
-        )
+            self._viewers = [Viewer(view, window=window) for _ in episodes]
+        shown = zip(self._viewers, problems, episodes, strict=True)
+        return tuple(viewer.draw(problem, genes) for viewer, problem, genes in shown)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the windows, if there are any."""
@@ -223,20 +293,22 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
             )
         return mask
 
-    def _action_numbers(self, actions: Actions, begin: Bools | None) -> NDArray[np.int64]:
-        """(N,); where an episode only begins, the action may be anything and is not looked at."""
+    def _choices(self, actions: Any, begin: Bools | None) -> Array:
+        """(N,) or (N, axes); where an episode only begins, the action may be anything and is not
+        looked at."""
         given = np.asarray(actions)
         if given.shape[:1] != (self.num_envs,):
             raise ValueError(f"step takes {self.num_envs} actions, got shape {given.shape}")
+        space = self._space
         try:
-            return action_numbers(self.problem, self.action_mode, given)
+            return choices_of(space, self.action_mode, given)
         except ValueError:
             if begin is None:
                 raise
-        numbers = np.zeros(self.num_envs, np.int64)
+        choices = space.pack(np.zeros((self.num_envs, len(space.axes)), np.int64))
         if not begin.all():
-            numbers[~begin] = action_numbers(self.problem, self.action_mode, given[~begin])
-        return numbers
+            choices[~begin] = choices_of(space, self.action_mode, given[~begin])
+        return choices
 
     # What an info says is computed when it is read. The kernel replaces its arrays at every step,
     # so those of a moment can be kept for later.
@@ -245,15 +317,18 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
         """Put in ``action_mask`` of all, or of those of a mask, as SyncVectorEnv gathers them."""
         if self.action_mode == "continuous":
             return
-        step, used, tables = self._kernel.step_index, self._kernel.used, self._kernel.tables
+        state, dynamics = self._kernel.state, self._dynamics
         has = np.ones(self.num_envs, bool) if where is None else where.copy()
 
         def compute() -> dict[str, Any]:
-            masks: NDArray[Any] = tables.masks(self.action_mode, step, used).view(np.int8)
+            found = dynamics.masks(state, self.action_mode)
+            assert found is not None
+            masks: Array = found.view(np.int8)
             if self.action_mode == "discrete":
                 masks[~has] = 0
             else:
-                axes = np.split(masks[has], np.cumsum(self.problem.space.shape)[:-1], axis=1)
+                ends = np.cumsum(self._space.shape)[:-1]
+                axes = np.split(masks[has], ends, axis=1)
                 masks = _objects(zip(*axes, strict=True), has)
             return {"action_mask": masks, "_action_mask": has}
 
@@ -261,15 +336,14 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
 
     def _tell_final_step(self, infos: LazyDict, ended: Bools, finished: Bools) -> None:
         """Put in the last observation and info of the episodes that a SAME_STEP reset follows."""
-        kernel = self._kernel
-        step, previous, used = kernel.step_index, kernel.previous, kernel.used
+        state, dynamics = self._kernel.state, self._dynamics
         ended = ended.copy()
         final = LazyDict()
         self._tell_final_info(final, ended, finished)
         self._tell_masks(final, ended)
 
         def compute() -> dict[str, Any]:
-            last = kernel.tables.observe(step[ended], previous[ended], used[ended])
+            last = dynamics.observe(_rows(state, ended))
             return {"final_obs": _objects(last, ended), "_final_obs": ended.copy()}
 
         infos["final_info"], infos["_final_info"] = final, ended
@@ -277,23 +351,38 @@ class HWAssignVectorEnv(gym.vector.VectorEnv[Observations, Actions, NDArray[Any]
 
     def _tell_final_info(self, infos: LazyDict, ended: Bools, finished: Bools) -> None:
         """Put in what the scalar environments that ended would say, gathered."""
-        tables, step = self._kernel.tables, self._kernel.step_index
-        history, ended = tuple(self._kernel.history), ended.copy()
+        infos.later(self._summary_keys, self._later_summary(ended.copy(), finished))
+
+    def _later_summary(self, ended: Bools, finished: Bools) -> Callable[[], dict[str, Any]]:
+        kernel = self._kernel
+        history, step, which = tuple(kernel.history), kernel.state.step, kernel.which
 
         def compute() -> dict[str, Any]:
             rows = np.flatnonzero(ended)
-            actions = chosen([taken[rows] for taken in history], step[rows], self.problem.num_steps)
+            genes = kernel.genes_at(history, step, rows)
+            values = summarise(
+                self._dynamics,
+                which[rows],
+                genes,
+                finished[rows],
+                certificate=self.scalar.tells_regret,
+            )
             info: dict[str, Any] = {}
-            for name, value in tables.summary(actions, finished[rows]).items():
+            for name, value in values.items():
                 info[name] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
                 info[name][rows] = value
                 info[f"_{name}"] = ended.copy()
             return info
 
-        infos.later(_SUMMARY_KEYS, compute)
+        return compute
 
 
-def _objects(items: Any, where: Bools) -> NDArray[Any]:
+def _rows(state: Any, where: Bools) -> Any:
+    """A state with the rows of a mask only."""
+    return type(state)(*(None if field is None else field[where] for field in state))
+
+
+def _objects(items: Iterable[Any], where: Bools) -> Array:
     """(N,) of objects: the items, in order, where the mask says; None elsewhere."""
     out = np.full(len(where), None, dtype=object)
     out[where] = np.fromiter(items, object, int(where.sum()))

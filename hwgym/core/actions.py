@@ -1,0 +1,126 @@
+"""Action modes: how an agent gives its choice at a step, and what that means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from hwgym._arrays import Array, Floats, Ints
+from hwgym._names import nearest
+from hwgym.core.space import Space
+
+__all__ = ["ACTION_MODES", "action_modes", "action_space", "actions_of", "check_mode", "choices_of"]
+
+ACTION_MODES = ("multi_discrete", "discrete", "continuous")
+
+
+def action_modes(space: Space) -> tuple[str, ...]:
+    """Those that a space allows: ``discrete`` needs joint choices that can be enumerated."""
+    return tuple(m for m in ACTION_MODES if m != "discrete" or space.joint is not None)
+
+
+def check_mode(space: Space, mode: str) -> str:
+    """The mode, if the space allows it.
+
+    Raises:
+        ValueError: If it is unknown, or the space does not allow it.
+    """
+    if mode not in ACTION_MODES:
+        raise ValueError(nearest("action mode", mode, ACTION_MODES))
+    if mode == "discrete":
+        _ = space.num_actions  # says why there are none
+    return mode
+
+
+def action_space(space: Space, mode: str) -> spaces.Space[Any]:
+    """The action space of a step, in one of :func:`action_modes`."""
+    if mode == "discrete":
+        return spaces.Discrete(space.num_actions)
+    if mode == "multi_discrete":
+        return spaces.MultiDiscrete(np.array(space.shape))
+    return spaces.Box(-1.0, 1.0, (len(space.shape),), np.float32)
+
+
+def choices_of(space: Space, mode: str, actions: Any) -> Array:
+    """Choices as ``Space.pack`` gives them, (N,) or (N, axes), of a batch of actions or of one.
+
+    Raises:
+        ValueError: If one is not in the space. Continuous ones beyond [-1, 1] are clipped, NaN is
+            not a number.
+    """
+    given = np.asarray(actions)
+    shape = space.shape
+    if mode == "discrete":
+        if given.dtype.kind not in "iu" or given.size == 0:
+            raise ValueError(f"a discrete action is an integer, got {actions!r}")
+        numbers = given.reshape(-1).astype(np.int64)
+        if numbers.min() < 0 or numbers.max() >= space.num_actions:
+            raise ValueError(
+                f"a discrete action lies in 0..{space.num_actions - 1}, got {actions!r}"
+            )
+        return numbers
+    if given.shape[-1:] != (len(shape),):
+        raise ValueError(f"an action has {len(shape)} entries, got {actions!r}")
+    given = given.reshape(-1, len(shape))
+    if mode == "continuous":
+        if given.dtype.kind not in "fiu" or np.isnan(given).any():
+            raise ValueError(f"a continuous action is made of numbers, got {actions!r}")
+        share = (np.clip(given, -1.0, 1.0).astype(np.float64) + 1.0) / 2.0
+        given = np.minimum((share * shape).astype(np.int64), np.array(shape) - 1)
+        return space.pack(given, check=False)
+    if given.dtype.kind not in "iu":
+        raise ValueError(f"an action is made of integers, got {actions!r}")
+    if given.size and any(
+        given[:, axis].min() < 0 or given[:, axis].max() >= count
+        for axis, count in enumerate(shape)
+    ):
+        raise ValueError(f"an action's entries lie in 0..{[n - 1 for n in shape]}, got {actions!r}")
+    return space.pack(given, check=False)
+
+
+def choice_of(space: Space, mode: str, action: Any) -> Any:
+    """The choice of one action; see :func:`choices_of`."""
+    # What agents give, first; anything else is looked at with care.
+    if mode == "discrete":
+        is_number = isinstance(action, int | np.integer) and not isinstance(action, bool)
+        if is_number and 0 <= action < space.num_actions:
+            return int(action)
+    elif isinstance(action, np.ndarray) and space.joint is not None:
+        number = _joint_number(space.shape, action, continuous=mode == "continuous")
+        if number is not None:
+            return number
+    choices = choices_of(space, mode, action)
+    if len(choices) != 1:
+        raise ValueError(f"step takes one action, got {action!r}")
+    return choices[0] if space.joint is None else int(choices[0])
+
+
+def _joint_number(shape: tuple[int, ...], action: Array, *, continuous: bool) -> int | None:
+    """Of a level, or a share in [-1, 1], for each axis; None if it is not that."""
+    if action.shape != (len(shape),) or action.dtype.kind not in ("f" if continuous else "iu"):
+        return None
+    number = 0
+    for level, count in zip(action.tolist(), shape, strict=True):
+        if continuous:
+            if level != level:  # NaN
+                return None
+            level = min(int((min(max(level, -1.0), 1.0) + 1.0) / 2.0 * count), count - 1)
+        if not 0 <= level < count:
+            return None
+        number = number * count + level
+    return number
+
+
+def actions_of(space: Space, mode: str, genes: Ints) -> Array:
+    """Actions (...) that make the choices genes (..., axes) stand for.
+
+    In ``continuous`` the middle of each choice's interval.
+    """
+    if mode == "discrete":
+        return space.encode(genes)
+    if mode == "multi_discrete":
+        return genes
+    middle: Floats = 2 * (genes + 0.5) / space.shape - 1
+    return middle.astype(np.float32)

@@ -1,0 +1,378 @@
+"""Evaluator: hands an agent the statement of a problem and sells samples.
+
+A *sample* is one complete solution evaluated, or an episode of one of the evaluator's environments
+from its first step on, however it ends. There is no other door: no optimum, no tables, nothing
+that was not paid for (:mod:`hwgym.core.veil`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.vector import AutoresetMode
+
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym.core.env import Environment
+from hwgym.core.family import family_named
+from hwgym.core.log import EpisodeLog
+from hwgym.core.problem import Problem, Scores, Statement
+from hwgym.core.space import Space
+from hwgym.core.vector import VectorEnvironment
+from hwgym.core.veil import check_lifted, lifted
+
+__all__ = ["BudgetSpent", "Evaluator", "SearchEnvironment", "Sees", "Stage"]
+
+Sees: TypeAlias = Literal["layers", "totals"]
+"""What an agent uses of the samples it pays for: what each step (layer) cost and took, or only the
+totals of a solution and whether it was feasible."""
+
+Paid = Callable[[Ints, Scores, "Floats | None"], object]
+
+
+class BudgetSpent(Exception):
+    """Raised when a sample is asked for and none, or no time, is left."""
+
+
+class Evaluator:
+    """Evaluates solutions for an agent and keeps the account.
+
+    Args:
+        problem: What is to be solved.
+        samples: The budget.
+        sees: ``layers`` or ``totals``: whether scores have parts, and environments may be had.
+        log: Where every sample is written.
+        progress: Called with this object after each batch of samples.
+        time_limit: Wall seconds after which no more samples are sold, or None.
+
+    Attributes:
+        statement: All that may be known of the problem without paying.
+        samples: The budget.
+        spent: Samples used so far.
+        timed_out: A sample was refused because of the time.
+        improvements: The feasible solutions that were better than all before, in order: sample
+            number, counted from 0, and genes (steps, axes).
+        best_objective: That of the last of them; infinite while there is none.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        samples: int,
+        *,
+        sees: Sees = "totals",
+        log: EpisodeLog | None = None,
+        progress: Callable[[Evaluator], object] | None = None,
+        time_limit: float | None = None,
+    ) -> None:
+        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+            raise ValueError(f"samples must be a positive integer, got {samples!r}")
+        if time_limit is not None and not time_limit > 0:
+            raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
+        self._problem = problem
+        self.statement: Statement = problem.statement
+        self.samples, self.sees, self.log, self.progress = samples, sees, log, progress
+        self.time_limit, self.timed_out = time_limit, False
+        self.spent = 0
+        self.improvements: list[tuple[int, Ints]] = []
+        self.best_objective = np.inf
+        self._history = np.full(samples, np.inf)
+        self._open = 0  # episodes under way, each of which will be a sample
+        self._environments: list[SearchEnvironment] = []
+        self._stages: list[Stage] = []
+        self._started = time.perf_counter()
+
+    @property
+    def problem(self) -> Problem:
+        """What is to be solved.
+
+        Raises:
+            Withheld: While an agent searches; it sees :attr:`statement`.
+        """
+        check_lifted("the problem")
+        return self._problem
+
+    @property
+    def space(self) -> Space:
+        """What can be chosen."""
+        return self.statement.space
+
+    @property
+    def remaining(self) -> int:
+        """Samples left, but for those of episodes under way."""
+        return self.samples - self.spent - self._open
+
+    @property
+    def best(self) -> Ints | None:
+        """Genes (steps, axes) of the best feasible solution so far, or None."""
+        return self.improvements[-1][1] if self.improvements else None
+
+    @property
+    def history(self) -> Floats:
+        """(spent,): the best feasible objective after each sample; infinite before the first."""
+        return self._history[: self.spent]
+
+    # --- buying ---------------------------------------------------------------------------------
+
+    def evaluate(self, genes: Ints, returns: Floats | None = None) -> Scores:
+        """Evaluate solutions (N, steps, axes); each is one sample.
+
+        Args:
+            genes: -1 from the step on at which an episode broke off: a sample like any other, and
+                not feasible.
+            returns: (N,) of the episodes they come from, for the log.
+
+        Returns:
+            Scores of the first ``remaining`` of them; with parts for an agent that sees layers.
+
+        Raises:
+            BudgetSpent: If no sample is left, or the time is up.
+            ValueError: If the genes are not solutions of the problem.
+        """
+        checked = self.space.check(genes)
+        checked = checked[: max(self.remaining, 1)]
+        self._begin(len(checked))
+        return self._charge(checked, None if returns is None else returns[: len(checked)])
+
+    def environment(
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        on_paid: Paid | None = None,
+        **arguments: Any,
+    ) -> SearchEnvironment:
+        """A vector environment of the problem, whose episodes are samples from their first step on.
+
+        Its infos do not tell the regret, and what it is about is withheld. It raises
+        :class:`BudgetSpent` where an episode would begin for which no sample is left.
+
+        Args:
+            num_envs: How many environments.
+            autoreset_mode: As :class:`~hwgym.core.vector.VectorEnvironment` takes it.
+            on_paid: Called with genes, scores and returns of the episodes that a step ended.
+            arguments: ``action_mode``, ``reward`` (one that does not need the certificate),
+                ``render_mode``.
+
+        Raises:
+            ValueError: If the agent says that it sees totals only, or an argument is wrong.
+        """
+        if self.sees != "layers":
+            raise ValueError(
+                "an agent that sees totals has no environment, whose observations and rewards "
+                "tell what each step took: declare sees = 'layers'"
+            )
+        with lifted():
+            entry_point = family_named(self.statement.key["family"]).entry_point
+            scalar: Any = load_env_creator(entry_point)
+            hidden = type(f"Search{scalar.__name__}", (scalar,), {"tells_regret": False})
+            cls = type("SearchEnvironment", (SearchEnvironment,), {"scalar": hidden})
+            env: SearchEnvironment = cls(
+                self,
+                on_paid,
+                num_envs=num_envs,
+                autoreset_mode=autoreset_mode,
+                problem=self._problem,
+                **arguments,
+            )
+        self._environments.append(env)
+        return env
+
+    def part(self, samples: int) -> Stage:
+        """An evaluator for one stage of a search: at most so many samples, counted here, too."""
+        stage = Stage(self, min(samples, self.remaining))
+        self._stages.append(stage)
+        return stage
+
+    def close(self) -> None:
+        """Count the episodes that are still under way, as broken off."""
+        for stage in self._stages:
+            stage.close()
+        for env in self._environments:
+            env.break_off()
+        self._environments.clear()
+
+    # --- the account ----------------------------------------------------------------------------
+
+    def _begin(self, count: int) -> None:
+        """Set samples aside.
+
+        Raises:
+            BudgetSpent: If fewer are left, or the time is up.
+        """
+        if self.remaining < count:
+            raise BudgetSpent
+        if self.time_limit is not None and self._seconds() > self.time_limit:
+            self.timed_out = True
+            raise BudgetSpent
+        self._open += count
+
+    def _charge(self, genes: Ints, returns: Floats | None) -> Scores:
+        """Evaluate solutions for which samples were set aside."""
+        with lifted():
+            scores = self._problem.evaluate(genes)
+            if self.log is not None or self.sees == "layers":
+                parts = self._problem.parts(genes)
+                scores = Scores(**{**vars(scores), "parts": parts})
+        start = self.spent
+        self._keep(genes, scores)
+        if self.log is not None:
+            self.log.add(
+                genes,
+                scores=scores,
+                samples=np.arange(start, self.spent),
+                returns=returns,
+                wall_time=self._seconds(),
+            )
+        if self.progress is not None:
+            self.progress(self)
+        if self.sees != "layers" and scores.parts is not None:
+            scores = Scores(**{**vars(scores), "parts": None})
+        return scores
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+    def _keep(self, genes: Ints, scores: Scores) -> None:
+        objective = np.where(scores.feasible, scores.objective, np.inf)
+        start, count = self.spent, len(genes)
+        self.spent += count
+        self._open -= count
+        best = np.minimum(np.minimum.accumulate(objective), self.best_objective)
+        better = best < np.concatenate([[self.best_objective], best[:-1]])
+        for row in np.flatnonzero(better):
+            self.improvements.append((start + int(row), genes[row].copy()))
+        self._history[start : self.spent] = best
+        if count:
+            self.best_objective = float(best[-1])
+
+    def state(self) -> dict[str, Any]:
+        """The account, for a checkpoint; the log is written up to it."""
+        if self.log is not None:
+            self.log.flush()
+        improvements = [[sample, genes.tolist()] for sample, genes in self.improvements]
+        history = self.history.tolist()
+        return {"spent": self.spent, "improvements": improvements, "history": history}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from an account; the log, if there is one, drops what came after it.
+
+        Raises:
+            ValueError: If the account has more samples than the budget, or the log fewer than it.
+        """
+        if state["spent"] > self.samples:
+            raise ValueError(
+                f"the checkpoint has {state['spent']} samples, the budget only {self.samples}"
+            )
+        if self.log is not None:
+            self.log.truncate(int(state["spent"]))
+        self.spent = int(state["spent"])
+        self._history[: self.spent] = state["history"]
+        self.improvements = [(int(s), np.array(g, np.int64)) for s, g in state["improvements"]]
+        self.best_objective = float(self._history[self.spent - 1]) if self.spent else np.inf
+
+
+class Stage(Evaluator):
+    """A stage of a search; remembers what it evaluated.
+
+    Attributes:
+        evaluated: The batches of genes (n, steps, axes), in order.
+        scored: Their scores.
+    """
+
+    def __init__(self, whole: Evaluator, samples: int) -> None:
+        super().__init__(whole._problem, samples, sees=whole.sees)
+        self.whole = whole
+        self.evaluated: list[Ints] = []
+        self.scored: list[Scores] = []
+
+    def _begin(self, count: int) -> None:
+        super()._begin(count)
+        try:
+            self.whole._begin(count)
+        except BudgetSpent:
+            self._open -= count
+            raise
+
+    def _charge(self, genes: Ints, returns: Floats | None) -> Scores:
+        scores = self.whole._charge(genes, returns)
+        self.evaluated.append(genes)
+        self.scored.append(scores)
+        self._keep(genes, scores)
+        return scores
+
+    def state(self) -> dict[str, Any]:
+        evaluated = [batch.tolist() for batch in self.evaluated]
+        return {**super().state(), "evaluated": evaluated, "whole": self.whole.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        super().restore(state)
+        self.whole.restore(state["whole"])
+        self.evaluated = [np.array(batch, np.int64) for batch in state["evaluated"]]
+        with lifted():  # they were paid for
+            for genes in self.evaluated:
+                scores = self._problem.evaluate(genes)
+                parts = self._problem.parts(genes) if self.sees == "layers" else None
+                self.scored.append(Scores(**{**vars(scores), "parts": parts}))
+
+
+class SearchEnvironment(VectorEnvironment):
+    """A vector environment whose episodes an evaluator counts; see :meth:`Evaluator.environment`."""
+
+    def __init__(self, evaluator: Evaluator, on_paid: Paid | None, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._evaluator, self._on_paid = evaluator, on_paid
+        self._begun: Bools = np.zeros(self.num_envs, bool)  # and so set aside
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin new episodes; those under way are broken off, and count."""
+        mask = self._reset_mask(options)
+        self.break_off(mask)
+        return self._reset(seed, options)
+
+    def step(self, actions: Any) -> Any:
+        """Take the next step of every environment.
+
+        Raises:
+            BudgetSpent: If an episode would begin for which no sample is left.
+        """
+        if self._unbegun is None:
+            kernel = self._kernel
+            begins = ~self._begun & ~kernel.over
+            count = int(begins.sum())
+            if count:
+                self._choices(actions, kernel.over if kernel.over.any() else None)  # wrong ones
+                self._evaluator._begin(count)
+                self._begun = self._begun | begins
+        return super().step(actions)
+
+    def _ended(self, ended: Bools, finished: Bools) -> None:
+        self._pay(np.flatnonzero(ended))
+
+    def break_off(self, where: Bools | None = None) -> None:
+        """Count the episodes under way, or those of a mask, as broken off."""
+        self._pay(np.flatnonzero(self._begun if where is None else self._begun & where))
+
+    def _pay(self, rows: Ints) -> None:
+        if not len(rows):
+            return
+        kernel = self._kernel
+        genes = kernel.genes_at(tuple(kernel.history), kernel.state.step, rows)
+        earned: Array = kernel.earned[rows]
+        returns = earned if earned.ndim == 1 else None
+        begun = self._begun.copy()
+        begun[rows] = False
+        self._begun = begun
+        scores = self._evaluator._charge(genes, returns)
+        if self._on_paid is not None:
+            self._on_paid(genes, scores, returns)
+
+
+def is_environment(env: object) -> bool:
+    """Whether it is one of this suite's, scalar or vector."""
+    return isinstance(env, Environment | VectorEnvironment)

@@ -1,0 +1,252 @@
+"""View: what to say and show of a family's problems and solutions.
+
+The base class says what can be said of any problem; a family's own subclass says more. Command
+line, leaderboard and documentation ask it, and know no family themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwgym._arrays import Ints
+from hwgym.core.metric import Metric
+from hwgym.core.problem import Problem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Column", "View", "amount", "thousands"]
+
+Row = Mapping[str, Any]
+
+
+class Column(NamedTuple):
+    """A column of the table that shows a solution.
+
+    Attributes:
+        heading: Above it.
+        cell: What it shows of a row.
+        text: It holds words, and is aligned left.
+        wide: It is left out where there is little room.
+    """
+
+    heading: str
+    cell: Callable[[Row], str]
+    text: bool = False
+    wide: bool = False
+
+
+def thousands(number: float) -> str:
+    """Whole numbers in full; fractions of small ones to six digits."""
+    if not np.isfinite(number):
+        return str(number)
+    if number == int(number) or abs(number) >= 1e5:
+        return f"{number:,.0f}"
+    return f"{number:,.6g}"
+
+
+def amount(number: float, unit: str) -> str:
+    """A quantity for people: areas in mm2, the rest as it is."""
+    if unit == "um^2":
+        return f"{number / 1e6:,.4g} mm²"
+    return f"{thousands(number)} {unit}".strip()
+
+
+class View:
+    """What to say and show of problems and solutions. Genes are (steps, axes), -1 where nothing is
+    chosen yet."""
+
+    rows_name = "steps"
+    """What :meth:`rows` are, as a key of JSON."""
+
+    # --- a problem ------------------------------------------------------------------------------
+
+    def label(self, env_id: str) -> str:
+        """An environment id without what all of the family's have in common."""
+        return env_id
+
+    def title(self, problem: Problem) -> str:
+        """A problem in one line."""
+        return problem.statement.title
+
+    def describe(self, problem: Problem) -> dict[str, Any]:
+        """What is asked, as JSON values."""
+        statement = problem.statement
+        limit = statement.limit
+        return {
+            **statement.key,
+            "steps": statement.space.num_steps,
+            "axes": {axis.name: axis.size for axis in statement.space.axes},
+            "objective": statement.objective.name,
+            "objective_unit": statement.objective.unit,
+            "constraint": None if statement.constraint is None else statement.constraint.name,
+            "limit": limit if np.isfinite(limit) else None,
+        }
+
+    def facts(self, problem: Problem) -> dict[str, str]:
+        """What is asked, for people."""
+        statement = problem.statement
+        space = statement.space
+        axes = "; ".join(f"{axis.name} ({axis.size})" for axis in space.axes[:8])
+        more = f"; and {len(space.axes) - 8} more" if len(space.axes) > 8 else ""
+        shown = {
+            "problem": statement.title,
+            "each step gets": axes + more,
+            "steps": f"{space.num_steps:,}",
+            "to minimise": self.metric_text(statement.objective),
+        }
+        if statement.constraint is not None:
+            shown[f"{statement.constraint.label} limit"] = amount(
+                statement.limit, statement.constraint.unit
+            )
+        return shown
+
+    def metric_text(self, metric: Metric) -> str:
+        """A metric with its unit, in words."""
+        return f"{metric.about or metric.label} ({metric.unit})"
+
+    # --- a solution -----------------------------------------------------------------------------
+
+    def rows(self, problem: Problem, genes: ArrayLike) -> list[dict[str, Any]]:
+        """A row a step: what it gets, and what that costs where costs are separable.
+
+        Raises:
+            ValueError: If the solution does not fit the problem.
+        """
+        statement = problem.statement
+        space = statement.space
+        [checked] = space.check(genes)
+        parts = problem.parts(checked)
+        rows = []
+        for i, name in enumerate(statement.names):
+            row: dict[str, Any] = {"step": name}
+            for axis, gene in zip(space.axes, checked[i], strict=True):
+                row[axis.name] = None if gene < 0 else axis.labels[int(gene)]
+            if parts is not None:
+                row["cost"] = float(parts.cost[0, i])
+                if statement.constraint is not None:
+                    row["used"] = float(parts.used[0, i])
+                row["valid"] = bool(parts.valid[0, i])
+            rows.append(row)
+        return rows
+
+    def columns(self, problem: Problem) -> Sequence[Column]:
+        """Of the table that shows :meth:`rows`."""
+        statement = problem.statement
+
+        def text(key: str) -> Callable[[Row], str]:
+            return lambda row: "-" if row[key] is None else str(row[key])
+
+        def number(key: str) -> Callable[[Row], str]:
+            return lambda row: thousands(row[key])
+
+        columns = [Column("step", text("step"), text=True)]
+        columns += [Column(axis.name, text(axis.name)) for axis in statement.space.axes[:8]]
+        if problem.separable:
+            columns.append(Column(statement.objective.name, number("cost")))
+            if statement.constraint is not None:
+                columns.append(Column(statement.constraint.name, number("used")))
+        return columns
+
+    def describe_solution(self, problem: Problem, genes: ArrayLike) -> dict[str, Any]:
+        """What a solution is worth, and its rows, as JSON values.
+
+        Raises:
+            ValueError: If the solution does not fit the problem.
+        """
+        statement, scores = problem.statement, problem.evaluate(genes)
+        found: dict[str, Any] = {"objective": float(scores.objective[0])}
+        for metric in statement.metrics:
+            found[metric.column] = float(scores[metric.name][0])
+        if statement.constraint is not None:
+            found["budget_used"] = float(scores.used[0]) / statement.limit
+        found["feasible"] = bool(scores.feasible[0])
+        found["assignment"] = np.asarray(genes).tolist()
+        found[self.rows_name] = self.rows(problem, genes)
+        return found
+
+    def solution_facts(self, problem: Problem, found: Row) -> dict[str, str]:
+        """What a solution is worth, for people; ``found`` is :meth:`describe_solution`'s."""
+        metrics = problem.statement.metrics
+        shown = {}
+        if metrics:
+            shown["with it"] = ", ".join(
+                f"{m.label} {amount(found[m.column], m.unit)}" for m in metrics
+            )
+        if "budget_used" in found:
+            shown["budget used"] = f"{found['budget_used']:.2%}"
+        return shown
+
+    def text(self, problem: Problem, genes: Ints) -> str:
+        """A solution, or the part of it that is there, as a table in plain text."""
+        columns = self.columns(problem)
+        rows = self.rows(problem, genes)
+        cells = [[c.heading for c in columns], *([c.cell(row) for c in columns] for row in rows)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+        lines = [self.title(problem)]
+        for line in cells:
+            padded = [
+                cell.ljust(width) if column.text else cell.rjust(width)
+                for cell, width, column in zip(line, widths, columns, strict=True)
+            ]
+            lines.append("  ".join(padded).rstrip())
+        lines.append(self.summary(problem, genes))
+        return "\n".join(lines)
+
+    def summary(self, problem: Problem, genes: Ints) -> str:
+        """How far a solution is, and what it is worth, in one line."""
+        done = int((np.asarray(genes) >= 0).all(axis=1).sum())
+        text = f"{done} of {problem.num_steps} chosen"
+        if done < problem.num_steps:
+            return text
+        scores = problem.evaluate(genes)
+        if not scores.feasible[0]:
+            return text + (": over the limit" if scores.valid[0] else ": invalid")
+        objective, best = float(scores.objective[0]), problem.certificate()
+        metric = problem.statement.objective
+        return (
+            f"{text}: {metric.label} {amount(objective, metric.unit)}, {best.name} "
+            f"{best.above(objective):.2%}"
+        )
+
+    # --- pictures -------------------------------------------------------------------------------
+
+    def figure(self, problem: Problem, genes: ArrayLike, title: str | None = None) -> Figure:
+        """A picture of a solution.
+
+        Raises:
+            ValueError: If the solution does not fit the problem.
+            ImportError: If matplotlib is not installed.
+        """
+        from hwgym.plotting.picture import Picture  # needs matplotlib
+
+        [checked] = problem.space.check(genes)
+        figure = Picture(9.6, 6.4)
+        self.draw(figure, problem, checked, title)
+        return figure
+
+    def draw(self, figure: Figure, problem: Problem, genes: Ints, title: str | None = None) -> None:
+        """Draw a solution, or the part of it that is there: a cell a choice, an axis a row."""
+        import matplotlib as mpl
+
+        from hwgym.plotting.style import MAP, STYLE
+
+        space = problem.space
+        shares = np.where(genes < 0, np.nan, genes / np.maximum(np.array(space.shape) - 1, 1))
+        with mpl.rc_context({**STYLE, "axes.grid": False}):
+            axis = figure.subplots()
+            across, down = ("step", [a.name for a in space.axes])
+            grid = shares.T
+            if len(space.axes) > 4 * space.num_steps:  # one step of many axes, rather
+                grid, across, down = shares, "axis", list(problem.statement.names)
+            picture = axis.imshow(grid, aspect="auto", cmap=MAP, vmin=0, vmax=1)
+            axis.set_xlabel(across)
+            axis.set_yticks(range(len(down)), down)
+            bar = figure.colorbar(picture, ax=axis, fraction=0.04)
+            bar.set_ticks([0, 1], labels=["first", "last choice"])
+            axis.set_title(self.summary(problem, genes), loc="left")
+            figure.suptitle(title or self.title(problem), fontsize=11, fontweight="bold")

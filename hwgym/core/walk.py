@@ -1,0 +1,134 @@
+"""Walk: the walk over problems of any kind, which knows what a solution is worth at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym.core.dynamics import Outcome, check_bank
+from hwgym.core.problem import Problem
+from hwgym.core.rewards import Reward
+from hwgym.core.veil import check_lifted, lifted
+
+__all__ = ["Walk", "WalkState"]
+
+
+class WalkState(NamedTuple):
+    """Episodes under way.
+
+    Attributes:
+        step: (N,) to be taken next.
+        genes: (N, most steps, axes) chosen so far; -1 where nothing is yet.
+        which: (N,) problem of the bank.
+    """
+
+    step: Ints
+    genes: Ints
+    which: Ints
+
+
+class Walk:
+    """The walk over a bank of problems of any kind.
+
+    An episode takes the steps in order; once it has them all, the problem says what it is worth,
+    and one that is not feasible has failed. A family says more by overriding :meth:`allowed`
+    (masks) and :meth:`broken` (what ends an episode early). An observation has, each mapped from
+    [0, 1] to [-1, 1]: the features of the step to be taken (zeros when none is left), the previous
+    choice, (index + 1) / size on each axis, and steps done / steps.
+
+    Attributes:
+        problems: The bank.
+        observation_size: Entries of an observation.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        check_bank(problems)
+        self.problems = tuple(problems)
+        first = self.problems[0].statement
+        self.shape = np.array(first.space.shape)
+        self.num_steps = np.array([p.num_steps for p in self.problems])
+        width = first.features.shape[1]
+        most = int(self.num_steps.max())
+        self._features = np.zeros((len(self.problems), most + 1, width))
+        for i, problem in enumerate(self.problems):
+            self._features[i, : problem.num_steps] = problem.statement.features
+        self.observation_size = width + len(self.shape) + 1
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> Any:
+        """The walk over a bank.
+
+        Raises:
+            ValueError: If the problems cannot be stepped together.
+            Withheld: While an agent searches.
+        """
+        check_lifted("an episode past the evaluator")
+        return cls(problems)
+
+    # --- what a family may say ------------------------------------------------------------------
+
+    def allowed(self, state: WalkState) -> Sequence[Bools] | None:
+        """For each axis (N, size): the choices to be recommended; None if all are."""
+        return None
+
+    def broken(self, state: WalkState) -> Bools:
+        """(N,): the episode cannot become a valid solution any more, and ends."""
+        return np.zeros(len(state.step), bool)
+
+    # --- the walk -------------------------------------------------------------------------------
+
+    def begin(self, which: Ints, objective: bool = False) -> WalkState:
+        count, most = len(which), int(self.num_steps.max())
+        genes = np.full((count, most, len(self.shape)), -1)
+        return WalkState(np.zeros(count, np.int64), genes, np.asarray(which))
+
+    def step(self, state: WalkState, choices: Array) -> tuple[WalkState, Outcome]:
+        space = self.problems[0].space
+        genes, rows = state.genes.copy(), np.arange(len(state.step))
+        at = np.minimum(state.step, genes.shape[1] - 1)  # of one that is over: not looked at
+        genes[rows, at] = space.unpack(choices)
+        after = WalkState(state.step + 1, genes, state.which)
+        failed = self.broken(after)
+        finished = (after.step == self.num_steps[state.which]) & ~failed
+        objective = np.full(len(rows), np.inf)
+        for which in np.unique(state.which[finished]):
+            done = np.flatnonzero(finished & (state.which == which))
+            problem = self.problems[which]
+            with lifted():  # a walk is made by whoever may, or for whoever pays
+                scores = problem.evaluate(genes[done, : problem.num_steps])
+            objective[done] = scores.objective
+            failed[done] = ~scores.feasible
+        return after, Outcome(failed, finished & ~failed, None, objective)
+
+    def observe(self, state: WalkState) -> Observations:
+        rows = np.arange(len(state.step))
+        features = self._features[state.which, state.step]
+        previous = (state.genes[rows, np.maximum(state.step - 1, 0)] + 1.0) / self.shape
+        progress = (state.step / self.num_steps[state.which])[:, None]
+        parts = np.concatenate([features, previous, progress], axis=1)
+        return (parts * 2.0 - 1.0).astype(np.float32)
+
+    def masks(self, state: WalkState, mode: str) -> Bools | None:
+        axes = self.allowed(state)
+        if axes is None:
+            return np.ones((len(state.step), self._entries(mode)), bool)
+        if mode == "multi_discrete":
+            return np.concatenate(axes, axis=1)
+        joint = axes[0]
+        for axis in axes[1:]:
+            joint = (joint[:, :, None] & axis[:, None, :]).reshape(len(joint), -1)
+        return joint
+
+    def _entries(self, mode: str) -> int:
+        return int(self.shape.prod() if mode == "discrete" else self.shape.sum())
+
+    def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
+        with lifted():
+            scores = self.problems[which].evaluate(genes)
+        return {"objective": scores.objective, "used": scores.used, **scores.metrics}
+
+    def episode(self, reward: Reward) -> None:
+        return None

@@ -1,0 +1,101 @@
+"""HWAssignEnv and HWAssignVectorEnv: the environments of the family; the docstring is its page."""
+
+from __future__ import annotations
+
+from hwgym.core.env import Environment
+from hwgym.core.vector import VectorEnvironment
+from hwgym.families.assignment.family import FAMILY
+
+__all__ = ["HWAssignEnv", "HWAssignVectorEnv"]
+
+
+class HWAssignEnv(Environment):
+    """## Description
+
+    A DNN accelerator gives each layer of a network its own partition of processing elements (PEs)
+    and buffers. The environment walks the layers in order; at each, the agent decides how many PEs
+    the layer gets and how many filters a PE's buffer holds. All layers share one budget, of area or
+    of power. The goal is the least latency, energy, energy-delay product or pipeline period.
+    It is the problem of ConfuciuX (Kao, Jeong and Krishna, MICRO 2020), with MAESTRO (Kwon et al.,
+    MICRO 2019) as its cost model. Its optimum is known: `env.unwrapped.optimum()`.
+
+    ## Action Space
+
+    | `action_mode` | space | meaning |
+    | --- | --- | --- |
+    | `multi_discrete` (default) | `MultiDiscrete([12, 12])` | PE level of 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128; filters per PE 1..12 |
+    | `discrete` | `Discrete(144)` | the joint product, buffer level fastest |
+    | `continuous` | `Box(-1, 1, (2,))` | each axis cut into as many equal parts as there are levels |
+
+    With dataflow `MIX` a third dimension chooses the dataflow (NVDLA, Eyeriss, ShiDianNao). Every
+    action of the space may be taken. `action_masks()` (and `info["action_mask"]`) allows exactly
+    those after which the episode can still end feasibly; under `multi_discrete` it does so per
+    dimension: a level is allowed if some choice of the others goes with it.
+
+    ## Observation Space
+
+    `Box(-1, 1, (11,), float32)`, 12 with `MIX`. Each entry is mapped from [0, 1] by 2x - 1.
+
+    | index | what |
+    | --- | --- |
+    | 0-5 | K, C, Y, X, R, S of the layer *to be assigned*: log2(1 + size) over that of the workload's greatest; zeros when none is left, the mean over layers under LS |
+    | 6 | its kind: CONV 0, DSCONV 0.5, GEMM 1 |
+    | 7, 8 (9) | previous action, (level index + 1) / levels: PE, buffer (dataflow); 0 at the start |
+    | next to last | layers assigned / layers |
+    | last | share of the budget left |
+
+    ## Reward
+
+    | `reward` | at each step | when the budget breaks or a point is invalid |
+    | --- | --- | --- |
+    | `shaped` (default) | (worst - cost) / sum of (worst - best) over layers, so a feasible return lies in [0, 1] and is linear in the objective | what makes the return exactly -1 |
+    | `confuciux` | the paper's P - P_min | minus the rewards so far |
+    | `terminal` | 0; at the end -objective / optimum | the same of the worst valid choices |
+
+    Objective `throughput` does not add up over layers, so only `terminal` (its default) applies.
+
+    ## Starting State
+
+    Nothing assigned, the whole budget left. There is no randomness: the seed changes nothing.
+
+    ## Episode End
+
+    Terminates after the last layer, when the budget is exceeded, or when an invalid design point is
+    chosen (one that cannot do the layer's work on that many PEs). Never truncates.
+
+    ## Information
+
+    Always `action_mask` (int8; a tuple of arrays under `multi_discrete`; absent under `continuous`).
+    At the end also `objective`, `latency` (cycles), `energy` (nJ), `area` (um^2), `power` (mW) of
+    what was assigned, `budget_used` (share), `is_success`, `regret` (objective / optimum - 1;
+    infinite for a failed episode) and `assignment` (level indices, one row a layer; -1 where none).
+
+    ## Arguments
+
+    `workload` (a model's name, a `Workload`, a CSV or ONNX file), `dataflow` (also a mapping file), `objective`, `constraint`,
+    `platform` or `ratio` or `budget`, `deployment` (`LP`: a partition a layer; `LS`: one
+    configuration for all, an episode of one step), `released` (ConfuciuX's problem as its code poses
+    it), `pe_levels`, `tile_levels`, `hardware` (a `Hardware`, a dict of its fields, or a TOML file),
+    `action_mode`, `reward`, `render_mode`; or `problem`, an `AssignmentProblem`, instead of all that
+    describe one.
+
+    ## References
+
+    Kao, Jeong, Krishna: ConfuciuX: Autonomous Hardware Resource Assignment for DNN Accelerators
+    using Reinforcement Learning. MICRO 2020, arXiv:2009.02010. Kwon, Chatarasi, Pellauer, Parashar,
+    Sarkar, Krishna: Understanding Reuse, Performance, and Hardware Cost of DNN Dataflows: A
+    Data-Centric Approach. MICRO 2019, arXiv:1805.02566.
+
+    ## Version History
+
+    v0: first version.
+    """
+
+    family = FAMILY
+
+
+class HWAssignVectorEnv(VectorEnvironment):
+    """N environments :class:`HWAssignEnv` as one; see
+    :class:`hwgym.core.vector.VectorEnvironment`."""
+
+    scalar = HWAssignEnv
