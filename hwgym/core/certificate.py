@@ -54,7 +54,7 @@ class Certificate:
 
     @property
     def yardstick(self) -> float:
-        """What objectives are measured against: the optimum, or the lower bound if it is not known."""
+        """What objectives are measured against: the optimum, or the bound if it is not known."""
         return self.objective if self.exact else self.lower_bound
 
     @property

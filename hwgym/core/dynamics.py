@@ -49,8 +49,11 @@ class Dynamics(Protocol):
         observation_size: Entries of an observation.
     """
 
-    problems: Sequence[Problem]
-    observation_size: int
+    @property
+    def problems(self) -> Sequence[Problem]: ...
+
+    @property
+    def observation_size(self) -> int: ...
 
     def begin(self, which: Ints, objective: bool = False) -> Any:
         """The state of episodes that begin.

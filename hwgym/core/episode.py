@@ -94,6 +94,7 @@ class EpisodeKernel:
         if reward.table is None:
             earned = np.zeros(self.num_envs)
         else:
+            assert outcome.cells is not None  # a table of rewards is of choices in tables
             earned = reward.table.take(outcome.cells, axis=0)
         if idle is not None:
             state = merge(idle, self.state, state)
@@ -184,13 +185,13 @@ class Episode:
     def __init__(self, dynamics: Dynamics, reward: Reward) -> None:
         self._kernel = EpisodeKernel(dynamics, reward, np.zeros(1, np.int64))
         self._number = reward.size is None
-        self.which, self.over, self.choices = 0, True, []
+        self.which, self.over = 0, True
+        self.choices: list[Any] = []
 
     def reset(self, which: int = 0) -> None:
         """Begin anew, with a problem of the bank."""
         self._kernel.reset(which=np.array([which]))
-        self.which, self.over = which, False
-        self.choices: list[Any] = []
+        self.which, self.over, self.choices = which, False, []
 
     @property
     def earned(self) -> Any:
@@ -208,11 +209,13 @@ class Episode:
 
     def observe(self) -> Observations:
         """(observation_size,) float32 in [-1, 1]; always a new array."""
-        return self._kernel.observe()[0]
+        observation: Observations = self._kernel.observe()[0]
+        return observation
 
     def mask(self, mode: str) -> Bools:
         """(entries,): see :meth:`Dynamics.masks`; always a new array."""
-        return self._kernel.masks(mode)[0]
+        mask: Bools = self._kernel.masks(mode)[0]
+        return mask
 
 
 def single_episode(dynamics: Dynamics, reward: Reward) -> SingleEpisode:
@@ -270,7 +273,7 @@ def _summary_of(
     problem = dynamics.problems[which]
     statement = problem.statement
     totals = dynamics.summary(which, genes)
-    found = {"objective": totals["objective"]}
+    found: dict[str, Array] = {"objective": totals["objective"]}
     for metric in statement.metrics:
         found[metric.name] = totals[metric.name]
     if statement.constraint is not None:

@@ -320,7 +320,7 @@ class Stage(Evaluator):
 
 
 class SearchEnvironment(VectorEnvironment):
-    """A vector environment whose episodes an evaluator counts; see :meth:`Evaluator.environment`."""
+    """A vector environment whose episodes are counted; see :meth:`Evaluator.environment`."""
 
     def __init__(self, evaluator: Evaluator, on_paid: Paid | None, **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -401,14 +401,16 @@ def read_solutions(
     kept = rows[whole]
 
     def numbers(column: str) -> Floats:
-        return kept[column].to_numpy(np.float64)
+        values: Floats = kept[column].to_numpy(np.float64)
+        return values
 
     def lists(column: str, kind: Any = np.float64) -> Array:
         return np.array(kept[column].tolist(), kind).reshape(-1, space.num_steps)
 
     names = [metric.name for metric in statement.metrics]
     feasible: Bools = kept["feasible"].to_numpy(bool)
-    valid, parts = feasible, None
+    valid: Bools = feasible
+    parts = None
     if "step_cost" in kept:
         parts = Parts(
             cost=lists("step_cost"),
@@ -416,7 +418,7 @@ def read_solutions(
             valid=lists("step_valid", bool),
             metrics={name: lists(f"step_{name}") for name in names},
         )
-        valid = parts.valid.all(axis=1)
+        valid = np.logical_and.reduce(parts.valid, axis=1)
     scores = Scores(
         objective=np.where(valid, numbers("objective"), np.inf),
         used=numbers("used"),
@@ -586,7 +588,7 @@ class _LogVectorEpisodes(gym.vector.VectorWrapper):
             # Where a finished episode is replaced at once, its own info is kept apart.
             last = infos.get("final_info", infos)
             for i in np.flatnonzero(ended):
-                self._add(last["assignment"][i], i)
+                self._add(last["assignment"][i], int(i))
         # In the same step the next episode begins at once; else the one that is over waits.
         same_step = self.env.metadata.get("autoreset_mode") is gym.vector.AutoresetMode.SAME_STEP
         self._over = np.zeros_like(ended) if same_step else ended.copy()
@@ -603,7 +605,7 @@ class _LogVectorEpisodes(gym.vector.VectorWrapper):
         if len(rows):
             genes = self._each("genes")
             for i in rows:
-                self._add(genes[i], i)
+                self._add(genes[i], int(i))
 
     def _add(self, genes: Ints, row: int) -> None:
         self.log.add(genes, returns=self._returns[row : row + 1].copy())

@@ -1,4 +1,4 @@
-"""Problem: what is asked (its Statement), what solutions are worth (Scores, Parts), what is proven."""
+"""Problem: what is asked (Statement), what solutions are worth (Scores), what is proven."""
 
 from __future__ import annotations
 

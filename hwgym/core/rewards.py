@@ -42,10 +42,17 @@ class Reward(Protocol):
         size: Entries of a vector reward; None for a number.
     """
 
-    needs: ClassVar[Needs]
-    table: Floats | None
-    ends: bool
-    size: int | None
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def table(self) -> Floats | None: ...
+
+    @property
+    def ends(self) -> bool: ...
+
+    @property
+    def size(self) -> int | None: ...
 
     def failed(self, earned: Any, which: Any) -> Any:
         """Of a step that failed, after ``earned`` so far, in an episode of problem ``which``."""

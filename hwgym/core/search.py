@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 
 from hwgym._arrays import Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.agents import Agent, find_agent
-from hwgym.core.evaluator import BudgetSpent, Evaluator
+from hwgym.core.evaluator import BudgetSpent, Evaluator, Sees
 from hwgym.core.log import EpisodeLog
 from hwgym.core.problem import Problem
 from hwgym.core.veil import veiled
@@ -130,9 +130,9 @@ def solve(
     else:
         name, searcher = type(agent).__name__, agent
     target, env_id = as_problem(problem)
-    sees = getattr(searcher, "sees", "totals")
-    if sees not in ("layers", "totals"):
-        raise ValueError(f"{name}: {nearest('value of sees', sees, ('layers', 'totals'))}")
+    sees: Sees = getattr(searcher, "sees", "totals")
+    if sees not in get_args(Sees):
+        raise ValueError(f"{name}: {nearest('value of sees', sees, get_args(Sees))}")
     evaluator = Evaluator(target, samples, sees=sees, progress=progress, time_limit=time_limit)
     start = time.perf_counter()
     if log is not None:

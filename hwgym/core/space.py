@@ -161,7 +161,8 @@ class Space:
         given = np.asarray(numbers)
         if given.size and (given.min() < -1 or given.max() >= self.num_actions):
             raise ValueError(f"action numbers must lie in 0..{self.num_actions - 1}, or be -1")
-        return self._genes[given]
+        found: Ints = self._genes[given]
+        return found
 
     @cached_property
     def _genes(self) -> Ints:

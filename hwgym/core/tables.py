@@ -12,11 +12,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._arrays import Bools, Floats, Ints
 from hwgym.bounds.optimum import cheapest_choice
 from hwgym.core.certificate import Certificate
 from hwgym.core.problem import InfeasibleError, Parts, Problem, Scores
@@ -74,17 +72,20 @@ class TableProblem(Problem):
     @property
     def cost(self) -> Floats:
         """(steps, actions): each choice's part of the objective."""
-        return self.tables.cost
+        table: Floats = self.tables.cost
+        return table
 
     @property
     def usage(self) -> Floats:
         """(steps, actions): each choice's part of the constraint."""
-        return self.tables.usage
+        table: Floats = self.tables.usage
+        return table
 
     @property
     def valid(self) -> Bools:
         """(steps, actions): which choices count."""
-        return self.tables.valid
+        table: Bools = self.tables.valid
+        return table
 
     @property
     def num_actions(self) -> int:
@@ -267,6 +268,6 @@ class TableProblem(Problem):
         )
 
 
-def _read_only(array: Array) -> Any:
+def _read_only(array: Floats) -> Floats:
     array.setflags(write=False)
     return array

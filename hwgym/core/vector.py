@@ -115,12 +115,12 @@ class VectorEnvironment(gym.vector.VectorEnv[Observations, Any, Array]):
 
     @property
     def genes(self) -> Ints:
-        """(N, most steps, axes) what was chosen in the current episodes; -1 where nothing is yet."""
+        """(N, most steps, axes) what was chosen in the current episodes; -1 where nothing is."""
         return self._kernel.genes
 
     @property
     def num_steps(self) -> int:
-        """Steps of an episode that does not fail; of the longest problem, where there are several."""
+        """Steps of an episode that does not fail; of the longest, where there are several."""
         return max(problem.num_steps for problem in self._sampler.problems)
 
     def reset(
@@ -237,7 +237,7 @@ class VectorEnvironment(gym.vector.VectorEnv[Observations, Any, Array]):
         return self._kernel.masks(self.action_mode)
 
     def certificate(self) -> Certificate:
-        """The best that is known and proven of this problem (the first, where there are several)."""
+        """The best that is known of this problem (the first, where there are several)."""
         return self.problem.certificate()
 
     def optimum(self) -> Certificate:

@@ -1,8 +1,8 @@
 """The families of problems, each in a folder of its own.
 
-A family's folder says how its problems are made (``problem``), how episodes walk them (``dynamics``,
-where one of the core's does not do), which ids it has (``ids``), what to say and show of it
-(``view``) and what its environment is (``env``, whose docstring is its page). It may import
+A family's folder says how its problems are made (``problem``), how episodes walk them
+(``dynamics``, where none of the core's will do), which ids it has (``ids``), what to say and show
+of it (``view``) and what its environment is (``env``, whose docstring is its page). It may import
 workloads, hardware, costs, bounds and the core, never another family or what is above. For that it
 gets: scalar and vector environment, masks, three action modes, rewards, regret or gap, every agent
 that sees totals, episode log, leaderboard, command line, documentation page and the contract test.

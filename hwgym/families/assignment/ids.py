@@ -54,7 +54,7 @@ RELEASED_MODELS = (
 RELEASED_DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao")
 
 LEAST_ADVANTAGE = 1.01
-"""An id says nothing if the best uniform assignment is not worse than the optimum by this factor."""
+"""By this factor the best uniform assignment must be worse than the optimum."""
 
 
 def says_something(problem: TableProblem) -> bool:
