@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints

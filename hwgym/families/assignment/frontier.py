@@ -26,21 +26,11 @@ from typing import Any
 import numpy as np
 
 from hwgym._arrays import Floats, Ints
-from hwgym._names import nearest
 from hwgym.bounds import pareto
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core.metric import METRICS, Metric, find_metric
+from hwgym.families.assignment.problem import OBJECTIVES, AssignmentProblem
 
-__all__ = ["OBJECTIVES", "Frontier", "frontier"]
-
-OBJECTIVES = ("latency", "energy", "edp", "throughput", "area", "power")
-UNITS = {
-    "latency": "cycles",
-    "energy": "nJ",
-    "edp": "nJ x cycles",
-    "throughput": "cycles",
-    "area": "um^2",
-    "power": "mW",
-}
+__all__ = ["Frontier", "frontier"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +63,11 @@ class Frontier:
         )
 
     @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The objectives as metrics."""
+        return tuple(METRICS[name] for name in self.objectives)
+
+    @property
     def exact(self) -> bool:
         """Whether nothing is missing."""
         return self.epsilon == 0
@@ -82,7 +77,7 @@ class Frontier:
         """What is certain of it, in one sentence."""
         if self.exact:
             return "exact: these are all feasible assignments that no other beats"
-        constraint = self.problem.constraint
+        constraint = self.problem.constraint.name
         others = " and ".join(o for o in self.objectives if o != constraint)
         return (
             f"within {self.epsilon:.3g}: every feasible assignment is matched by one of these that "
@@ -116,17 +111,12 @@ class Frontier:
         index = np.arange(len(self)) if points is None else np.asarray(points, np.int64)
         actions = self.actions[index]
         scores = self.problem.evaluate_actions(actions)
-        pes = np.array(self.problem.space.pe_levels)[self.problem.space.decode(actions)[..., 0]]
-        columns: dict[str, list[Any]] = {
-            "point": index.tolist(),
-            "latency_cycles": scores.latency_cycles.tolist(),
-            "energy_nj": scores.energy_nj.tolist(),
-            "area_um2": scores.area_um2.tolist(),
-            "power_mw": scores.power_mw.tolist(),
-        }
-        for i, name in enumerate(self.objectives):
-            if name in ("edp", "throughput"):
-                columns[name] = self.values[index, i].tolist()
+        pes = np.array(self.problem.design.pe_levels)[self.problem.space.decode(actions)[..., 0]]
+        columns: dict[str, list[Any]] = {"point": index.tolist()}
+        for metric in self.problem.statement.metrics:
+            columns[metric.column] = scores[metric.name].tolist()
+        for i, metric in enumerate(self.metrics):
+            columns.setdefault(metric.column, self.values[index, i].tolist())
         columns["pes"] = pes.sum(axis=1).tolist()
         columns["budget_used"] = (scores.used / (self.problem.budget or 1)).tolist()
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -143,8 +133,8 @@ def frontier(
 
     Args:
         problem: Its constraint and budget hold; its own objective plays no part.
-        objectives: Two or three of :data:`OBJECTIVES`, at most two of them beside the constraint.
-            Three are exact, too, unless the list of partial assignments grows too long.
+        objectives: Two or three of ``latency``, ``energy``, ``edp``, ``throughput``, ``area`` and
+            ``power``, at most two of them beside the constraint. Three are exact, too, unless the list of partial assignments grows too long.
         epsilon: 0 for the exact front; else a tolerance, as in the module's docstring.
         progress: Called after each step with the steps done and all steps.
 
@@ -153,15 +143,13 @@ def frontier(
             list of partial assignments grows beyond :data:`~hwgym.bounds.pareto.TOO_MANY`.
     """
     start = time.perf_counter()
-    names = _check(problem, objectives)
-    others = [o for o in names if o != problem.constraint]
-    problems = {o: _with_objective(problem, o) for o in names if o in OBJECTIVES[:4]}
-    tables = [_table(problem, problems, o) for o in others]
-    joins = [np.maximum if o == "throughput" else np.add for o in others]
+    metrics = _check(problem, objectives)
+    others = [m for m in metrics if m != problem.constraint]
+    problems = {m: _with_objective(problem, m) for m in metrics if m.name in OBJECTIVES}
     actions = pareto.front(
         problem.usage,
-        tables,
-        joins,
+        [_table(problem, problems, m) for m in others],
+        [m.ufunc for m in others],
         problem.valid,
         problem.limit,
         epsilon=epsilon,
@@ -172,12 +160,12 @@ def frontier(
         actions = np.concatenate((actions, ends))
     scores = problem.evaluate_actions(actions)
     actions = actions[scores.feasible]
-    values = np.stack([_values(problem, problems, o, actions) for o in names], axis=1)
+    values = np.stack([_values(problem, problems, m, actions) for m in metrics], axis=1)
     keep = pareto.undominated(*values.T)
     order = keep[np.lexsort(values[keep].T[::-1])]
     return Frontier(
         problem=problem,
-        objectives=names,
+        objectives=tuple(m.name for m in metrics),
         actions=actions[order],
         values=values[order],
         epsilon=float(epsilon),
@@ -185,26 +173,24 @@ def frontier(
     )
 
 
-def _check(problem: AssignmentProblem, objectives: Sequence[str]) -> tuple[str, ...]:
+def _check(problem: AssignmentProblem, objectives: Sequence[str]) -> tuple[Metric, ...]:
     names = (objectives,) if isinstance(objectives, str) else tuple(objectives)
-    for name in names:
-        if name not in OBJECTIVES:
-            raise ValueError(nearest("objective", name, OBJECTIVES))
+    metrics = tuple(find_metric(name, "objective") for name in names)
     if len(set(names)) < len(names) or not 2 <= len(names) <= 3:
         raise ValueError(f"a front has two or three objectives, got {', '.join(names) or 'none'}")
-    if "throughput" in names and problem.deployment == "LS":
+    if problem.deployment.shared and not all(m.adds_up for m in metrics):
         raise ValueError("throughput is the period of a layer pipeline (LP); under LS take latency")
-    if len([n for n in names if n != problem.constraint]) > 2:
+    if len([m for m in metrics if m != problem.constraint]) > 2:
         raise ValueError(
-            f"at most two objectives beside the constraint, {problem.constraint}, "
+            f"at most two objectives beside the constraint, {problem.constraint.name}, "
             f"got {', '.join(names)}"
         )
-    return names
+    return metrics
 
 
-def _with_objective(problem: AssignmentProblem, objective: str) -> AssignmentProblem:
+def _with_objective(problem: AssignmentProblem, objective: Metric) -> AssignmentProblem:
     return AssignmentProblem(
-        problem.space,
+        problem.design,
         objective,
         problem.constraint,
         budget=problem.budget,
@@ -213,21 +199,18 @@ def _with_objective(problem: AssignmentProblem, objective: str) -> AssignmentPro
 
 
 def _table(
-    problem: AssignmentProblem, problems: dict[str, AssignmentProblem], objective: str
+    problem: AssignmentProblem, problems: dict[Metric, AssignmentProblem], metric: Metric
 ) -> Floats:
     """(steps, actions): what each choice adds to an objective."""
-    if objective in problems:
-        return problems[objective].cost
-    return problem.area if objective == "area" else problem.power
+    return problems[metric].cost if metric in problems else problem.tables.metrics[metric.name]
 
 
 def _values(
     problem: AssignmentProblem,
-    problems: dict[str, AssignmentProblem],
-    objective: str,
+    problems: dict[Metric, AssignmentProblem],
+    metric: Metric,
     actions: Ints,
 ) -> Floats:
-    if objective in problems:
-        return problems[objective].evaluate_actions(actions).objective
-    scores = problem.evaluate_actions(actions)
-    return scores.area_um2 if objective == "area" else scores.power_mw
+    if metric in problems:
+        return problems[metric].evaluate_actions(actions).objective
+    return problem.evaluate_actions(actions)[metric.name]
