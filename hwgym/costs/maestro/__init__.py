@@ -13,7 +13,8 @@ from hwgym.costs.maestro.dataflow import (
 )
 from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES
 from hwgym.costs.maestro.directives import Cluster, Directive, SpatialMap, TemporalMap
-from hwgym.costs.maestro.model import Costs, Shapes, evaluate, evaluate_chunks
+from hwgym.costs.maestro.model import Costs, evaluate, evaluate_chunks
+from hwgym.costs.maestro.shapes import Shapes
 from hwgym.hardware import (
     MAESTRO_2019,
     MAESTRO_2021,

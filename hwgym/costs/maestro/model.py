@@ -12,84 +12,20 @@ from numpy.typing import ArrayLike
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._extras import naming
 from hwgym.costs.maestro.analysis import analyse
-from hwgym.costs.maestro.arithmetic import distinct, extended_ratio, quotient, repeated_sum
-from hwgym.costs.maestro.cases import NEVER, Totals
+from hwgym.costs.maestro.arithmetic import distinct
 from hwgym.costs.maestro.dataflow import Dataflow, dataflow
-from hwgym.costs.maestro.levels import INPUTS, TENSORS, Interconnect, build_levels
+from hwgym.costs.maestro.levels import Interconnect, build_levels
+from hwgym.costs.maestro.printed import printed
+from hwgym.costs.maestro.shapes import Shapes
 from hwgym.hardware import Hardware, Technology, integers
 from hwgym.workloads import Layer
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Costs", "Shapes", "evaluate", "evaluate_chunks"]
+__all__ = ["Costs", "evaluate", "evaluate_chunks"]
 
 CHUNK = 1 << 15  # design points analysed at once: bounds memory, and keeps arrays near the cache
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Layer shapes as integer arrays that broadcast with each other.
-
-    Attributes:
-        K, C: Output and input channels (depthwise layers: K is 1, C the channels).
-        Y, X: *Input* rows and columns.
-        R, S: Filter rows and columns.
-        stride: Along both axes.
-        depthwise: Booleans.
-
-    Raises:
-        ValueError: If a size is not an integer or below 1, or a filter is larger than its input.
-    """
-
-    K: ArrayLike
-    C: ArrayLike
-    Y: ArrayLike
-    X: ArrayLike
-    R: ArrayLike
-    S: ArrayLike
-    stride: ArrayLike = 1
-    depthwise: ArrayLike = False
-
-    def __post_init__(self) -> None:
-        for name in "KCYXRS":
-            object.__setattr__(self, name, integers(f"layer {name}", getattr(self, name)))
-        object.__setattr__(self, "stride", integers("layer stride", self.stride))
-        object.__setattr__(self, "depthwise", np.asarray(self.depthwise, dtype=bool))
-        for image, filter_ in (("Y", "R"), ("X", "S")):
-            if np.any(np.asarray(getattr(self, filter_)) > np.asarray(getattr(self, image))):
-                raise ValueError(f"layer {filter_} is larger than {image}: filter exceeds input")
-        if np.any(np.asarray(self.depthwise) & (np.asarray(self.K) != 1)):
-            raise ValueError("depthwise layers have K = 1; put their channels in C")
-
-    @classmethod
-    def of(cls, layers: Iterable[Layer] | Layer) -> Shapes:
-        """The shapes of layers: scalars for one, else 1-D arrays. ``repeat`` is not looked at."""
-        if isinstance(layers, Layer):
-            return cls(*layers.shape[:6], depthwise=layers.shape[6])
-        if isinstance(layers, str):
-            raise ValueError(
-                f"layers are needed, not a name: hwgym.workload({layers!r}) gives them"
-            )
-        columns = [layer.shape for layer in layers]
-        if not columns:
-            raise ValueError("no layers given")
-        k, c, y, x, r, s, depthwise = map(np.array, zip(*columns, strict=True))
-        return cls(k, c, y, x, r, s, depthwise=depthwise)
-
-    def reshape(self, *shape: int) -> Shapes:
-        """Every field broadcast together, then reshaped (to broadcast against PEs and tiles)."""
-        arrays = np.broadcast_arrays(*(np.asarray(getattr(self, f.name)) for f in fields(self)))
-        return Shapes(*(a.reshape(*shape) for a in arrays))
-
-    @property
-    def macs(self) -> Ints:
-        """The multiply-accumulates that the layers really need."""
-        v = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
-        rows = (v["Y"] - v["R"]) // v["stride"] + 1
-        columns = (v["X"] - v["S"]) // v["stride"] + 1
-        macs: Ints = v["K"] * v["C"] * rows * columns * v["R"] * v["S"]
-        return macs
 
 
 @dataclass(frozen=True, repr=False)
@@ -373,115 +309,8 @@ def _evaluate(
     total = analyse(levels, dims, noc, depthwise=depthwise)
     mappable = ~(too_small | total.aborted)
     with np.errstate(divide="ignore", invalid="ignore"):
-        out = _printed(q, total, tech, depthwise=depthwise)
+        out = printed(q, total, tech, depthwise=depthwise)
     true_macs = Shapes(**dims, stride=q["stride"]).macs
     for values in out.values():
         values[~mappable] = 0
     return out | {"mappable": mappable, "true_macs": true_macs, "num_pes": q["num_pes"]}
-
-
-def _printed(
-    q: dict[str, Ints], t: Totals, tech: Technology, *, depthwise: bool
-) -> dict[str, Array]:
-    """The printed columns of the top level's totals."""
-    size = {
-        name: np.prod([q[d] for d in dims], axis=0) for name, dims in TENSORS[depthwise].items()
-    }
-    # Output size along rows and columns, at stride 1: what the reference takes for L2 output reads.
-    outputs = size["output"] // (q["Y"] * q["X"]) * (q["Y"] - q["R"] + 1) * (q["X"] - q["S"] + 1)
-
-    out: dict[str, Array] = {}
-    for name in TENSORS[depthwise]:
-        is_input = name in INPUTS
-        read = t.macs if is_input else t.l1_write_output
-        write = t.l2_read[name] if is_input else t.l1_write_output
-        out[f"{name}_l1_read"] = read
-        out[f"{name}_l1_write"] = write
-        out[f"{name}_l2_read"] = t.l2_read[name] if is_input else outputs
-        out[f"{name}_l2_write"] = size[name] if is_input else t.l2_write_output
-        out[f"{name}_reuse"] = extended_ratio(read, write)
-
-    l1 = ("input_l1_read", "input_l1_write", "weight_l1_read", "weight_l1_write",
-          "output_l1_read", "output_l1_write")  # fmt: skip
-    l2 = ("input_l2_read", "input_l2_write", "weight_l2_read", "weight_l2_write",
-          "output_l2_write")  # fmt: skip
-    # Summed in the reference's order. It adds L1 only when the last level is also the first that
-    # it reports: a mapping of one level, or one whose every case is without work.
-    energy = np.zeros(len(t.runtime))
-    for name in l2:
-        energy = energy + out[name] * tech.l2_energy_macs
-    for name in l1:
-        energy = energy + np.where(t.is_leaf, out[name] * tech.l1_energy_macs, 0.0)
-    energy = energy * tech.mac_energy_nj
-    out["energy_nj"] = energy
-    accesses_l1 = sum(out[n] for n in l1)
-    accesses_l2 = sum(out[n] for n in (*l2, "output_l2_read"))
-    out["total_energy_nj"] = tech.mac_energy_nj * (
-        t.macs + tech.l1_energy_macs * accesses_l1 + tech.l2_energy_macs * accesses_l2
-    )
-
-    l2_bytes = t.l2_request["input"] + t.l2_request["output"] + t.l2_request["weight"]
-    out |= _area_and_power(q, t.l1_bytes, l2_bytes, tech)
-    out["runtime_cycles"], out["num_macs"] = t.runtime, t.macs
-    out["l1_bytes"], out["l2_bytes"] = t.l1_bytes, l2_bytes
-    out["throughput_macs_per_cycle"] = t.macs / t.runtime
-    macs, runtime = t.macs.astype(np.longdouble), t.runtime.astype(np.longdouble)
-    out["throughput_per_energy"] = (macs / runtime / energy * 1e9).astype(np.float64)
-    out["ops_per_joule"] = t.macs / energy * 1e9
-    out["noc_bw_req"] = t.peak_bandwidth
-    out["peak_bw_req"] = t.peak_bandwidth.copy()
-    out["avg_bw_req"] = extended_ratio(t.bandwidth_sum, t.cases)
-    out["offchip_bw_req"] = t.offchip_bandwidth
-    out["vector_width"] = q["simd_lanes"].copy()
-    out["num_input_pixels"], out["num_weight_pixels"] = size["input"].copy(), size["weight"].copy()
-    for name in INPUTS:
-        out[f"multicast_{name}"] = t.l2_read[name] / t.l2_read[name]
-    worked = t.cases > 0
-    for name, total in t.delay_sum.items():
-        average = quotient(total, np.where(worked, t.cases, 1))
-        out[f"{name}_delay_min"], out[f"{name}_delay_max"] = t.delay_min[name], t.delay_max[name]
-        out[f"{name}_delay_avg"] = np.where(worked, average, NEVER)
-    out["avg_utilized_pes"] = t.active_units
-    out["arithmetic_intensity"] = t.intensity
-    return out
-
-
-def _area_and_power(
-    q: dict[str, Ints], l1_bytes: Ints, l2_bytes: Ints, tech: Technology
-) -> dict[str, Array]:
-    n, lanes = q["num_pes"], q["simd_lanes"]
-    l1_units, l2_units = _units(l1_bytes, tech.l1_unit_bytes), _units(l2_bytes, tech.l2_unit_bytes)
-    bus = 14.662 * n + 28.895
-    arbiter = 1.2886 * n.astype(np.float64) ** 2 + 5.5814 * n - 23.711
-    noc_area = tech.bus_area_um2 * bus * q["noc_bandwidth"] + np.maximum(
-        tech.arbiter_area_um2 * arbiter, tech.arbiter_area_um2
-    )
-    noc_power = tech.bus_power_mw * bus / 1000 * q["noc_bandwidth"] + np.maximum(
-        tech.arbiter_power_mw * arbiter / 1000, tech.arbiter_power_mw
-    )
-    mac_area, mac_power = tech.mac_area_um2 * lanes, tech.mac_power_mw * lanes
-    l1_area, l1_power = tech.l1_area_um2 * l1_units, tech.l1_power_mw * l1_units
-    l2_area, l2_power = tech.l2_area_um2 * l2_units, tech.l2_power_mw * l2_units
-    pe_area, pe_power = mac_area + l1_area, mac_power + l1_power
-    # MAESTRO adds up PE by PE, each its MACs and its buffer.
-    first, kind = distinct([lanes, l1_units.astype(np.int64)])
-    pes_area, pes_power, all_macs_power, all_l1_power = (
-        repeated_sum(value[first], kind, n) for value in (pe_area, pe_power, mac_power, l1_power)
-    )
-    return {
-        "array_area_um2": n * pe_area + l2_area,
-        "array_power_mw": n * pe_power + l2_power,
-        "area_um2": pes_area + l2_area + noc_area,
-        "power_mw": pes_power + l2_power + noc_power,
-        "pe_power": all_macs_power,
-        "l1_power": all_l1_power,
-        "l2_power": l2_power,
-        "noc_power": noc_power,
-    }
-
-
-def _units(size: Ints, unit: int) -> Floats:
-    """Whole SRAM units for ``size`` bytes, at least one (negative sizes stay so, as they do in the
-    reference; such points are not valid)."""
-    units: Floats = np.ceil(size / unit)
-    return np.where(units == 0, 1.0, units)
