@@ -63,7 +63,7 @@ def parse_mapping(text: str, *, depthwise: bool) -> Dataflow:
 
 
 def our_values(rows: pd.DataFrame, style: Dataflow) -> dict[str, np.ndarray[Any, Any]]:
-    """Every statistic of the rows, under one dataflow."""
+    """What the rows cost, under one dataflow, by column."""
     stride = rows["stride"].to_numpy() if "stride" in rows else 1
     k, c, y, x, r, s = (rows[name].to_numpy() for name in "KCYXRS")
     shapes = Shapes(k, c, y, x, r, s, stride, depthwise=rows["T"].to_numpy() == 2)
@@ -92,7 +92,7 @@ def compare(frame: pd.DataFrame) -> pd.DataFrame:
     """Hold the rows of a reference file against ours.
 
     Returns:
-        A row a statistic: ``rows`` compared, how many ``differ`` (floats: beyond the tolerance),
+        A row a column: ``rows`` compared, how many ``differ`` (floats: beyond the tolerance),
         how many floats are ``inexact`` (equal only within it), the worst ``relative`` difference.
         Where the reference fails, ``mappable`` alone is compared.
     """
@@ -150,8 +150,8 @@ def main() -> int:
         )
     total = pd.concat(reports).groupby("column", sort=False)
     table = Table(title="All files")
-    for heading in ("statistic", "kind", "values", "differ", "within 1e-12", "worst relative"):
-        table.add_column(heading, justify="left" if heading in ("statistic", "kind") else "right")
+    for heading in ("column", "kind", "values", "differ", "within 1e-12", "worst relative"):
+        table.add_column(heading, justify="left" if heading in ("column", "kind") else "right")
     for name, part in total:
         kind = "float" if (part["kind"] == "float").any() else "int"
         table.add_row(

@@ -1,4 +1,4 @@
-"""MAESTRO's cost model in vectorised numpy: dataflows as data, every statistic as an array."""
+"""MAESTRO's cost model in vectorised numpy: dataflows as data, every column of its answer as an array."""
 
 from hwgym.costs.maestro.dataflow import (
     CONFUCIUX_EYERISS,
