@@ -1,4 +1,17 @@
-"""MAESTRO's cost model in vectorised numpy: dataflows as data, every column of its answer as an array."""
+"""MAESTRO's cost model in vectorised numpy, bit for bit.
+
+From the bottom up:
+
+- ``directives``, ``dataflow``, ``dataflow_file``: dataflows as data.
+- ``arithmetic``: how the reference divides and adds up.
+- ``levels``: a dataflow's directives resolved for every layer, PE count and tile.
+- ``states``: what a level's iterations go through, and the cases that these make.
+- ``traffic``: what a case moves and computes.
+- ``cases``: the cases of a level added up.
+- ``analysis``: level by level, from the array down to the PEs.
+- ``printed``: what the reference prints of that; ``columns``: what it means.
+- ``shapes``, ``model``: layers in, costs out.
+"""
 
 from hwgym.costs.maestro.dataflow import (
     CONFUCIUX_EYERISS,
