@@ -9,21 +9,33 @@ import pytest
 from conftest import assert_same
 
 from hwgym import AssignmentProblem, Hardware
-from hwgym.envs import ACTION_MODES, REWARDS, HWAssignEnv
+from hwgym.core import ACTION_MODES, REWARDS
+from hwgym.families.assignment import HWAssignEnv
 
+OWN = "HWAssign-v0"
+DESCRIBED = {  # what has no id of its own goes by keyword
+    "GNMT": {"workload": "GNMT", "dataflow": "ShiDianNao", "platform": "iot"},
+    "LS": {"workload": "ResNet18", "dataflow": "MIX", "deployment": "LS"},
+}
 SUCCEEDING = (
     "HWAssign-MobileNetV2-NVDLA-v0",
     "HWAssign-SqueezeNet-MIX-Energy-Power-IoTx-v0",
     "HWAssign-VGG16-Eyeriss-Latency-Power-Cloud-v0",
-    "HWAssign-GNMT-ShiDianNao-v0",
-    "HWAssignLS-ResNet18-MIX-v0",
+    "GNMT",
+    "LS",
     "ConfuciuX-AlexNet-Eyeriss-IoTx-v0",
     "ConfuciuX-MnasNet-NVDLA-IoT-v0",
 )
 
 
-def make(workload, *args, **kwargs):
-    return HWAssignEnv(workload, *args, **kwargs)
+def make(workload, dataflow="NVDLA", **kwargs):
+    return HWAssignEnv(workload=workload, dataflow=dataflow, **kwargs)
+
+
+def registered(env_id, **kwargs):
+    if env_id in DESCRIBED:
+        return gym.make(OWN, **DESCRIBED[env_id], **kwargs)
+    return gym.make(env_id, **kwargs)
 
 
 def masked_episode(env, rng):
@@ -43,7 +55,7 @@ def masked_episode(env, rng):
 def expected_observation(env, step, previous, used):
     """From the words of the class's page. ``previous``: level indices, or None."""
     problem = env.problem
-    layers = problem.space.workload
+    layers = problem.design.workload
     sizes = [[layer.K, layer.C, layer.Y, layer.X, layer.R, layer.S] for layer in layers]
     if step < len(layers):
         greatest = [max(column) for column in zip(*sizes, strict=True)]
@@ -97,7 +109,7 @@ def test_one_configuration_sees_the_mean_layer(three_kinds):
 
 @pytest.mark.parametrize("env_id", SUCCEEDING)
 def test_observations_stay_in_bounds_whatever_is_chosen(env_id):
-    env = gym.make(env_id, action_mode="discrete").unwrapped
+    env = registered(env_id, action_mode="discrete").unwrapped
     env.action_space.seed(3)
     for _ in range(20):
         observation, _ = env.reset()
@@ -164,7 +176,7 @@ def test_continuous_actions_cut_the_range_into_equal_parts(three_kinds, entry):
         action = np.zeros(3, np.float32)
         action[entry] = value
         env.step(action)
-        return env.problem.space.decode(env._episode.actions[0])[entry]
+        return env.genes[0, entry]
 
     levels = (12, 12, 3)[entry]
     assert level_of(-1.0) == 0
@@ -217,12 +229,12 @@ def test_integers_of_any_width_are_actions(three_kinds, dtype):
         env = make(three_kinds, action_mode=mode, ratio=1.0)
         env.reset()
         env.step(action)
-        assert env._episode.actions[0] == 41
+        assert env.problem.space.encode(env.genes[0]) == 41
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_step_needs_a_running_episode(wrapped):
-    env = gym.make("HWAssignLS-NCF-NVDLA-v0", disable_env_checker=True)
+    env = gym.make(OWN, workload="NCF", deployment="LS", disable_env_checker=True)
     env = env if wrapped else env.unwrapped
     with pytest.raises(gym.error.ResetNeeded):
         env.step(np.array([0, 0]))
@@ -264,12 +276,13 @@ def test_info_at_the_end(three_kinds):
     scores = env.evaluate(levels)
     assert info["is_success"] is True
     assert info["objective"] == scores.objective[0]
-    assert info["latency"] == scores.latency_cycles[0]
-    assert info["energy"] == scores.energy_nj[0]
-    assert info["area"] == scores.area_um2[0]
-    assert info["power"] == scores.power_mw[0]
-    assert info["budget_used"] == pytest.approx(scores.power_mw[0] / env.problem.budget)
+    assert info["latency"] == scores["latency"][0]
+    assert info["energy"] == scores["energy"][0]
+    assert info["area"] == scores["area"][0]
+    assert info["power"] == scores["power"][0]
+    assert info["budget_used"] == pytest.approx(scores["power"][0] / env.problem.budget)
     assert info["regret"] == scores.objective[0] / env.optimum().objective - 1
+    assert info["regret"] > 0
     np.testing.assert_array_equal(info["assignment"], levels)
     assert all(type(info[k]) is float for k in ("objective", "latency", "regret", "budget_used"))
 
@@ -381,14 +394,34 @@ def test_terminal_reward(objective):
     assert reward == pytest.approx(-total(table.max(axis=1)) / env.optimum().objective)
 
 
-def test_throughput_takes_the_terminal_reward_only():
+@pytest.mark.parametrize("objective", ["latency", "throughput"])
+def test_relative_reward_knows_the_statement_only(objective):
+    """How often the objective was halved, from that of the worst choices."""
+    env = make("AlexNet", objective=objective, action_mode="discrete", reward="relative")
+    total = max if objective == "throughput" else sum
+    worst = total(np.where(env.problem.valid, env.problem.cost, -np.inf).max(axis=1))
+    assert env.problem.statement.scale == pytest.approx(worst, rel=1e-15)
+    for seed in range(5):
+        _, rewards, info = masked_episode(env, np.random.default_rng(seed))
+        assert rewards[:-1] == [0.0] * (len(rewards) - 1)
+        assert rewards[-1] == pytest.approx(math.log2(worst / info["objective"]))
+        assert type(rewards[-1]) is float
+    env.reset()
+    terminated = False
+    while not terminated:
+        _, reward, terminated, _, info = env.step(env.problem.num_actions - 1)
+    assert not info["is_success"]
+    assert reward == -1.0
+
+
+def test_throughput_takes_rewards_at_the_end_only():
     default = make("NCF", objective="throughput")
     named = make("NCF", objective="throughput", reward="terminal")
     for env in (default, named):
         env.reset()
         rewards = [env.step(levels)[1] for levels in env.optimum().assignment]
         assert rewards == [0.0] * (len(rewards) - 1) + [-1.0]
-    for reward in set(REWARDS) - {"terminal"}:
+    for reward in set(REWARDS) - {"terminal", "relative"}:
         with pytest.raises(ValueError, match=f"{reward}.*throughput.*terminal"):
             make("NCF", objective="throughput", reward=reward)
 
@@ -443,7 +476,7 @@ def test_masks_allow_what_meets_the_budget_exactly(constraint):
         actions = [int(rng.choice(np.flatnonzero(row))) for row in loose.valid]
         used = [float(loose.usage[step, action]) for step, action in enumerate(actions)]
         for budget in (sum(used), math.fsum(used)):
-            problem = AssignmentProblem(loose.space, constraint=constraint, budget=budget)
+            problem = AssignmentProblem(loose.design, constraint=constraint, budget=budget)
             env = HWAssignEnv(problem=problem, action_mode="discrete")
             env.reset()
             for action in actions:
@@ -454,7 +487,7 @@ def test_masks_allow_what_meets_the_budget_exactly(constraint):
 
 @pytest.mark.parametrize("env_id", SUCCEEDING)
 def test_masked_play_always_succeeds(env_id):
-    env = gym.make(env_id, action_mode="discrete").unwrapped
+    env = registered(env_id, action_mode="discrete").unwrapped
     rng = np.random.default_rng(10)
     for _ in range(10):
         assert masked_episode(env, rng)[2]["is_success"]
@@ -463,7 +496,7 @@ def test_masked_play_always_succeeds(env_id):
 @pytest.mark.parametrize("mode", ["discrete", "multi_discrete"])
 @pytest.mark.parametrize("env_id", SUCCEEDING)
 def test_the_mask_in_info_is_what_sample_takes(env_id, mode):
-    env = gym.make(env_id, action_mode=mode).unwrapped
+    env = registered(env_id, action_mode=mode).unwrapped
     env.action_space.seed(11)
     for _ in range(5):
         _, info = env.reset()
@@ -530,6 +563,48 @@ def test_a_problem_may_be_given():
     assert env.optimum() is problem.optimum()
 
 
+@pytest.mark.parametrize(
+    ("description", "named"),
+    [
+        ({"workload": "MobileNetV2"}, "workload"),
+        ({"dataflow": "NVDLA"}, "dataflow"),
+        ({"platform": "iot", "objective": "energy"}, "platform, objective"),
+        ({"frameskip": 4}, "frameskip"),
+    ],
+)
+@pytest.mark.parametrize("many", [False, True])
+def test_a_problem_and_what_describes_one_is_too_much(description, named, many):
+    problem = AssignmentProblem.of("NCF")
+    given = [problem, AssignmentProblem.of("AlexNet")] if many else problem
+    with pytest.raises(ValueError, match=f"not both: got problem and {named}$"):
+        HWAssignEnv(problem=given, **description)
+
+
+@pytest.mark.parametrize("given", [3, [], "MobileNetV2", [AssignmentProblem, 3]])
+def test_what_is_no_problem_is_refused(given):
+    with pytest.raises(ValueError, match="a problem, several, or a sampler is needed, got"):
+        HWAssignEnv(problem=given)
+
+
+@pytest.mark.parametrize("make_one", [HWAssignEnv, lambda **kw: gym.make("HWAssign-v0", **kw)])
+def test_unknown_arguments_are_refused_in_pythons_own_words(make_one):
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'frameskip'"):
+        make_one(workload="NCF", frameskip=4)
+    with pytest.raises(TypeError, match=r"argument 'workloda'.*did you mean 'workload'"):
+        make_one(workloda="NCF")
+
+
+def test_ones_own_environment_needs_a_workload(three_kinds):
+    with pytest.raises(TypeError, match="HWAssignEnv needs workload"):
+        gym.make("HWAssign-v0")
+    with pytest.raises(TypeError, match="HWAssignEnv needs workload"):
+        gym.make("HWAssign-v0", dataflow="MIX")
+    env = gym.make("HWAssign-v0", workload=three_kinds, dataflow="MIX", ratio=0.5)
+    assert env.unwrapped.problem is AssignmentProblem.of(three_kinds, "MIX", ratio=0.5)
+    given = gym.make("HWAssign-v0", problem=env.unwrapped.problem)
+    assert given.unwrapped.problem is env.unwrapped.problem
+
+
 @pytest.mark.parametrize("released", [False, True])
 def test_hardware_may_be_a_dict(released):
     technology = "maestro-2021" if released else "maestro-2019"
@@ -557,15 +632,15 @@ def test_hardware_may_be_a_dict(released):
 )
 def test_errors_name_the_nearest(arguments, message):
     with pytest.raises(ValueError, match=message):
-        HWAssignEnv(**arguments)
+        HWAssignEnv(**{"workload": "MobileNetV2"} | arguments)
 
 
 def test_hardware_from_a_file(tmp_path):
     path = tmp_path / "chip.toml"
     Hardware(noc_bandwidth=16, technology="maestro-2019").to_toml(path)
     env = gym.make("HWAssign-AlexNet-NVDLA-v0", hardware=str(path))
-    assert env.unwrapped.problem.space.hardware.noc_bandwidth == 16
+    assert env.unwrapped.problem.design.hardware.noc_bandwidth == 16
     by_dict = gym.make("HWAssign-AlexNet-NVDLA-v0", hardware={"noc_bandwidth": 16})
-    assert env.unwrapped.problem.optimum() == by_dict.unwrapped.problem.optimum()
+    assert by_dict.unwrapped.problem is env.unwrapped.problem
     with pytest.raises(FileNotFoundError):
         gym.make("HWAssign-AlexNet-NVDLA-v0", hardware=str(tmp_path / "none.toml"))

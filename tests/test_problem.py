@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from hwgym import PLATFORMS, AssignmentProblem, DesignSpace, Layer, Workload
+from hwgym.core import METRICS, Metric
 from hwgym.families.assignment.accounting import MAESTRO
+from hwgym.families.assignment.problem import Deployment
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
 SETTINGS = [
@@ -26,19 +28,19 @@ def constraint_table(space, constraint):
 
 def score_by_loop(problem, assignment):
     """(objective, latency, energy, area, power, valid), a layer at a time."""
-    space, rows = problem.space, range(len(problem.space.workload))
+    space, rows = problem.design, range(len(problem.design.workload))
     actions = [int(space.encode(levels)) for levels in assignment]
-    if problem.deployment == "LS":
+    if problem.deployment.shared:
         actions = actions * len(rows)
     latency = [float(space.latency_cycles[r, a]) for r, a in zip(rows, actions, strict=True)]
     energy = [float(space.energy_nj[r, a]) for r, a in zip(rows, actions, strict=True)]
-    demand = max if problem.deployment == "LS" else sum
+    demand = max if problem.deployment.shared else sum
     objective = {
         "latency": sum(latency),
         "energy": sum(energy),
         "edp": sum(e * t for e, t in zip(energy, latency, strict=True)),
         "throughput": max(latency),
-    }[problem.objective]
+    }[problem.objective.name]
     return (
         objective,
         sum(latency),
@@ -71,10 +73,10 @@ def test_scores_equal_a_plain_loop(three_kinds, objective, constraint, deploymen
         used = area if constraint == "area" else power
         expected = value if valid else np.inf  # what cannot be built must not look good
         assert scores.objective[i] == pytest.approx(expected, rel=1e-12)
-        assert scores.latency_cycles[i] == latency
-        assert scores.energy_nj[i] == pytest.approx(energy, rel=1e-12)
-        assert scores.area_um2[i] == pytest.approx(area, rel=1e-12)
-        assert scores.power_mw[i] == pytest.approx(power, rel=1e-12)
+        assert scores["latency"][i] == latency
+        assert scores["energy"][i] == pytest.approx(energy, rel=1e-12)
+        assert scores["area"][i] == pytest.approx(area, rel=1e-12)
+        assert scores["power"][i] == pytest.approx(power, rel=1e-12)
         assert scores.used[i] == pytest.approx(used, rel=1e-12)
         assert scores.valid[i] == valid
         assert scores.feasible[i] == (valid and used <= problem.budget)
@@ -100,7 +102,8 @@ def test_a_single_assignment_is_a_batch_of_one(three_kinds):
         (np.zeros((1, 1, 3, 2), int), r"got \(1, 1, 3, 2\)"),
         (np.zeros((2, 3, 2)), "integers"),
         (np.full((2, 3, 2), 12), "lie in"),
-        (np.full((2, 3, 2), -1), "lie in"),
+        (np.full((2, 3, 2), -2), "lie in"),
+        (np.array([[0, 0], [0, 0], [0, 12]]), "lie in"),
     ],
 )
 def test_evaluate_refuses_other_shapes_and_ranges(three_kinds, assignments, message):
@@ -108,9 +111,25 @@ def test_evaluate_refuses_other_shapes_and_ranges(three_kinds, assignments, mess
         AssignmentProblem.of(three_kinds).evaluate(assignments)
 
 
+def test_an_episode_that_broke_off_is_not_valid_and_costs_what_it_chose(three_kinds):
+    problem = AssignmentProblem.of(three_kinds, "MIX")
+    genes = np.array([[3, 4, 0], [5, 6, 1], [7, 8, 2]])
+    broken = genes.copy()
+    broken[2:] = -1
+    scores, parts = problem.evaluate([genes, broken]), problem.parts([genes, broken])
+    assert scores.valid.tolist() == [True, False]
+    assert not scores.feasible[1]
+    assert scores.objective[1] == np.inf
+    assert parts.valid.tolist() == [[True] * 3, [True, True, False]]
+    for part in (parts.cost, parts.used, *parts.metrics.values()):
+        np.testing.assert_array_equal(part[1], [*part[0, :2], 0.0])
+    assert scores["area"][1] == parts.metrics["area"][0, :2].sum()
+    np.testing.assert_array_equal(scores.used, scores["area"])
+
+
 def test_uniform_lists_every_choice_for_all_steps(three_kinds):
     problem = AssignmentProblem.of(three_kinds, "MIX")
-    uniform = problem.uniform()
+    uniform = problem.space.uniform()
     assert uniform.shape == (432, 3, 3)
     assert (uniform == uniform[:, :1]).all()
     np.testing.assert_array_equal(problem.space.encode(uniform[:, 0]), np.arange(432))
@@ -119,11 +138,11 @@ def test_uniform_lists_every_choice_for_all_steps(three_kinds):
 def test_one_configuration_takes_one_step():
     problem = AssignmentProblem.of("MobileNetV2", deployment="LS")
     assert problem.num_steps == 1
-    uniform = AssignmentProblem.of("MobileNetV2").uniform()
-    areas = problem.space.area_um2[:, problem.space.encode(uniform[:, 0])]
-    scores = problem.evaluate(problem.uniform())
-    np.testing.assert_array_equal(scores.area_um2, areas.max(axis=0))
-    np.testing.assert_array_equal(scores.valid, problem.space.valid.all(axis=0))
+    uniform = AssignmentProblem.of("MobileNetV2").space.uniform()
+    areas = problem.design.area_um2[:, problem.design.encode(uniform[:, 0])]
+    scores = problem.evaluate(problem.space.uniform())
+    np.testing.assert_array_equal(scores["area"], areas.max(axis=0))
+    np.testing.assert_array_equal(scores.valid, problem.design.valid.all(axis=0))
 
 
 # --- budgets --------------------------------------------------------------------------------------
@@ -193,17 +212,17 @@ def test_released_area_budget_is_a_budget_of_pes(ratio, pes):
 
 def test_released_problem_is_confuciuxs():
     problem = AssignmentProblem.of("ResNet50", "Eyeriss", released=True)
-    assert problem.space.accounting is MAESTRO
-    assert problem.space.hardware.tech.name == "maestro-2021"
-    assert [style.name for style in problem.space.dataflows] == ["ConfuciuX-Eyeriss"]
-    assert len(problem.space.workload) == 53
+    assert problem.design.accounting is MAESTRO
+    assert problem.design.hardware.tech.name == "maestro-2021"
+    assert [style.name for style in problem.design.dataflows] == ["ConfuciuX-Eyeriss"]
+    assert len(problem.design.workload) == 53
 
 
 @pytest.mark.parametrize("dataflow", [["Eyeriss"], ["NVDLA", "Eyeriss"], "MIX"])
 def test_released_eyeriss_is_confuciuxs_among_others_too(dataflow):
     names = [
         style.name
-        for style in AssignmentProblem.of("AlexNet", dataflow, released=True).space.dataflows
+        for style in AssignmentProblem.of("AlexNet", dataflow, released=True).design.dataflows
     ]
     assert "ConfuciuX-Eyeriss" in names
     assert "Eyeriss" not in names
@@ -262,7 +281,11 @@ def test_equal_arguments_share_the_problem_and_its_certificate():
 @pytest.mark.parametrize("name", ["latency", "energy", "area", "power", "cost", "usage", "valid"])
 def test_shared_tables_are_read_only(name, objective, deployment):
     problem = AssignmentProblem.of("AlexNet", objective=objective, deployment=deployment)
-    assert not getattr(problem, name).flags.writeable
+    tables = problem.tables
+    named = {"cost": tables.cost, "usage": tables.usage, "valid": tables.valid}
+    assert not {**tables.metrics, **named}[name].flags.writeable
+    if name in named:
+        assert getattr(problem, name) is named[name]
 
 
 def test_the_shared_certificate_is_read_only():
@@ -273,6 +296,33 @@ def test_regret_is_relative_to_the_optimum():
     problem = AssignmentProblem.of("AlexNet")
     assert problem.regret(problem.optimum().objective) == 0
     assert problem.regret(1.5 * problem.optimum().objective) == pytest.approx(0.5)
+
+
+def test_rounding_does_not_beat_an_optimum():
+    problem = AssignmentProblem.of("BERT", "MIX", objective="energy", constraint="power")
+    best = problem.optimum().objective
+    assert problem.regret(np.nextafter(best, 0)) == 0.0
+    assert problem.regret(best * (1 - 1e-9)) == 0.0
+    above = problem.optimum().above(np.array([best * 0.5, best, best * 2, np.inf]))
+    np.testing.assert_array_equal(above, [0.0, 0.0, 1.0, np.inf])
+
+
+def test_a_deployment_is_an_enumeration_and_a_string():
+    problem = AssignmentProblem.of("NCF", deployment="LS")
+    assert problem.deployment is Deployment.LS
+    assert problem.deployment == "LS"
+    assert str(problem.deployment) == f"{problem.deployment}" == "LS"
+    assert (Deployment.LS.shared, Deployment.LP.shared) == (True, False)
+    assert AssignmentProblem.of("NCF", deployment=Deployment.LS) is problem
+
+
+def test_metrics_are_objects_and_names_will_do():
+    problem = AssignmentProblem.of("NCF", objective="edp", constraint="power")
+    assert problem.objective is METRICS["edp"]
+    assert problem.constraint is METRICS["power"]
+    by_object = AssignmentProblem.of("NCF", objective=METRICS["edp"], constraint=METRICS["power"])
+    assert by_object.statement.key == problem.statement.key
+    assert by_object.optimum().objective == problem.optimum().objective
 
 
 def test_workload_from_a_csv_file(three_kinds, tmp_path):
@@ -309,11 +359,14 @@ def test_workload_from_a_csv_file(three_kinds, tmp_path):
         ({"budget": 0}, r"no assignment fits the area budget of 0 um\^2"),
         ({"budget": 1.0, "constraint": "power"}, "no assignment fits the power budget of 1 mW"),
         ({"objective": "throughput", "deployment": "LS"}, "throughput.*latency"),
+        ({"objective": METRICS["area"]}, "unknown objective 'area'"),
+        ({"constraint": METRICS["energy"]}, "unknown constraint 'energy'"),
+        ({"objective": Metric("latency", "seconds", "latency")}, "unknown objective 'latency'"),
     ],
 )
 def test_errors_name_the_culprit(arguments, message):
     with pytest.raises(ValueError, match=message):
-        AssignmentProblem.of(**arguments)
+        AssignmentProblem.of(**{"workload": "MobileNetV2"} | arguments)
 
 
 @pytest.mark.parametrize(

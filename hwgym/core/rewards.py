@@ -253,7 +253,7 @@ def make_reward(
     if cls.needs == "parts" and not all(_has_parts(p) for p in problems):
         raise ValueError(
             f"reward {given!r} needs an objective that adds up over steps, which "
-            f"{first.statement.objective.label} does not; use 'terminal' or 'relative'"
+            f"{first.statement.objective.name} does not; use 'terminal' or 'relative'"
         )
     if cls.needs == "certificate" and not certificate:
         raise ValueError(
