@@ -25,7 +25,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         failed: The episode ended because the limit broke or a choice cannot be built.
-        finished: It ended because all steps are done; of those that did not fail.
+        finished: All steps are done. An episode that failed has not finished, whatever this says.
         cells: Where the choices stand in the bank's tables; None if there are none.
         objective: Of what was chosen so far, if it was asked for; None else. Means something where
             an episode finished.

@@ -54,6 +54,7 @@ class EpisodeKernel:
         self.num_envs = len(which)
         self._steps = np.array([p.num_steps for p in dynamics.problems])
         most = int(self._steps.max())
+        self._axis = None if reward.size is None else 0  # of rewards, which are in a row
         self.history: deque[Array] = deque(maxlen=most)
         self._begin_all(which)
 
@@ -95,7 +96,7 @@ class EpisodeKernel:
             earned = np.zeros(self.num_envs)
         else:
             assert outcome.cells is not None  # a table of rewards is of choices in tables
-            earned = reward.table.take(outcome.cells, axis=0)
+            earned = reward.table.take(outcome.cells, self._axis)
         if idle is not None:
             state = merge(idle, self.state, state)
             failed, finished = failed & ~idle, finished & ~idle
@@ -104,6 +105,7 @@ class EpisodeKernel:
         if failed.any():
             lost = reward.failed(self.earned, 0 if self.single else self.which)
             earned = np.where(_as_rows(failed, earned), lost, earned)
+            finished = finished & ~failed
         if reward.ends and finished.any():
             assert outcome.objective is not None  # asked for in begin
             which = 0 if self.single else self.which[finished]

@@ -15,6 +15,7 @@ from hwgym._names import nearest
 from hwgym.core.dynamics import Dynamics
 from hwgym.core.env import ENVIRONMENT_ARGUMENTS
 from hwgym.core.problem import Problem
+from hwgym.core.sampler import Sampler
 from hwgym.core.view import View
 
 __all__ = [
@@ -54,7 +55,7 @@ class Family:
     Attributes:
         name: Of the family.
         version: Bumped when what its environments show, accept, pay or cost changes.
-        make: Makes a problem from the keyword arguments of an environment.
+        make: Makes a problem from the keyword arguments of an environment, or a sampler of many.
         dynamics: How episodes walk a bank of its problems.
         ids: Its environments.
         view: What to say and show of its problems.
@@ -64,7 +65,7 @@ class Family:
 
     name: str
     version: int
-    make: Callable[..., Problem]
+    make: Callable[..., Problem | Sampler]
     dynamics: Callable[[Sequence[Any]], Dynamics]
     ids: Callable[[], Iterator[Id]]
     view: View = field(repr=False)
@@ -182,4 +183,9 @@ def problem_of(env_id: str) -> Problem:
     """
     family, entry = _find(env_id)
     described = {k: v for k, v in entry.kwargs.items() if k not in ENVIRONMENT_ARGUMENTS}
-    return family.make(**described)
+    if not entry.ranked and not described:
+        raise ValueError(f"{env_id} poses no problem of its own: it wants what describes one")
+    made = family.make(**described)
+    if not isinstance(made, Problem):
+        raise ValueError(f"{env_id} poses many problems, not one")
+    return made

@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from hwgym._arrays import Floats
 from hwgym._names import nearest
 
-__all__ = ["METRICS", "Join", "Metric", "find_metric"]
+__all__ = ["METRICS", "Join", "Metric", "find_metric", "thousands"]
 
 Join = Literal["add", "maximum", "whole"]
 
@@ -28,6 +30,8 @@ class Metric:
             are no parts.
         column: As the columns of tables and the keys of JSON have it: with the unit.
         about: What it is, where the label does not say.
+        shown_unit: In which people are shown it; by default the unit.
+        shown_scale: What to multiply values with for that.
     """
 
     name: str
@@ -36,9 +40,12 @@ class Metric:
     join: Join = "add"
     column: str = ""
     about: str = ""
+    shown_unit: str = ""
+    shown_scale: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "shown_unit", self.shown_unit or self.unit)
 
     @property
     def adds_up(self) -> bool:
@@ -56,6 +63,30 @@ class Metric:
             raise ValueError(f"{self.name} has no parts that could be joined")
         return np.maximum if self.join == "maximum" else np.add
 
+    @property
+    def axis(self) -> str:
+        """Label and unit, as the axis of a picture has them."""
+        return f"{self.label} ({self.shown_unit})" if self.shown_unit else self.label
+
+    def shown(self, values: ArrayLike) -> Floats:
+        """Values in the unit that people are shown."""
+        return np.asarray(values, np.float64) * self.shown_scale
+
+    def text(self, value: float) -> str:
+        """A value with its unit: ``190,338 cycles``, ``8.416 mm²``."""
+        if self.shown_scale != 1:
+            return f"{value * self.shown_scale:,.4g} {self.shown_unit}"
+        return f"{thousands(value)} {self.unit}".strip()
+
+
+def thousands(number: float) -> str:
+    """Whole numbers in full; fractions of small ones to six digits."""
+    if not np.isfinite(number):
+        return str(number)
+    if number == int(number) or abs(number) >= 1e5:
+        return f"{number:,.0f}"
+    return f"{number:,.6g}"
+
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -71,7 +102,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "throughput", "cycles", "pipeline period", "maximum",
                 about="the slowest step's latency, the pipeline's period",
             ),
-            Metric("area", "um^2", "area", column="area_um2"),
+            Metric(
+                "area", "um^2", "area", column="area_um2", shown_unit="mm²", shown_scale=1e-6
+            ),
             Metric("power", "mW", "power", column="power_mw"),
         )
     }

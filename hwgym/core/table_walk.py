@@ -137,8 +137,6 @@ class TableWalk:
             failed |= self.invalid.take(cells)
         step = state.step + 1
         finished = step == last
-        if failed.any():
-            finished &= ~failed
         objective = state.objective
         if objective is not None:
             objective = self._join(objective, self.cost.take(cells))

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwgym._arrays import Ints
-from hwgym.core.metric import Metric
+from hwgym.core.metric import Metric, thousands
 from hwgym.core.problem import Problem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Column", "View", "amount", "thousands"]
+__all__ = ["Column", "Reference", "References", "Row", "View"]
 
 Row = Mapping[str, Any]
 
@@ -40,20 +40,40 @@ class Column(NamedTuple):
     wide: bool = False
 
 
-def thousands(number: float) -> str:
-    """Whole numbers in full; fractions of small ones to six digits."""
-    if not np.isfinite(number):
-        return str(number)
-    if number == int(number) or abs(number) >= 1e5:
-        return f"{number:,.0f}"
-    return f"{number:,.6g}"
+class Reference(NamedTuple):
+    """A result that somebody else reached.
+
+    Attributes:
+        what: By which method.
+        samples: How many samples it took, as they count them.
+        objective: What they reached, in the unit of the problem's objective.
+        minutes: Wall time, where it was taken.
+    """
+
+    what: str
+    samples: str
+    objective: float
+    minutes: float | None = None
 
 
-def amount(number: float, unit: str) -> str:
-    """A quantity for people: areas in mm2, the rest as it is."""
-    if unit == "um^2":
-        return f"{number / 1e6:,.4g} mm²"
-    return f"{thousands(number)} {unit}".strip()
+class References(NamedTuple):
+    """What somebody else reached on a problem of the family, to stand beside a ranking.
+
+    Attributes:
+        title: Whose results they are.
+        about: How they came about, and why they do not rank.
+        env_id: The problem.
+        unit: In which objectives are shown.
+        scale: How many of the objective's own units that is.
+        results: What was reached.
+    """
+
+    title: str
+    about: str
+    env_id: str
+    unit: str
+    scale: float
+    results: Sequence[Reference]
 
 
 class View:
@@ -68,6 +88,10 @@ class View:
     def label(self, env_id: str) -> str:
         """An environment id without what all of the family's have in common."""
         return env_id
+
+    def references(self) -> Sequence[References]:
+        """What others reached on problems of the family; by default nothing is known."""
+        return ()
 
     def title(self, problem: Problem) -> str:
         """A problem in one line."""
@@ -100,8 +124,8 @@ class View:
             "to minimise": self.metric_text(statement.objective),
         }
         if statement.constraint is not None:
-            shown[f"{statement.constraint.label} limit"] = amount(
-                statement.limit, statement.constraint.unit
+            shown[f"{statement.constraint.label} limit"] = statement.constraint.text(
+                statement.limit
             )
         return shown
 
@@ -141,15 +165,17 @@ class View:
         def text(key: str) -> Callable[[Row], str]:
             return lambda row: "-" if row[key] is None else str(row[key])
 
-        def number(key: str) -> Callable[[Row], str]:
-            return lambda row: thousands(row[key])
+        def number(key: str, metric: Metric) -> Callable[[Row], str]:
+            return lambda row: thousands(float(metric.shown(row[key])))
 
         columns = [Column("step", text("step"), text=True)]
         columns += [Column(axis.name, text(axis.name)) for axis in statement.space.axes[:8]]
         if problem.separable:
-            columns.append(Column(statement.objective.name, number("cost")))
+            columns.append(Column(statement.objective.axis, number("cost", statement.objective)))
             if statement.constraint is not None:
-                columns.append(Column(statement.constraint.name, number("used")))
+                columns.append(
+                    Column(statement.constraint.axis, number("used", statement.constraint))
+                )
         return columns
 
     def describe_solution(self, problem: Problem, genes: ArrayLike) -> dict[str, Any]:
@@ -162,8 +188,9 @@ class View:
         found: dict[str, Any] = {"objective": float(scores.objective[0])}
         for metric in statement.metrics:
             found[metric.column] = float(scores[metric.name][0])
-        if statement.constraint is not None:
-            found["budget_used"] = float(scores.used[0]) / statement.limit
+        if statement.constraint is not None and np.isfinite(statement.limit):
+            used = float(scores.used[0])
+            found["budget_used"] = used / statement.limit if statement.limit else 1.0
         found["feasible"] = bool(scores.feasible[0])
         found["assignment"] = np.asarray(genes).tolist()
         found[self.rows_name] = self.rows(problem, genes)
@@ -174,9 +201,7 @@ class View:
         metrics = problem.statement.metrics
         shown = {}
         if metrics:
-            shown["with it"] = ", ".join(
-                f"{m.label} {amount(found[m.column], m.unit)}" for m in metrics
-            )
+            shown["with it"] = ", ".join(f"{m.label} {m.text(found[m.column])}" for m in metrics)
         if "budget_used" in found:
             shown["budget used"] = f"{found['budget_used']:.2%}"
         return shown
@@ -209,7 +234,7 @@ class View:
         objective, best = float(scores.objective[0]), problem.certificate()
         metric = problem.statement.objective
         return (
-            f"{text}: {metric.label} {amount(objective, metric.unit)}, {best.name} "
+            f"{text}: {metric.label} {metric.text(objective)}, {best.name} "
             f"{best.above(objective):.2%}"
         )
 

@@ -134,7 +134,8 @@ def frontier(
     Args:
         problem: Its constraint and budget hold; its own objective plays no part.
         objectives: Two or three of ``latency``, ``energy``, ``edp``, ``throughput``, ``area`` and
-            ``power``, at most two of them beside the constraint. Three are exact, too, unless the list of partial assignments grows too long.
+            ``power``, at most two of them beside the constraint. Three are exact, too, unless the
+            list of partial assignments grows too long.
         epsilon: 0 for the exact front; else a tolerance, as in the module's docstring.
         progress: Called after each step with the steps done and all steps.
 

@@ -10,26 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem, InfeasibleError
+from hwgym._arrays import Array
+from hwgym.core.metric import Metric
+from hwgym.core.problem import InfeasibleError
+from hwgym.families.assignment.design_space import DesignSpace
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
 from hwgym.workloads import Workload
 
 __all__ = [
-    "OBJECTIVE_UNITS",
-    "best_uniform",
     "compare",
     "describe_assignment",
     "describe_problem",
     "describe_workload",
     "layer_rows",
+    "layer_table",
     "to_csv",
 ]
 
-OBJECTIVE_UNITS = {
-    "latency": "cycles",
-    "energy": "nJ",
-    "edp": "nJ x cycles",
-    "throughput": "cycles",
-}
 EVERY_PLATFORM = tuple([{"platform": name} for name in PLATFORMS])
 
 
@@ -56,23 +53,23 @@ def describe_workload(workload: Workload) -> dict[str, Any]:
 
 def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
     """What is asked, with the budget and the range that it is a share of."""
-    space = problem.space
+    design = problem.design
     least, greatest = problem.budget_range
     return {
-        "workload": space.workload.name,
-        "layers": len(space.workload),
-        "macs": space.workload.macs,
-        "dataflows": [d.name for d in space.dataflows],
-        "pe_levels": list(space.pe_levels),
-        "tile_levels": list(space.tile_levels),
-        "choices": space.num_actions,
-        "technology": space.hardware.tech.name,
-        "accounting": space.accounting.name,
-        "objective": problem.objective,
-        "objective_unit": OBJECTIVE_UNITS[problem.objective],
-        "constraint": problem.constraint,
-        "constraint_unit": problem.unit,
-        "deployment": problem.deployment,
+        "workload": design.workload.name,
+        "layers": len(design.workload),
+        "macs": design.workload.macs,
+        "dataflows": [d.name for d in design.dataflows],
+        "pe_levels": list(design.pe_levels),
+        "tile_levels": list(design.tile_levels),
+        "choices": problem.num_actions,
+        "technology": design.hardware.tech.name,
+        "accounting": design.accounting.name,
+        "objective": problem.objective.name,
+        "objective_unit": problem.objective.unit,
+        "constraint": problem.constraint.name,
+        "constraint_unit": problem.constraint.unit,
+        "deployment": problem.deployment.value,
         "platform": problem.platform,
         "ratio": problem.ratio,
         "budget": problem.budget,
@@ -88,20 +85,17 @@ def describe_assignment(problem: AssignmentProblem, assignment: ArrayLike) -> di
         assignment: Level indices (steps, 2), with a third where dataflows mix.
 
     Raises:
-        ValueError: If the assignment does not fit the problem.
+        ValueError: If the assignment does not fit the problem, or is not complete.
     """
+    rows = layer_rows(problem, assignment)
     scores = problem.evaluate(assignment)
-    objective = float(scores.objective[0])
     return {
-        "objective": objective,
-        "latency_cycles": float(scores.latency_cycles[0]),
-        "energy_nj": float(scores.energy_nj[0]),
-        "area_um2": float(scores.area_um2[0]),
-        "power_mw": float(scores.power_mw[0]),
+        "objective": float(scores.objective[0]),
+        **{m.column: float(scores[m.name][0]) for m in problem.statement.metrics},
         "budget_used": float(scores.used[0]) / problem.budget if problem.budget else 1.0,
         "feasible": bool(scores.feasible[0]),
         "assignment": np.asarray(assignment).tolist(),
-        "layers": layer_rows(problem, assignment),
+        "layers": rows,
     }
 
 
@@ -112,17 +106,20 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
     budget. Under LS all layers have the same configuration, and share the one array.
 
     Raises:
-        ValueError: If the assignment does not fit the problem.
+        ValueError: If the assignment does not fit the problem, or is not complete.
     """
-    space = problem.space
-    layers = np.arange(len(space.workload))
-    actions = np.broadcast_to(problem.actions_of(assignment)[0], layers.shape)
-    latency, energy = (t[layers, actions] for t in (space.latency_cycles, space.energy_nj))
-    cost = {"energy": energy, "edp": energy * latency}.get(problem.objective, latency)
-    usage = (space.area_um2 if problem.constraint == "area" else space.power_mw)[layers, actions]
+    design = problem.design
+    [genes] = problem.space.check(assignment)
+    if (genes < 0).any():
+        raise ValueError("the assignment is not complete: it has -1 where nothing is chosen")
+    layers = np.arange(len(design.workload))
+    actions = np.broadcast_to(problem.space.encode(genes), layers.shape)
+    columns = {m.column: layer_table(design, m)[layers, actions] for m in problem.statement.metrics}
+    cost = layer_table(design, problem.objective)[layers, actions]
+    usage = columns[problem.constraint.column]
     rows = []
-    for i, layer in enumerate(space.workload):
-        pes, tile, style = space.describe(int(actions[i]))
+    for i, layer in enumerate(design.workload):
+        pes, tile, style = design.describe(int(actions[i]))
         rows.append(
             {
                 "layer": layer.name,
@@ -130,13 +127,10 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
                 "pes": pes,
                 "tile": tile,
                 "dataflow": style,
-                "latency_cycles": int(latency[i]),
-                "energy_nj": float(energy[i]),
-                "area_um2": float(space.area_um2[i, actions[i]]),
-                "power_mw": float(space.power_mw[i, actions[i]]),
-                "l1_bytes": int(space.l1_bytes[i, actions[i]]),
-                "l2_bytes": int(space.l2_bytes[i, actions[i]]),
-                "valid": bool(space.valid[i, actions[i]]),
+                **{name: values[i].item() for name, values in columns.items()},
+                "l1_bytes": int(design.l1_bytes[i, actions[i]]),
+                "l2_bytes": int(design.l2_bytes[i, actions[i]]),
+                "valid": bool(design.valid[i, actions[i]]),
                 "cost_share": float(cost[i] / (cost.sum() or 1)),
                 "usage_share": float(usage[i] / problem.budget) if problem.budget else 1.0,
             }
@@ -144,10 +138,20 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
     return rows
 
 
-def best_uniform(problem: AssignmentProblem) -> float:
-    """The best feasible objective of giving every layer the same; infinite if none fits."""
-    scores = problem.evaluate(problem.uniform())
-    return float(np.where(scores.feasible, scores.objective, np.inf).min())
+def layer_table(design: DesignSpace, metric: Metric) -> Array:
+    """(layers, actions): what each choice adds to a metric, layer by layer."""
+    columns = {
+        "latency": ("latency_cycles",),
+        "throughput": ("latency_cycles",),
+        "energy": ("energy_nj",),
+        "edp": ("energy_nj", "latency_cycles"),
+        "area": ("area_um2",),
+        "power": ("power_mw",),
+    }[metric.name]
+    table: Array = getattr(design, columns[0])
+    for name in columns[1:]:
+        table = table * getattr(design, name)
+    return table
 
 
 def compare(
@@ -174,8 +178,9 @@ def compare(
     rows: list[dict[str, Any]] = []
     for dataflow in dataflows:
         # Whatever is wrong with the settings, not with a budget, shows here.
-        space = AssignmentProblem.of(workload, dataflow, platform="unlimited", **settings).space
-        name = "MIX" if dataflow == "MIX" else "+".join(d.name for d in space.dataflows)
+        whole = AssignmentProblem.of(workload, dataflow, platform="unlimited", **settings)
+        styles = "+".join(d.name for d in whole.design.dataflows)
+        name = "MIX" if dataflow == "MIX" else styles
         for budget in budgets:
             row: dict[str, Any] = {"dataflow": name, **budget, "objective": None}
             try:
@@ -186,9 +191,9 @@ def compare(
             best = problem.optimum()
             found = describe_assignment(problem, best.assignment)
             del found["layers"]
-            uniform = best_uniform(problem)
-            row |= {"budget_value": problem.budget, "unit": problem.unit, **found}
-            row["pes"] = int(np.array(problem.space.pe_levels)[best.assignment[:, 0]].sum())
+            uniform = problem.best_uniform()
+            row |= {"budget_value": problem.budget, "unit": problem.constraint.unit, **found}
+            row["pes"] = int(np.array(problem.design.pe_levels)[best.assignment[:, 0]].sum())
             row["best_uniform"] = uniform if np.isfinite(uniform) else None
             rows.append(row)
     for row in rows:
