@@ -1,19 +1,21 @@
-"""Every picture that hwgym draws, in one style that survives print and colour-blindness.
+"""What all pictures have in common: a style that survives print and colour-blindness, and pictures
+of plain arrays. It knows no problem.
 
-Figures are matplotlib's and are written by :func:`save_figure`; ``frontier_page`` writes a page
-with an interactive one (plotly).
+- :data:`STYLE`, its colours, :func:`save_figure`; :mod:`~hwgym.plotting.picture`, the figure that
+  all are drawn on
+- :func:`curves_figure`: regret against samples (:mod:`hwgym.core.curves` for searches)
+- :func:`front_figure`, :func:`front_page`: Pareto fronts
+
+Pictures of a family's problems are the family's own: its view draws them.
 """
 
-from hwgym.plotting.assignment import AssignmentViewer, assignment_figure, assignment_text
-from hwgym.plotting.curves import learning_curves, regret_curves
-from hwgym.plotting.fronts import comparison_figure, frontier_figure, frontier_page
-from hwgym.plotting.hardware import budget_figure, design_space_figure, roofline_figure
+from hwgym.plotting.curves import curves_figure
+from hwgym.plotting.fronts import front_figure, front_page
 from hwgym.plotting.style import (
     BLUE,
-    DATAFLOW_COLOURS,
+    COLOURS,
     GREEN,
     GREY,
-    OBJECTIVE_LABELS,
     ORANGE,
     SKY,
     STYLE,
@@ -23,24 +25,15 @@ from hwgym.plotting.style import (
 
 __all__ = [
     "BLUE",
-    "DATAFLOW_COLOURS",
+    "COLOURS",
     "GREEN",
     "GREY",
-    "OBJECTIVE_LABELS",
     "ORANGE",
     "SKY",
     "STYLE",
     "VERMILLION",
-    "AssignmentViewer",
-    "assignment_figure",
-    "assignment_text",
-    "budget_figure",
-    "comparison_figure",
-    "design_space_figure",
-    "frontier_figure",
-    "frontier_page",
-    "learning_curves",
-    "regret_curves",
-    "roofline_figure",
+    "curves_figure",
+    "front_figure",
+    "front_page",
     "save_figure",
 ]

@@ -1,4 +1,4 @@
-"""Regret against samples: of single runs, and of many seeds."""
+"""Regret against samples, from plain arrays: of single runs, and of many seeds."""
 
 from __future__ import annotations
 
@@ -6,60 +6,40 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwgym._arrays import Floats
 from hwgym._extras import naming
-from hwgym.agent import Result
-from hwgym.families.assignment.problem import AssignmentProblem
-from hwgym.families.assignment.reports import best_uniform
-from hwgym.plotting.style import GREY, LINES, STYLE, problem_title
+from hwgym.plotting.style import GREY, LINES, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["learning_curves", "regret_curves"]
+__all__ = ["curves_figure"]
 
 FLOOR = 1e-4  # of the logarithmic axis: below it, the optimum
 
 
-def learning_curves(
-    problem: AssignmentProblem,
-    histories: Mapping[str, ArrayLike | Result],
+def curves_figure(
+    curves: Mapping[str, Sequence[ArrayLike]],
     *,
-    title: str | None = None,
-) -> Figure:
-    """Draw regret against samples, one line an agent, beside the best uniform assignment.
-
-    Args:
-        problem: What was searched.
-        histories: By name, what :func:`hwgym.agent.solve` gave; or the best feasible objective
-            after each sample, infinite before the first.
-        title: Instead of the problem's own.
-
-    Raises:
-        ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
-    """
-    return regret_curves(problem, {n: [h] for n, h in histories.items()}, title=title)
-
-
-def regret_curves(
-    problem: AssignmentProblem,
-    histories: Mapping[str, Sequence[ArrayLike | Result]],
-    *,
-    title: str | None = None,
+    title: str,
+    marks: Mapping[str, float] | None = None,
     interval: float = 0.5,
+    what: str = "regret: above the proven optimum",
 ) -> Figure:
-    """Draw regret against samples, for each agent the median over its seeds with a band.
+    """Draw regrets against samples, for each name the median over its seeds with a band.
 
     Args:
-        problem: What was searched.
-        histories: By name, one history a seed, as :func:`learning_curves` takes them. A shorter one
-            goes on with its last value.
-        title: Instead of the problem's own.
+        curves: By name, for each seed the least regret after each sample, infinite while there is
+            none. A shorter one goes on with its last value.
+        title: Above it.
+        marks: Regrets to compare with, by name, as horizontal lines.
         interval: The share of the seeds that the band holds, the middle ones.
+        what: The vertical axis.
 
     Raises:
-        ValueError: If an agent has no history, or the interval does not lie in 0 to 1.
+        ValueError: If a name has no curve or an empty one, or the interval is not within 0 to 1.
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     if not 0 <= interval <= 1:
@@ -69,13 +49,12 @@ def regret_curves(
 
     from hwgym.plotting.picture import Picture
 
-    best = problem.optimum().objective
     with mpl.rc_context(STYLE):
         figure = Picture(8.0, 4.8)
         axis = figure.subplots()
         seeds = 0
-        for i, (name, runs) in enumerate(histories.items()):
-            regret = np.maximum(_together(name, runs) / best - 1, FLOOR)
+        for i, (name, runs) in enumerate(curves.items()):
+            regret = np.maximum(_together(name, runs), FLOOR)
             seeds = max(seeds, len(regret))
             colour, style = LINES[i % len(LINES)]
             samples = np.arange(1, regret.shape[1] + 1)
@@ -88,38 +67,30 @@ def regret_curves(
                 )
                 name = f"{name} ({len(regret)} seeds)"
             axis.plot(samples, middle, style, color=colour, label=name, linewidth=1.8)
-        uniform = best_uniform(problem)
-        if np.isfinite(uniform):
-            over = uniform / best - 1
-            axis.axhline(
-                max(over, FLOOR),
-                color=GREY,
-                linewidth=1.2,
-                label=f"best uniform assignment ({over:.0%})",
-            )
-        _regret_axis(axis)
+        for name, over in (marks or {}).items():
+            axis.axhline(max(over, FLOOR), color=GREY, linewidth=1.2, label=f"{name} ({over:.0%})")
+        _regret_axis(axis, what)
         axis.legend(frameon=False)
-        what = f"; median, band: middle {interval:.0%} of seeds" if seeds > 1 else ""
-        axis.set_title((title or problem_title(problem)) + what, loc="left", fontweight="bold")
+        band = f"; median, band: middle {interval:.0%} of seeds" if seeds > 1 else ""
+        axis.set_title(title + band, loc="left", fontweight="bold")
     return figure
 
 
-def _together(name: str, runs: Sequence[ArrayLike | Result]) -> NDArray[np.float64]:
+def _together(name: str, runs: Sequence[ArrayLike]) -> Floats:
     """(seeds, samples), shorter runs going on with their last value."""
-    given = [run.history if isinstance(run, Result) else run for run in runs]
-    histories = [np.asarray(history, dtype=np.float64) for history in given]
-    if not histories or not all(len(h) for h in histories):
+    given = [np.asarray(run, dtype=np.float64) for run in runs]
+    if not given or not all(len(run) for run in given):
         raise ValueError(f"{name}: no samples to draw")
-    most = max(map(len, histories))
-    return np.stack([np.append(h, np.full(most - len(h), h[-1])) for h in histories])
+    most = max(map(len, given))
+    return np.stack([np.append(run, np.full(most - len(run), run[-1])) for run in given])
 
 
-def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _finite(values: Floats) -> Floats:
     """Where nothing feasible was found yet, the band reaches out of the picture."""
     return np.where(np.isfinite(values), values, 1e12)
 
 
-def _regret_axis(axis: Any) -> None:
+def _regret_axis(axis: Any, what: str) -> None:
     axis.set_yscale("log")
     tops = [np.asarray(line.get_ydata(), float) for line in axis.get_lines()]
     finite = np.concatenate([t[np.isfinite(t)] for t in tops] or [np.zeros(0)])
@@ -131,4 +102,4 @@ def _regret_axis(axis: Any) -> None:
     axis.minorticks_off()
     axis.set_xlim(0, None)
     axis.set_xlabel("samples (complete assignments evaluated)")
-    axis.set_ylabel("regret: above the proven optimum")
+    axis.set_ylabel(what)

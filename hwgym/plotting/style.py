@@ -1,4 +1,4 @@
-"""The one style: colours, labels, and how a figure is written."""
+"""The one style: colours, titles, names under an axis, and how a figure is written."""
 
 from __future__ import annotations
 
@@ -8,10 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwgym._files import replacing
-from hwgym.families.assignment.problem import AssignmentProblem
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+__all__ = [
+    "BLUE",
+    "COLOURS",
+    "GREEN",
+    "GREY",
+    "HATCHES",
+    "LINES",
+    "MAP",
+    "ORANGE",
+    "SKY",
+    "STYLE",
+    "VERMILLION",
+    "entitle",
+    "name_ticks",
+    "save_figure",
+]
 
 # Okabe and Ito's palette: told apart by everyone, and in grey.
 BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY = (
@@ -22,9 +38,12 @@ BLUE, ORANGE, GREEN, VERMILLION, SKY, GREY = (
     "#56B4E9",
     "#8C8C8C",
 )
+COLOURS = (BLUE, ORANGE, GREEN, SKY)
+"""Of things side by side."""
+HATCHES = ("", "///", "...", "xx")
+"""Of areas side by side."""
 LINES = ((BLUE, "-"), (VERMILLION, "--"), (GREEN, "-."), (ORANGE, ":"), (SKY, "-"), (GREY, "--"))
 MAP = "cividis"  # from dark blue to yellow: in order for everyone, and in grey
-DATAFLOW_COLOURS = (BLUE, ORANGE, GREEN, SKY)
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -35,40 +54,16 @@ STYLE: dict[Any, Any] = {
     "grid.color": "#E6E6E6",
     "axes.axisbelow": True,
 }
-OBJECTIVE_LABELS = {
-    "latency": ("latency", "cycles"),
-    "energy": ("energy", "nJ"),
-    "edp": ("energy x latency", "nJ cycles"),
-    "throughput": ("period", "cycles"),
-}
-LABELS = {
-    "latency": "latency (cycles)",
-    "energy": "energy (nJ)",
-    "edp": "energy x latency (nJ cycles)",
-    "throughput": "period (cycles)",
-    "area": "area (mm²)",
-    "power": "power (mW)",
-}
-SCALES = {"area": 1e-6}
-"""What to multiply values with for :data:`LABELS`."""
-FEW = 24  # layers that get their names on an axis
+FEW = 24  # names that have room under an axis
 
 
-def problem_title(problem: AssignmentProblem) -> str:
-    """What a problem is called above a picture."""
-    styles = "+".join(d.name for d in problem.space.dataflows)
-    where = problem.platform or (
-        f"{problem.ratio:g} of the range" if problem.ratio is not None else "given budget"
-    )
-    what = OBJECTIVE_LABELS[problem.objective][0]
-    return (
-        f"{problem.space.workload.name}, {styles}: {what} under {problem.constraint} "
-        f"({where}, {problem.deployment})"
-    )
+def entitle(figure: Figure, title: str) -> None:
+    """Write a title above all of a figure."""
+    figure.suptitle(title, fontsize=11, fontweight="bold")
 
 
-def layer_ticks(axis: Any, names: Sequence[str]) -> None:
-    """Name the layers under an axis, or number them from 1 where they are many."""
+def name_ticks(axis: Any, names: Sequence[str], what: str) -> None:
+    """Put names under an axis; where they are many, numbers from 1, and below them ``what``."""
     if len(names) <= FEW:
         turned = sum(map(len, names)) > 60
         axis.set_xticks(
@@ -81,7 +76,7 @@ def layer_ticks(axis: Any, names: Sequence[str]) -> None:
         return
     ticks = [i for i in range(len(names)) if (i + 1) % 10 == 0 or i == 0]
     axis.set_xticks(ticks, [str(i + 1) for i in ticks])
-    axis.set_xlabel("layer")
+    axis.set_xlabel(what)
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:

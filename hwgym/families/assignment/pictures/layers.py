@@ -5,26 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwgym._arrays import Floats, Ints
 from hwgym._extras import naming
 from hwgym._names import nearest
 from hwgym.costs.maestro import Costs, evaluate
 from hwgym.families.assignment.problem import AssignmentProblem
-from hwgym.families.assignment.reports import layer_rows
+from hwgym.families.assignment.reports import layer_rows, layer_table
 from hwgym.plotting.style import (
     BLUE,
-    DATAFLOW_COLOURS,
+    COLOURS,
     GREY,
-    LABELS,
+    HATCHES,
     MAP,
     ORANGE,
-    SCALES,
     SKY,
     STYLE,
     VERMILLION,
-    layer_ticks,
-    problem_title,
+    entitle,
+    name_ticks,
 )
 
 if TYPE_CHECKING:
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 __all__ = ["budget_figure", "design_space_figure", "roofline_figure"]
 
-Floats = NDArray[np.float64]
+MARKERS = "os^D"
 
 
 def _costs(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> list[Costs]:
     """What the cost model says of every layer at its design point."""
-    space = problem.space
-    styles = {d.name: d for d in space.dataflows}
+    design = problem.design
+    styles = {d.name: d for d in design.dataflows}
     return [
-        evaluate(layer, styles[row["dataflow"]], row["pes"], row["tile"], space.hardware)
-        for layer, row in zip(space.workload, rows, strict=True)
+        evaluate(layer, styles[row["dataflow"]], row["pes"], row["tile"], design.hardware)
+        for layer, row in zip(design.workload, rows, strict=True)
     ]
 
 
@@ -62,18 +62,18 @@ def budget_figure(
     rows = layer_rows(problem, assignment)
     parts = _parts(problem, rows)
     total = float(sum(values.sum() for values in parts.values()))
-    scale = SCALES.get(problem.constraint, 1.0)
+    constraint = problem.constraint
     colours = (BLUE, ORANGE, SKY, GREY)
-    hatches = ("", "///", "...", "xx")
     with mpl.rc_context(STYLE):
         figure = Picture(9.6, 4.8)
         axis, pie = figure.subplots(1, 2, width_ratios=[5, 1])
         bottom = np.zeros(len(rows))
         share = 0.0
-        for (name, values), colour, hatch in zip(parts.items(), colours, hatches, strict=False):
+        for (name, values), colour, hatch in zip(parts.items(), colours, HATCHES, strict=False):
             look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-            axis.bar(np.arange(len(rows)), values * scale, 0.8, bottom=bottom, label=name, **look)
-            bottom = bottom + values * scale
+            shown = constraint.shown(values)
+            axis.bar(np.arange(len(rows)), shown, 0.8, bottom=bottom, label=name, **look)
+            bottom = bottom + shown
             part = 100 * float(values.sum()) / (problem.budget or total)
             pie.bar([0], [part], 0.6, bottom=[share], **look)
             if part > 4:
@@ -82,48 +82,41 @@ def budget_figure(
                     bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.85},
                 )  # fmt: skip
             share += part
-        axis.set_ylabel(LABELS[problem.constraint])
-        layer_ticks(axis, [row["layer"] for row in rows])
+        axis.set_ylabel(constraint.axis)
+        name_ticks(axis, [row["layer"] for row in rows], "layer")
         axis.set_xlim(-0.8, len(rows) - 0.2)
         axis.legend(frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
         pie.axhline(100, color=VERMILLION, linestyle="--", linewidth=1.2)
         pie.set_ylim(0, max(105, share * 1.03))
         pie.set_xlim(-0.5, 0.5)
         pie.set_xticks([0], ["all layers"])
-        pie.set_ylabel(f"% of the {problem.constraint} budget (dashed)")
-        figure.suptitle(
-            title or f"Where the budget goes: {problem_title(problem)}",
-            fontsize=11,
-            fontweight="bold",
-        )
+        pie.set_ylabel(f"% of the {constraint.label} budget (dashed)")
+        entitle(figure, title or f"Where the budget goes: {problem.statement.title}")
     return figure
 
 
 def _parts(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> dict[str, Floats]:
     """Per layer, what arithmetic and buffers take of the constraint."""
-    tech = problem.space.hardware.tech
+    tech = problem.design.hardware.tech
     costs = _costs(problem, rows)
+    # What a unit of each kind takes; the model says what all of a layer's take of power.
+    units = (tech.mac_power_mw, tech.l1_power_mw, tech.l2_power_mw)
+    areas = (tech.mac_area_um2, tech.l1_area_um2, tech.l2_area_um2)
+    takes = {"area": areas, "power": units}[problem.constraint.name]
     power = {
         "arithmetic": np.array([float(c.pe_power) for c in costs]),
         "PEs' buffers": np.array([float(c.l1_power) for c in costs]),
         "shared buffers": np.array([float(c.l2_power) for c in costs]),
     }
-    parts = power
-    if problem.constraint == "area":
-        # Units of each kind, times what a unit takes.
-        units: tuple[float, ...] = (tech.mac_power_mw, tech.l1_power_mw, tech.l2_power_mw)
-        areas: tuple[float, ...] = (tech.mac_area_um2, tech.l1_area_um2, tech.l2_area_um2)
-        parts = {
-            name: values / unit * area
-            for (name, values), unit, area in zip(power.items(), units, areas, strict=True)
-        }
-    if problem.deployment == "LS":  # one array, as large as its most demanding layer needs
-        key = "area_um2" if problem.constraint == "area" else "power_mw"
-        most = int(np.argmax([row[key] for row in rows]))
-        parts = {name: np.eye(len(rows))[most] * values for name, values in parts.items()}
-    if problem.space.accounting.interconnect:
-        key = "area_um2" if problem.constraint == "area" else "power_mw"
-        whole = np.array([row[key] for row in rows])
+    parts = {
+        name: values * (taken / unit)
+        for (name, values), unit, taken in zip(power.items(), units, takes, strict=True)
+    }
+    whole = np.array([row[problem.constraint.column] for row in rows])
+    if problem.deployment.shared:  # one array, as large as its most demanding layer needs
+        most = np.eye(len(rows))[int(whole.argmax())]
+        parts = {name: most * values for name, values in parts.items()}
+    if problem.design.accounting.interconnect:
         known = np.sum(list(parts.values()), axis=0)
         parts["interconnect"] = np.maximum(whole - known, 0.0)
     return parts
@@ -150,13 +143,13 @@ def roofline_figure(
 
     rows = layer_rows(problem, assignment)
     costs = _costs(problem, rows)
-    hardware = problem.space.hardware
+    hardware = problem.design.hardware
     lanes, bandwidth = int(np.asarray(hardware.simd_lanes)), int(np.asarray(hardware.noc_bandwidth))
     moved = [int(c.input_l2_read + c.weight_l2_read + c.output_l2_write) for c in costs]
     macs = [int(c.num_macs) for c in costs]
     intensity = np.array([n / max(m, 1) for n, m in zip(macs, moved, strict=True)])
     rate = np.array([int(c.true_macs) / max(int(c.runtime_cycles), 1) for c in costs])
-    styles = [d.name for d in problem.space.dataflows]
+    styles = [d.name for d in problem.design.dataflows]
     share = np.array([row["cost_share"] for row in rows])
     with mpl.rc_context({**STYLE, "axes.grid.axis": "both"}):
         figure = Picture(8.0, 5.0)
@@ -177,7 +170,7 @@ def roofline_figure(
             mine = np.array([row["dataflow"] == style for row in rows])
             axis.scatter(
                 intensity[mine], rate[mine], s=16 + 160 * share[mine] / share.max(),
-                color=DATAFLOW_COLOURS[i % 4], marker="os^D"[i % 4], alpha=0.75,
+                color=COLOURS[i % 4], marker=MARKERS[i % 4], alpha=0.75,
                 edgecolors="white", linewidths=0.8, zorder=3,
             )  # fmt: skip
         for i in _apart(np.log(intensity), np.log(rate), np.argsort(-share))[:4]:
@@ -193,19 +186,17 @@ def roofline_figure(
         axis.set_xlabel("MACs per element moved between shared buffer and PEs")
         axis.set_ylabel("MACs per cycle")
         keys = [
-            Line2D([], [], color=DATAFLOW_COLOURS[i % 4], marker="os^D"[i % 4], linestyle="",
+            Line2D([], [], color=COLOURS[i % 4], marker=MARKERS[i % 4], linestyle="",
                    label=style)
             for i, style in enumerate(styles)
         ]  # fmt: skip
         keys.append(Line2D([], [], color=GREY, linewidth=0.8, label="peak of the PEs given"))
         axis.legend(handles=keys, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
-        figure.suptitle(
-            title or f"Roofline: {problem_title(problem)}", fontsize=11, fontweight="bold"
-        )
+        entitle(figure, title or f"Roofline: {problem.statement.title}")
     return figure
 
 
-def _apart(x: Floats, y: Floats, order: NDArray[np.int64]) -> list[int]:
+def _apart(x: Floats, y: Floats, order: Ints) -> list[int]:
     """Those of the points, in that order, that are not close to an earlier one."""
     kept: list[int] = []
     for i in order:
@@ -240,51 +231,45 @@ def design_space_figure(
 
     from hwgym.plotting.picture import Picture
 
-    space = problem.space
+    design, space = problem.design, problem.space
     index = _index(problem, layer)
-    given = problem.optimum().assignment if assignment is None else np.asarray(assignment)
-    chosen = space.decode(problem.actions_of(given)[0])[index if problem.deployment == "LP" else 0]
-    cost = {
-        "energy": space.energy_nj,
-        "edp": space.energy_nj * space.latency_cycles,
-    }.get(problem.objective, space.latency_cycles)
-    usage = space.area_um2 if problem.constraint == "area" else space.power_mw
-    valid = space.valid[index].reshape(*space.shape[:2], -1)
-    styles = space.dataflows
+    given = problem.optimum().assignment if assignment is None else assignment
+    chosen = space.check(given)[0][0 if problem.deployment.shared else index]
+    valid = design.valid[index].reshape(*space.shape[:2], -1)
+    styles = design.dataflows
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         figure = Picture(10.0, 1.2 + 3.1 * len(styles))
         axes = figure.subplots(len(styles), 2, squeeze=False)
-        for column, (name, table) in enumerate(
-            ((problem.objective, cost), (problem.constraint, usage))
-        ):
-            values = np.asarray(table[index], np.float64).reshape(*space.shape[:2], -1)
-            values = np.where(valid, values, np.nan) * SCALES.get(name, 1.0)
+        for column, metric in enumerate((problem.objective, problem.constraint)):
+            values = metric.shown(layer_table(design, metric)[index]).reshape(*space.shape[:2], -1)
+            values = np.where(valid, values, np.nan)
             for row, style in enumerate(styles):
                 mine = len(styles) == 1 or chosen[2] == row
                 _heat_map(
                     figure, axes[row, column], problem, values[..., row], _limits(values),
-                    LABELS[name], tuple(chosen[:2]) if mine else None,
+                    tuple(chosen[:2]) if mine else None,
                 )  # fmt: skip
-                axes[row, column].set_title(f"{style.name}: {LABELS[name]}", loc="left")
+                axes[row, column].set_title(f"{style.name}: {metric.axis}", loc="left")
         for axis in axes[-1]:
             axis.set_xlabel("PEs")
         for axis in axes[:, 0]:
             axis.set_ylabel("filters per PE")
-        figure.suptitle(
+        layers = design.workload
+        entitle(
+            figure,
             title
-            or f"{space.workload.name}, {space.workload[index].name}: design space; cross: "
+            or f"{layers.name}, {layers[index].name}: design space; cross: "
             f"{'the optimum' if assignment is None else 'assigned'}; hatched: invalid",
-            fontsize=11,
-            fontweight="bold",
         )
     return figure
 
 
 def _index(problem: AssignmentProblem, layer: str | int) -> int:
-    names = [each.name for each in problem.space.workload]
+    layers = problem.design.workload
+    names = [each.name for each in layers]
     if isinstance(layer, str):
         if layer not in names:
-            raise ValueError(nearest(f"layer of {problem.space.workload.name}", layer, names))
+            raise ValueError(nearest(f"layer of {layers.name}", layer, names))
         return names.index(layer)
     if not 0 <= layer < len(names):
         raise ValueError(f"layers are numbered 0..{len(names) - 1}, got {layer}")
@@ -303,7 +288,6 @@ def _heat_map(
     problem: AssignmentProblem,
     values: Floats,
     limits: tuple[float, float],
-    label: str,
     chosen: tuple[int, ...] | None,
 ) -> None:
     from matplotlib.colors import LogNorm, Normalize
@@ -321,8 +305,8 @@ def _heat_map(
     if chosen is not None:
         for width, colour in ((4.5, "white"), (2.2, VERMILLION)):
             axis.plot(chosen[0], chosen[1], "x", color=colour, markersize=10, markeredgewidth=width)
-    space = problem.space
-    few = max(1, len(space.pe_levels) // 12)
-    axis.set_xticks(range(0, len(space.pe_levels), few), space.pe_levels[::few])
-    step = max(1, len(space.tile_levels) // 6)
-    axis.set_yticks(range(0, len(space.tile_levels), step), space.tile_levels[::step])
+    design = problem.design
+    few = max(1, len(design.pe_levels) // 12)
+    axis.set_xticks(range(0, len(design.pe_levels), few), design.pe_levels[::few])
+    step = max(1, len(design.tile_levels) // 6)
+    axis.set_yticks(range(0, len(design.tile_levels), step), design.tile_levels[::step])
