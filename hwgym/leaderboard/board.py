@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwgym.leaderboard.runs import Curve, RunError, read_runs, recost
-from hwgym.leaderboard.statistics import (
+from hwgym._arrays import Array, Floats, Ints
+from hwgym.core import Certificate
+from hwgym.leaderboard.estimates import (
     Estimate,
     interquartile_mean,
     interval,
@@ -25,13 +25,11 @@ from hwgym.leaderboard.statistics import (
     probability_of_improvement,
     resample,
 )
+from hwgym.leaderboard.runs import Curve, RunError, problem_of, read_runs, recost
 from hwgym.leaderboard.submission import submission_files, validate
-from hwgym.leaderboard.suites import SUITES, Task
+from hwgym.leaderboard.suites import LISTED, SUITES, Task
 
 __all__ = ["REACH", "Band", "Board", "Draws", "Entry", "load"]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 REACH = (0.1, 0.05, 0.01)
 """Regrets for which a table says after how many samples they are reached."""
@@ -48,7 +46,7 @@ class Band:
         x, y, low, high: (n,).
     """
 
-    x: NDArray[np.generic]
+    x: Array
     y: Floats
     low: Floats
     high: Floats
@@ -99,7 +97,8 @@ class Entry:
 
     @cached_property
     def regrets(self) -> Floats:
-        """(runs,); infinite where nothing feasible was found."""
+        """(runs,): regrets, or gaps where no optimum is proven; infinite where nothing feasible was
+        found."""
         return np.array([curve.regret for curve in self.curves])
 
     @cached_property
@@ -257,6 +256,28 @@ class Board:
                 return suite.name
         return None
 
+    def certificate(self, task: int) -> Certificate:
+        """The optimum of a task, or what is proven of it."""
+        return problem_of(self.tasks[task].env_id).certificate()
+
+    @cached_property
+    def bounded(self) -> frozenset[Task]:
+        """Tasks of which no optimum is proven: their scores measure against a lower bound."""
+        return frozenset(task for i, task in enumerate(self.tasks) if not self.certificate(i).exact)
+
+    @property
+    def distance(self) -> str:
+        """What it is by which its runs miss: ``regret``, ``gap``, or ``regret or gap``."""
+        if not self.bounded:
+            return "regret"
+        return "gap" if len(self.bounded) == len(self.tasks) else "regret or gap"
+
+    @property
+    def yardstick(self) -> str:
+        """What its runs are measured against: ``optimum``, ``lower bound``, or either."""
+        words = {"regret": "optimum", "gap": "lower bound"}
+        return words.get(self.distance, "optimum or lower bound")
+
     @property
     def groups(self) -> list[str]:
         """What its agents see."""
@@ -276,9 +297,10 @@ def _task(curve: Curve) -> Task:
 
 
 def _sorted_tasks(curves: Iterable[Curve]) -> list[Task]:
-    order = {
-        task: i for suite in ("smoke", "standard") for i, task in enumerate(SUITES[suite].tasks)
-    }
+    order: dict[Task, int] = {}
+    for suite in LISTED:
+        for task in SUITES[suite].tasks:
+            order.setdefault(task, len(order))
     found = {_task(curve) for curve in curves}
     return sorted(found, key=lambda t: (order.get(t, len(order)), t.env_id, t.samples))
 

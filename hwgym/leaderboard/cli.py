@@ -19,8 +19,7 @@ except ImportError as error:
 
 from hwgym._files import write_text
 from hwgym._names import nearest
-from hwgym.agent import agent_names, find_agent
-from hwgym.episodes import LogError, read_settings
+from hwgym.core import LogError, agent_names, find_agent, read_settings
 from hwgym.leaderboard import report as reports
 from hwgym.leaderboard import runner
 from hwgym.leaderboard.board import load
@@ -328,7 +327,7 @@ def validate_command(
 ) -> None:
     """Cost submissions anew and refuse what does not hold what it claims.
 
-    Every assignment must be one of its task and feasible, found within the samples allowed, and the
+    Every solution must be one of its task and feasible, found within the samples allowed, and the
     best must have the claimed objective to 1e-9.
 
     Exit codes: 0 all accepted, 1 some refused, 2 wrong arguments.

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgym.agent import find_agent
+from hwgym.core import find_agent
 
 __all__ = ["draw_settings"]
 

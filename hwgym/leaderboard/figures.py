@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwgym.leaderboard.board import Band, Board, Entry, Floats
+from hwgym._arrays import Array, Floats, Ints
+from hwgym.core import Space
+from hwgym.leaderboard.board import Band, Board, Entry
 from hwgym.leaderboard.runs import problem_of
 
 __all__ = ["DASHES", "Looks", "assignments", "percent", "profiles", "regret_curves", "scores"]
@@ -17,7 +18,9 @@ __all__ = ["DASHES", "Looks", "assignments", "percent", "profiles", "regret_curv
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("solid", "dash", "dot")
 LEAST = 170  # pixels that the names of twelve levels need
-FEW = 20  # layers; the gaps between more of them would be all that a phone shows
+FEW = 20  # steps; the gaps between more of them would be all that a phone shows
+PANELS = 6  # axes that get a picture each
+MARKS = 12  # choices that a colour bar names
 FLOOR, CEILING = 1e-5, 10.0
 TICKS = {
     1e-5: "≤0.001 %",
@@ -104,14 +107,12 @@ def _regret_axis(title: str) -> dict[str, Any]:
     }
 
 
-def _steps(x: NDArray[Any], y: Floats) -> tuple[NDArray[Any], Floats]:
+def _steps(x: Array, y: Floats) -> tuple[Array, Floats]:
     """The corners of a line that keeps each value until the next."""
     return np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]
 
 
-def _band(
-    go: Any, agent: str, looks: Looks, band: Band, keep: NDArray[Any], hover: str
-) -> list[Any]:
+def _band(go: Any, agent: str, looks: Looks, band: Band, keep: Array, hover: str) -> list[Any]:
     x, y, low, high = (v[keep] for v in (band.x, band.y, band.low, band.high))
     (across, top), (_, bottom) = _steps(x, high), _steps(x, low)
     colour = looks.colour(agent)
@@ -148,7 +149,7 @@ def regret_curves(board: Board, looks: Looks, task: int | None) -> Any:
             continue
         band = entry.regret_curve(task)
         clipped = Band(band.x, *(np.clip(v, FLOOR, CEILING) for v in (band.y, band.low, band.high)))
-        hover = "%{x:,} samples: %{y:.3~%} above the optimum"
+        hover = f"%{{x:,}} samples: %{{y:.3~%}} above the {board.yardstick}"
         traces += _band(go, entry.agent, looks, clipped, np.isfinite(band.y), hover)
     most = max(t.samples for t in board.tasks)
     return go.Figure(
@@ -162,7 +163,7 @@ def regret_curves(board: Board, looks: Looks, task: int | None) -> Any:
                 "dtick": 1,
                 "tickformat": ",d",
             },
-            yaxis=_regret_axis("median regret"),
+            yaxis=_regret_axis(f"median {board.distance}"),
         ),
     )
 
@@ -175,7 +176,7 @@ def profiles(board: Board, looks: Looks) -> Any:
         band = entry.profile()
         hover = "%{y:.0%} of runs end within %{x:.3~%}"
         traces += _band(go, entry.agent, looks, band, np.ones(len(band.x), bool), hover)
-    axis = {**_regret_axis("regret at the end"), "range": [-4, 1.02]}
+    axis = {**_regret_axis(f"{board.distance} at the end"), "range": [-4, 1.02]}
     marks = [i / 5 for i in range(6)]
     share = {
         "title": {"text": "share of runs"},
@@ -233,60 +234,97 @@ def scores(board: Board, looks: Looks) -> Any:
     return figure
 
 
+class _Panel(NamedTuple):
+    """A picture of solutions, a row each.
+
+    Attributes:
+        title: Above it.
+        shades: (solutions, columns) what the colours stand for, from 0 to ``most``.
+        texts: (solutions, columns) in words.
+        most: The greatest shade there can be.
+        marks: Of the colour bar.
+    """
+
+    title: str
+    shades: Array
+    texts: Array
+    most: float
+    marks: Mapping[float, str]
+
+
+def _panels(space: Space, solutions: Ints) -> list[_Panel]:
+    """One for every axis, a column a step; if they are many, one for all, a column a choice."""
+    labels = [np.array([str(label) for label in axis.labels]) for axis in space.axes]
+    texts = np.stack([labels[i][solutions[..., i]] for i in range(len(labels))], axis=-1)
+    if len(labels) > PANELS:
+        shares = solutions / np.maximum(np.array(space.shape) - 1, 1)
+        count = len(solutions)
+        ends = {0.0: "first", 1.0: "last"}
+        return [_Panel("choices", shares.reshape(count, -1), texts.reshape(count, -1), 1, ends)]
+    panels = []
+    for i, axis in enumerate(space.axes):
+        every = -(-axis.size // MARKS)
+        marks = {float(k): str(labels[i][k]) for k in range(0, axis.size, every)}
+        # As few bytes as will do: they are all in the page.
+        shades = solutions[..., i].astype(np.min_scalar_type(axis.size - 1))
+        panels.append(_Panel(axis.name, shades, texts[..., i], axis.size - 1, marks))
+    return panels
+
+
+def _columns(space: Space, steps: Sequence[str]) -> list[str]:
+    """Names of the columns, all different."""
+    names = list(steps)
+    if len(names) > 1:
+        names = [f"{i} {name}" for i, name in enumerate(names, 1)]
+    if len(space.axes) > PANELS:
+        names = [f"{name}: {axis.name}" for name in names for axis in space.axes]
+    return names
+
+
 def assignments(board: Board, task: int) -> Any:
-    """The optimal assignment beside each agent's best, a row each, a column a layer."""
+    """The best solution known beside each agent's best, a row each."""
     go = _go()
-    problem = problem_of(board.tasks[task].env_id)
-    space = problem.space
-    rows = [("optimum", problem.optimum().assignment)]
+    problem, certificate = problem_of(board.tasks[task].env_id), board.certificate(task)
+    known = "optimum" if certificate.exact else f"best known, {percent(certificate.gap)} gap"
+    rows = [(known, certificate.assignment)]
     for entry in board.entries:
         best = next(iter(entry.on(task)), None)
         if best is not None and best.best is not None:
-            label = f"{entry.agent}, {percent(best.regret)}"
-            rows.append((label, space.decode(best.best)))
+            unit = "" if certificate.exact else " gap"
+            rows.append((f"{entry.agent}, {percent(best.regret)}{unit}", best.best))
     rows.reverse()
-    levels = np.stack([np.asarray(found).reshape(problem.num_steps, -1) for _, found in rows])
-    names = ["all layers"]
-    if problem.num_steps > 1:
-        names = [f"{i} {layer.name}" for i, layer in enumerate(space.workload, 1)]
-    panels: list[tuple[str, tuple[object, ...]]] = [
-        ("PEs", space.pe_levels),
-        ("filters per PE", space.tile_levels),
-    ]
-    if len(space.dataflows) > 1:
-        panels.append(("dataflow", tuple(style.name for style in space.dataflows)))
+    panels = _panels(problem.space, np.stack([found for _, found in rows]))
+    names = _columns(problem.space, problem.statement.names)
+    across = "step" if len(names) == problem.num_steps else "choice"
     each, gap = max(20 * len(rows) + 10, LEAST), 34
     height = len(panels) * each + (len(panels) - 1) * gap + 30 + 50
     inner = height - 80
     figure = go.Figure()
     layout: dict[str, Any] = {"margin": {"l": 190, "r": 76, "t": 30, "b": 50}}
     notes = []
-    for i, (title, values) in enumerate(panels):
+    for i, panel in enumerate(panels):
         number = "" if i == 0 else str(i + 1)
         top = 1 - i * (each + gap) / inner
-        z = levels[:, :, i]
-        count = len(values)
-        labels = np.array([str(v) for v in values])
         figure.add_trace(
             go.Heatmap(
-                z=z.astype(np.uint8),
+                z=panel.shades,
                 x=names,
                 y=[label for label, _ in rows],
                 xaxis=f"x{number}",
                 yaxis=f"y{number}",
                 zmin=0,
-                zmax=count - 1,
+                zmax=panel.most,
                 xgap=1 if len(names) <= FEW else 0,
                 ygap=1,
                 colorscale="Cividis",
-                text=labels[z],
-                hovertemplate=f"%{{y}}<br>layer %{{x}}: %{{text}} {title}<extra></extra>",
+                text=panel.texts,
+                hovertemplate=f"%{{y}}<br>%{{x}}: {panel.title} %{{text}}<extra></extra>",
                 colorbar={
                     "thickness": 10,
                     "len": each / inner,
                     "y": top - each / inner / 2,
-                    "tickvals": list(range(count)),
-                    "ticktext": labels.tolist(),
+                    "tickvals": list(panel.marks),
+                    "ticktext": list(panel.marks.values()),
                     "tickfont": {"size": 10},
                     "outlinewidth": 0,
                 },
@@ -302,7 +340,7 @@ def assignments(board: Board, task: int) -> Any:
             "showgrid": False,
             "showticklabels": last,
             "tickangle": 0,
-            "title": {"text": "layer"} if last else None,
+            "title": {"text": across} if last else None,
         }
         layout[f"yaxis{number}"] = {
             "anchor": f"x{number}",
@@ -313,7 +351,7 @@ def assignments(board: Board, task: int) -> Any:
         }
         notes.append(
             {
-                "text": f"<b>{title}</b>",
+                "text": f"<b>{panel.title}</b>",
                 "x": 0,
                 "y": top,
                 "xref": "paper",

@@ -11,24 +11,27 @@ from importlib.resources import files
 import numpy as np
 
 from hwgym._version import __version__
+from hwgym.core.family import family_of
+from hwgym.core.view import References
 from hwgym.leaderboard import figures
 from hwgym.leaderboard.board import REACH, Board, Entry
-from hwgym.leaderboard.confuciux import ENVIRONMENT, REFERENCE
+from hwgym.leaderboard.estimates import Estimate
 from hwgym.leaderboard.figures import Looks, percent
 from hwgym.leaderboard.runs import problem_of
-from hwgym.leaderboard.statistics import Estimate
 from hwgym.leaderboard.suites import Task
 
 __all__ = ["html", "markdown"]
 
 SEES = {
-    "layers": "See what each layer costs",
+    "layers": "See what each step costs",
     "totals": "See only the totals",
     "unknown": "Nothing is known about what these see",
 }
 MOST_TASKS = 100
 SHOWN = 4
 NEVER = "never"
+BOUNDED = "†"
+"""Marks a task of which no optimum is proven."""
 
 
 # --- what both say ------------------------------------------------------------------------------
@@ -77,9 +80,36 @@ def _setting(board: Board) -> str:
     )
 
 
+def _label(board: Board, task: Task) -> str:
+    """A task as tables call it."""
+    return f"{task.label} {BOUNDED}" if task in board.bounded else task.label
+
+
+def _references(board: Board) -> list[References]:
+    """What others reached on problems of the families that are on the board."""
+    families = dict.fromkeys(family_of(task.env_id) for task in board.tasks)
+    return [found for family in families for found in family.view.references()]
+
+
+def _above(others: References) -> str:
+    exact = problem_of(others.env_id).certificate().exact
+    return "above the optimum" if exact else "above the lower bound"
+
+
+def _regret_of(others: References, objective: float) -> str:
+    return f"{problem_of(others.env_id).regret(objective):.0%}".replace("%", " %")
+
+
 def _remarks(board: Board) -> list[str]:
     """What a reader must know about the runs."""
     remarks = []
+    if board.bounded:
+        listed = ", ".join(task.label for task in board.tasks if task in board.bounded)
+        remarks.append(
+            f"{BOUNDED} No optimum is proven of these tasks; their score is lower bound / "
+            "objective, and in place of a regret they have a gap, objective / lower bound - 1, "
+            f"which overstates it: {listed}."
+        )
     limited = [entry for entry in board.entries if entry.timed_out]
     if limited:
         listed = ", ".join(f"{e.agent} ({e.timed_out} of {len(e.curves)})" for e in limited)
@@ -106,7 +136,7 @@ def _remarks(board: Board) -> list[str]:
 def markdown(board: Board) -> str:
     """The ranking as Markdown."""
     lines = [_setting(board), ""]
-    heads = ["", "agent", "sees", "score (95 %)", "median regret", "optimality gap"]
+    heads = ["", "agent", "sees", "score (95 %)", f"median {board.distance}", "optimality gap"]
     heads += [f"to {r:.0%}".replace("%", " %") for r in REACH] + ["seconds", "seeds"]
     for sees in board.groups:
         lines += [f"**{SEES[sees]}**", "", _row(heads), _row(["---"] * len(heads))]
@@ -117,10 +147,10 @@ def markdown(board: Board) -> str:
             lines.append(_row([*cells, _seconds(entry).replace("*", "\\*"), _seeds(entry)]))
         lines.append("")
     lines += [
-        "Score: optimum / objective, 0 where nothing feasible was found; the interquartile mean "
-        "over tasks and seeds, with its 95 % stratified-bootstrap interval. "
-        '"To 10 %": median samples until the regret is at most that, or in brackets the share of '
-        "runs that get there at all. Seconds: median of a run.",
+        f"Score: {board.yardstick} / objective, 0 where nothing feasible was found; the "
+        "interquartile mean over tasks and seeds, with its 95 % stratified-bootstrap interval. "
+        f'"To 10 %": median samples until the {board.distance} is at most that, or in brackets the '
+        "share of runs that get there at all. Seconds: median of a run.",
         "",
     ]
     for remark in _remarks(board):
@@ -136,25 +166,20 @@ def markdown(board: Board) -> str:
             cells = [f"`{entry.agent}`", entry.sees, str(d.count)]
             lines.append(_row([*cells, *(f"{n:.3f}" for n in numbers)]))
         lines.append("")
-    lines += [
-        f"**ConfuciuX's released code on its own problem** (`{ENVIRONMENT}`; its own sample "
-        "counts, not to be compared with the tables above)",
-        "",
-        _row(["method", "samples", "million cycles", "above the optimum"]),
-        _row(["---"] * 4),
-    ]
-    for reference in REFERENCE:
-        cycles = f"{reference.cycles / 1e6:.1f}"
-        lines.append(
-            _row(
-                [
-                    reference.what,
-                    reference.samples,
-                    cycles,
-                    f"{reference.regret:.0%}".replace("%", " %"),
-                ]
-            )
-        )
+    for others in _references(board):
+        lines += [
+            f"**{others.title}** (`{others.env_id}`; its own sample counts, not to be compared "
+            "with the tables above)",
+            "",
+            _row(["method", "samples", others.unit, _above(others)]),
+            _row(["---"] * 4),
+        ]
+        for result in others.results:
+            value, regret = result.objective / others.scale, _regret_of(others, result.objective)
+            lines.append(_row([result.what, result.samples, f"{value:.1f}", regret]))
+        lines.append("")
+    while not lines[-1]:
+        lines.pop()
     return "\n".join(lines) + "\n"
 
 
@@ -204,10 +229,10 @@ def html(board: Board) -> str:
         _curves(board, looks, tasks),
         _heat(board),
         _improvement(board),
-        _assignments(tasks),
+        _assignments(board, tasks),
         _draws(board),
-        _reference(),
-        _reading(),
+        _others(board),
+        _reading(board),
     ]
     page = files("hwgym.leaderboard").joinpath("page")
     return f"""<!doctype html>
@@ -222,11 +247,10 @@ def html(board: Board) -> str:
 <body>
 <main>
 <h1>{escape(_title(board))}</h1>
-<p>How far from the proven optimum agents end that assign hardware to the layers of a neural
-network. {escape(_setting(board))}</p>
+<p>How far from the proven {board.yardstick} agents end. {escape(_setting(board))}</p>
 {_nav(board, bool(tasks))}
 {"".join(sections)}
-<p class="soft">Made by hwgym {escape(__version__)} from the runs' assignments, each costed
+<p class="soft">Made by hwgym {escape(__version__)} from the runs' solutions, each costed
 again.</p>
 </main>
 <script type="application/json" id="data">{encoded}</script>
@@ -248,14 +272,20 @@ def _script(text: str) -> str:
     return text.replace("<", "\\u003c")
 
 
+def _against_samples(board: Board) -> str:
+    return f"{board.distance.capitalize()} against samples"
+
+
 def _nav(board: Board, has_tasks: bool) -> str:
-    links = [("ranking", "Ranking"), ("samples", "Regret against samples"), ("heat", "By task")]
+    links = [("ranking", "Ranking"), ("samples", _against_samples(board)), ("heat", "By task")]
     links.append(("improvement", "Pairs"))
     if has_tasks:
-        links.append(("assigned", "Assignments"))
+        links.append(("assigned", "Solutions"))
     if any(entry.draws for entry in board.entries):
         links.append(("draws", "Other settings"))
-    links += [("reference", "ConfuciuX"), ("reading", "How to read this")]
+    if _references(board):
+        links.append(("others", "Results of others"))
+    links.append(("reading", "How to read this"))
     return "<nav>" + "".join(f'<a href="#{i}">{text}</a>' for i, text in links) + "</nav>"
 
 
@@ -281,7 +311,8 @@ def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") ->
 
 
 def _ranking(board: Board) -> str:
-    heads = ["agent", "rank", "sees", "score (95 %)", "median regret", "optimality gap"]
+    heads = ["agent", "rank", "sees", "score (95 %)", f"median {board.distance}"]
+    heads += ["optimality gap"]
     heads += [f"samples to {r:.0%}".replace("%", " %") for r in REACH]
     heads += ["samples used", "seconds", "seeds"]
     parts = [
@@ -335,17 +366,17 @@ def _select(chart: str, options: Iterable[tuple[str, str]], label: str) -> str:
 
 
 def _curves(board: Board, looks: Looks, tasks: Sequence[Task]) -> str:
-    options = [("all", "all tasks"), *((t.env_id, t.label) for t in tasks)]
+    options = [("all", "all tasks"), *((t.env_id, _label(board, t)) for t in tasks)]
     return (
-        '<h2 id="samples">Regret against samples</h2>'
+        f'<h2 id="samples">{_against_samples(board)}</h2>'
         "<p>The median over runs after so many samples; the shade is its 95 % interval. A line "
         "begins where more than half of the runs have found something feasible.</p>"
         + _chips(board, looks)
         + _select("curves", options, "Task")
         + '<div class="chart" id="curves"></div>'
         "<h3>Performance profiles</h3>"
-        "<p>Which share of its runs an agent ends within a given regret: the higher the line, the "
-        "better.</p>" + _chips(board, looks) + '<div class="chart" id="profiles"></div>'
+        f"<p>Which share of its runs an agent ends within a given {board.distance}: the higher the "
+        "line, the better.</p>" + _chips(board, looks) + '<div class="chart" id="profiles"></div>'
     )
 
 
@@ -362,10 +393,15 @@ def _heat(board: Board) -> str:
                 text, value = "", math.inf
             number = "inf" if math.isinf(value) else repr(float(value))
             cells.append(f'<td style="{style}" data-value="{number}">{text}</td>')
-        rows.append(f'<tr><th scope="row">{escape(task.label)}</th>{"".join(cells)}</tr>')
+        title = family_of(task.env_id).view.title(problem_of(task.env_id))
+        rows.append(
+            f'<tr><th scope="row" title="{escape(title)}">{escape(_label(board, task))}</th>'
+            f"{''.join(cells)}</tr>"
+        )
     return (
-        '<h2 id="heat">By task</h2><p>Median regret of an agent on a task, in percent; "none" '
-        "where most of its runs found nothing feasible.</p>" + _table(heads, rows, "sortable heat")
+        f'<h2 id="heat">By task</h2><p>Median {board.distance} of an agent on a task, in percent; '
+        '"none" where most of its runs found nothing feasible.</p>'
+        + _table(heads, rows, "sortable heat")
     )
 
 
@@ -422,13 +458,14 @@ def _chance(estimate: Estimate | None, has_interval: bool) -> str:
     )
 
 
-def _assignments(tasks: Sequence[Task]) -> str:
+def _assignments(board: Board, tasks: Sequence[Task]) -> str:
     if not tasks:
         return ""
     return (
-        '<h2 id="assigned">Assignments</h2><p>What each layer gets: the optimal assignment on top, '
-        "below it the best that each agent found over its seeds, with its regret.</p>"
-        + _select("assignments", [(t.env_id, t.label) for t in tasks], "Task")
+        '<h2 id="assigned">Solutions</h2><p>What is chosen at each step: the best solution known '
+        "on top, below it the best that each agent found over its seeds, with its "
+        f"{board.distance}.</p>"
+        + _select("assignments", [(t.env_id, _label(board, t)) for t in tasks], "Task")
         + '<div class="chart" id="assignments"></div>'
     )
 
@@ -455,41 +492,55 @@ def _draws(board: Board) -> str:
     )
 
 
-def _reference() -> str:
-    rows = []
-    for reference in REFERENCE:
-        minutes = "" if reference.minutes is None else f"{reference.minutes} min"
-        rows.append(
-            f'<tr><th scope="row">{escape(reference.what)}</th>{_cell(reference.samples)}'
-            f"{_cell(f'{reference.cycles / 1e6:.1f}', reference.cycles)}"
-            f"{_cell(f'{reference.regret:.0%}'.replace('%', ' %'), reference.regret)}"
-            f"{_cell(minutes)}</tr>"
+def _others(board: Board) -> str:
+    found = _references(board)
+    if not found:
+        return ""
+    parts = ['<h2 id="others">Results of others</h2>']
+    for others in found:
+        problem, certificate = problem_of(others.env_id), problem_of(others.env_id).certificate()
+        rows = []
+        for result in others.results:
+            minutes = "" if result.minutes is None else f"{result.minutes:g} min"
+            value, regret = result.objective / others.scale, problem.regret(result.objective)
+            rows.append(
+                f'<tr><th scope="row">{escape(result.what)}</th>{_cell(result.samples)}'
+                f"{_cell(f'{value:.1f}', result.objective)}"
+                f"{_cell(_regret_of(others, result.objective), regret)}{_cell(minutes)}</tr>"
+            )
+        heads = ["method", "samples, by its own count", others.unit, _above(others), "time"]
+        known = "optimum" if certificate.exact else "lower bound"
+        unit = problem.statement.objective.unit
+        parts.append(
+            f"<h3>{escape(others.title)}</h3><p>{escape(others.about)} The problem is "
+            f"<code>{escape(others.env_id)}</code>, whose {known} is "
+            f"{certificate.yardstick:,.0f} {escape(unit)}. These figures stand beside the ranking "
+            "and not in it.</p>" + _table(heads, rows)
         )
-    heads = ["method", "samples, by its own count", "million cycles", "above the optimum", "time"]
-    optimum = problem_of(ENVIRONMENT).optimum().objective
-    return (
-        '<h2 id="reference">ConfuciuX\'s released code</h2>'
-        "<p>What the published code of ConfuciuX (MICRO 2020) reached on the problem as that code "
-        f"poses it, <code>{ENVIRONMENT}</code> here, whose optimum is {optimum:,.0f} cycles. It is "
-        "another problem than those above and the sample counts are its own, so these figures "
-        "stand beside the ranking and not in it.</p>" + _table(heads, rows)
-    )
+    return "".join(parts)
 
 
-def _reading() -> str:
-    return """<h2 id="reading">How to read this</h2>
+def _reading(board: Board) -> str:
+    proven = "The optimum is proven."
+    if board.bounded:
+        proven = (
+            f"Where no optimum is proven ({BOUNDED}), a lower bound stands in its place, and the "
+            "regret is called a gap: at most so much is missing."
+        )
+    return f"""<h2 id="reading">How to read this</h2>
 <ul>
-<li><b>Task</b>: a network, a dataflow and a budget. Each layer gets processing elements (PEs) and
-buffer; the least latency (or energy) is sought.</li>
-<li><b>Sample</b>: one complete assignment evaluated, whoever evaluates it.</li>
-<li><b>Score</b>: optimum / objective, 1 at best, 0 where nothing feasible was found.
-<b>Regret</b>: objective / optimum - 1. The optimum is proven.</li>
-<li><b>Sees</b>: an agent either uses what each layer of an assignment cost, or only the totals. The
-first have it far easier (144 samples show all there is to know), so the two are ranked apart.</li>
+<li><b>Task</b>: a problem and a number of samples. At every step of it something is chosen, and
+its objective is to be as low as possible, within a limit where there is one.</li>
+<li><b>Sample</b>: one complete solution evaluated, whoever evaluates it.</li>
+<li><b>Score</b>: {board.yardstick} / objective, 1 at best, 0 where nothing feasible was found.
+<b>Regret</b>: objective / optimum - 1. {proven}</li>
+<li><b>Sees</b>: an agent either uses what each step of a solution cost, or only the totals. The
+first have it far easier (as many samples as a step has choices show all there is to know), so the
+two are ranked apart.</li>
 <li><b>Interval</b>: 95 %, by a bootstrap that draws seeds anew within each task (Agarwal et al.,
 NeurIPS 2021). It says what other seeds might have given, not what other tasks would.</li>
-<li><b>Samples to</b>: median over runs until the regret is at most so much; in brackets the share
-of runs that get there, if it is less than half.</li>
+<li><b>Samples to</b>: median over runs until the {board.distance} is at most so much; in brackets
+the share of runs that get there, if it is less than half.</li>
 <li><b>Seconds</b>: median wall time of a run on one thread; * where the time limit ended some.</li>
 </ul>
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hwgym.agent import agent_names, find_agent
+from hwgym.core import agent_names, find_agent
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.draws import draw_settings
 from hwgym.leaderboard.runs import Job, Run, RunError, read_run, write_run

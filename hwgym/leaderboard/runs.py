@@ -1,6 +1,6 @@
 """Runs: what is to be done, what came of it, and its file.
 
-A run's file holds the assignments that were better than all before, with the sample at which each
+A run's file holds the solutions that were better than all before, with the sample at which each
 was found; what they are worth is computed anew whenever it is needed (:func:`recost`). So nobody's
 number is trusted, and the whole curve of regret against samples can be checked, not only its end.
 
@@ -14,15 +14,18 @@ The file is one JSON object:
 | ``time_limit`` | wall seconds allowed, or null |
 | ``samples``, ``seconds``, ``timed_out`` | used; whether the time limit ended it |
 | ``objective`` | of the last improvement, or null; a claim |
-| ``found_at``, ``actions`` | of every improvement: sample number from 0, action number a layer |
-| ``error`` | null, or why the run failed: ``kind`` (``exception``, ``crash``, ``hard limit``), \
-``message``, ``traceback`` |
+| ``found_at`` | of every improvement: sample number from 0 |
+| ``genes`` | of every improvement, step by step: the choice on each axis |
+| ``error`` | null, or why the run failed: ``kind`` (``exception``, ``withheld``, ``crash``, \
+``hard limit``), ``message``, ``traceback`` |
 | ``packages`` | versions |
+
+Files of before have ``actions`` in place of ``genes``: an action number a step, which the problem's
+space decodes.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 import os
@@ -32,29 +35,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
+from hwgym._arrays import Array, Floats, Ints
 from hwgym._files import write_text
-from hwgym.agent import as_problem
-from hwgym.envs_registry import ENTRY_POINT
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import Certificate, Problem, family
 
 __all__ = [
     "Curve",
     "Job",
     "Run",
     "RunError",
+    "decoded",
     "problem_of",
     "read_run",
     "read_runs",
     "recost",
     "write_run",
 ]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 RTOL = 1e-9
 """A claimed objective may differ from the re-computed one by this share."""
@@ -111,9 +109,11 @@ class Run:
         timed_out: The time limit ended it.
         objective: The best one, as claimed; None if there is none.
         found_at: (k,) sample numbers of the improvements, counted from 0.
-        actions: (k, steps) their action numbers.
+        genes: (k, steps, axes) what was chosen in them.
         error: Why it failed, or None.
         packages: Versions.
+        actions: (k, steps) action numbers, in place of the genes, as files of before have them;
+            :func:`decoded` makes genes of them.
     """
 
     job: Job
@@ -123,9 +123,10 @@ class Run:
     timed_out: bool = False
     objective: float | None = None
     found_at: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    actions: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    genes: Ints = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
     error: Mapping[str, str] | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
+    actions: Ints | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -143,10 +144,15 @@ class Run:
             "timed_out": self.timed_out,
             "objective": self.objective,
             "found_at": self.found_at.tolist(),
-            "actions": self.actions.tolist(),
+            **self._chosen(),
             "error": None if self.error is None else dict(self.error),
             "packages": dict(self.packages),
         }
+
+    def _chosen(self) -> dict[str, Any]:
+        if self.actions is not None:
+            return {"actions": self.actions.tolist()}
+        return {"genes": self.genes.tolist()}
 
     @classmethod
     def from_json(cls, value: Any) -> Run:
@@ -167,9 +173,11 @@ class Run:
             draw=get.integer("draw", least=0, default=0),
             settings=get.mapping("settings"),
         )
-        found_at, actions = get.integers("found_at", 1), get.integers("actions", 2)
-        if len(found_at) != len(actions):
-            raise RunError(f"{len(found_at)} sample numbers for {len(actions)} assignments")
+        found_at = get.integers("found_at", 1)
+        old = "actions" in value and "genes" not in value
+        chosen = get.integers("actions", 2) if old else get.integers("genes", 3)
+        if len(found_at) != len(chosen):
+            raise RunError(f"{len(found_at)} sample numbers for {len(chosen)} solutions")
         return cls(
             job=job,
             sees=get.text("sees"),
@@ -178,7 +186,7 @@ class Run:
             timed_out=value.get("timed_out") is True,
             objective=get.number("objective"),
             found_at=found_at,
-            actions=actions,
+            **{"actions" if old else "genes": chosen},
             error=get.mapping("error") or None,
             packages=get.mapping("packages"),
         )
@@ -228,7 +236,7 @@ class _Reader:
 
     def integers(self, key: str, axes: int) -> Ints:
         found = self.value.get(key)
-        wanted = "a list of integers" if axes == 1 else "a list of equally long lists of integers"
+        wanted = "a list of " + "equally long lists of " * (axes - 1) + "integers"
         if not isinstance(found, list):
             raise self._wrong(key, wanted)
         if not found:
@@ -279,19 +287,16 @@ def read_runs(folder: str | os.PathLike[str]) -> Iterator[Run]:
 
 
 @cache
-def problem_of(env_id: str) -> AssignmentProblem:
-    """The problem behind an environment of hwgym.
+def problem_of(env_id: str) -> Problem:
+    """The problem behind an environment.
 
     Raises:
-        RunError: If there is no such environment, or it is not one of hwgym.
+        RunError: If no family has such an environment, or it poses no problem of its own.
     """
-    # Only registered ids: gymnasium would import whatever module an id names before a colon.
-    ours = {i for i, s in gym.registry.items() if s.entry_point == ENTRY_POINT}
-    if env_id not in ours:
-        close = difflib.get_close_matches(env_id, ours, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise RunError(f"no environment of hwgym: {env_id!r}{hint}")
-    return as_problem(env_id)[0]
+    try:
+        return family.problem_of(env_id)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,53 +304,91 @@ class Curve:
     """A run whose improvements were costed again.
 
     Attributes:
-        run: The run; its ``objective`` is the re-computed one.
-        optimum: The least objective there is.
-        objective: (k,) of the best assignment up to each improvement.
+        run: The run; its ``objective`` is the re-computed one, and it has genes.
+        certificate: The optimum, or what is proven of it.
+        objective: (k,) of the best solution up to each improvement.
     """
 
     run: Run
-    optimum: float
+    certificate: Certificate
     objective: Floats
 
     @property
     def regret(self) -> float:
-        """``objective / optimum - 1`` at the end; infinite without a feasible assignment."""
-        return float(self.objective[-1] / self.optimum - 1) if len(self.objective) else math.inf
+        """``objective / optimum - 1`` at the end, or the gap to the lower bound where no optimum
+        is proven; at least 0, infinite without a feasible solution."""
+        return float(self._regrets[-1]) if len(self.objective) else math.inf
+
+    @property
+    def _regrets(self) -> Floats:
+        above: Floats = self.certificate.above(self.objective)
+        return above
 
     @property
     def score(self) -> float:
-        """``optimum / objective`` at the end; 0 without a feasible assignment."""
-        return float(self.optimum / self.objective[-1]) if len(self.objective) else 0.0
+        """``optimum / objective`` at the end, or lower bound / objective where no optimum is
+        proven; at most 1, 0 without a feasible solution."""
+        if not len(self.objective):
+            return 0.0
+        best, reached = self.certificate.yardstick, float(self.objective[-1])
+        return 1.0 if reached <= best else best / reached
 
     @property
     def best(self) -> Ints | None:
-        """Action numbers (steps,) of the best assignment, or None."""
+        """Genes (steps, axes) of the best solution, or None."""
         if not len(self.objective):
             return None
-        values = problem_of(self.run.job.env_id).evaluate_actions(self.run.actions).objective
-        found: Ints = self.run.actions[values.argmin()]
+        found: Ints = self.run.genes[self.objective.argmin()]
         return found
 
-    def regret_at(self, samples: NDArray[Any]) -> Floats:
-        """Regret after so many samples (n,); infinite before the first feasible assignment."""
-        best = np.append(np.inf, self.objective / self.optimum - 1)
+    def regret_at(self, samples: Array) -> Floats:
+        """Regret after so many samples (n,); infinite before the first feasible solution."""
+        best = np.append(np.inf, self._regrets)
         found: Floats = best[np.searchsorted(self.run.found_at, samples, side="left")]
         return found
 
     def samples_to(self, regret: float) -> float:
         """Samples until the regret is at most that; infinite if it never is."""
-        reached = np.flatnonzero(self.objective / self.optimum - 1 <= regret)
+        reached = np.flatnonzero(self._regrets <= regret)
         return float(self.run.found_at[reached[0]] + 1) if len(reached) else math.inf
 
 
-def recost(run: Run) -> Curve:
-    """Compute anew what a run's assignments are worth.
-
-    A run that failed has no assignments and counts as one that found nothing feasible.
+def decoded(run: Run) -> Run:
+    """A run with genes, made of its action numbers if that is what its file has.
 
     Raises:
-        RunError: If they are not what the run claims: not assignments of the task, not feasible,
+        RunError: If it has some, and they are not numbers of its task's choices.
+    """
+    if run.actions is None:
+        return run
+    if not len(run.actions):
+        return replace(run, actions=None)
+    space = problem_of(run.job.env_id).space
+    _check_shape(run, run.actions.shape[1:], (space.num_steps,))
+    if space.joint is None:
+        raise RunError("has action numbers; the choices of this task are not numbered")
+    low, high = run.actions.min(), run.actions.max()
+    if low < 0 or high >= space.joint:
+        raise RunError(f"action numbers must lie in 0..{space.joint - 1}, got {low}..{high}")
+    return replace(run, genes=space.decode(run.actions), actions=None)
+
+
+def _check_shape(run: Run, given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if given != wanted:
+        words = [
+            " and ".join(f"{n} {what}" for n, what in zip(shape, ("steps", "axes"), strict=False))
+            for shape in (given, wanted)
+        ]
+        raise RunError(f"solutions of {words[0]}; {run.job.env_id} has {words[1]}")
+
+
+def recost(run: Run) -> Curve:
+    """Compute anew what a run's solutions are worth.
+
+    A run that failed has no solutions and counts as one that found nothing feasible.
+
+    Raises:
+        RunError: If they are not what the run claims: not solutions of the task, not feasible,
             beyond the samples allowed or used, or of another objective than claimed.
     """
     job, problem = run.job, problem_of(run.job.env_id)
@@ -356,38 +399,41 @@ def recost(run: Run) -> Curve:
         raise RunError("sample numbers must increase from 0")
     if len(found) and found[-1] >= run.samples:
         raise RunError(
-            f"an assignment was found at sample {found[-1]}, counted from 0, "
+            f"a solution was found at sample {found[-1]}, counted from 0, "
             f"but only {run.samples} were used"
         )
+    run = decoded(run)
     if not len(found):
         if run.objective is not None:
-            raise RunError(f"claims an objective of {run.objective!r} without an assignment")
-        return Curve(run, problem.optimum().objective, np.zeros(0))
-    if run.actions.shape[1] != problem.num_steps:
-        raise RunError(
-            f"assignments of {run.actions.shape[1]} layers; {job.env_id} has {problem.num_steps}"
-        )
-    if run.actions.min() < 0 or run.actions.max() >= problem.num_actions:
-        raise RunError(
-            f"action numbers must lie in 0..{problem.num_actions - 1}, "
-            f"got {run.actions.min()}..{run.actions.max()}"
-        )
-    scores = problem.evaluate_actions(run.actions)
+            raise RunError(f"claims an objective of {run.objective!r} without a solution")
+        return Curve(run, problem.certificate(), np.zeros(0))
+    _check_genes(run, problem)
+    scores = problem.evaluate(run.genes)
     if not scores.feasible.all():
         first = int(np.flatnonzero(~scores.feasible)[0])
-        why = (
-            f"takes {scores.used[first]:.9g} of {problem.budget:.9g} {problem.unit}"
-            if scores.valid[first]
-            else "has a layer that cannot be built so"
-        )
-        raise RunError(f"the assignment of sample {found[first]} is not feasible: {why}")
+        why = "holds a choice that is not valid"
+        constraint = problem.statement.constraint
+        if scores.valid[first] and constraint is not None:
+            limit = problem.statement.limit
+            why = f"takes {scores.used[first]:.9g} of {limit:.9g} {constraint.unit}"
+        raise RunError(f"the solution of sample {found[first]} is not feasible: {why}")
     objective: Floats = np.minimum.accumulate(scores.objective)
     claimed = math.nan if run.objective is None else run.objective
     if not abs(claimed - objective[-1]) <= RTOL * abs(objective[-1]):
         raise RunError(
-            f"claims an objective of {run.objective!r}, but its assignments reach "
+            f"claims an objective of {run.objective!r}, but its solutions reach "
             f"{float(objective[-1])!r}"
         )
-    return Curve(
-        replace(run, objective=float(objective[-1])), problem.optimum().objective, objective
-    )
+    return Curve(replace(run, objective=float(objective[-1])), problem.certificate(), objective)
+
+
+def _check_genes(run: Run, problem: Problem) -> None:
+    genes, sizes = run.genes, np.array(problem.space.shape)
+    _check_shape(run, genes.shape[1:], (problem.num_steps, len(sizes)))
+    wrong = np.argwhere((genes < 0) | (genes >= sizes))
+    if len(wrong):
+        row, step, axis = wrong[0]
+        raise RunError(
+            f"choices of {problem.space.axes[axis].name!r} must lie in 0..{sizes[axis] - 1}, "
+            f"got {genes[row, step, axis]}"
+        )

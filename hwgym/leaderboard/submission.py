@@ -1,14 +1,14 @@
 """Submissions: an agent's runs in one file, re-costed before they count.
 
-As in CompilerGym, a submission is the actions that reproduce a result. The file is text, a JSON
-object a line, and may be compressed (``.jsonl`` or ``.jsonl.xz``): first a header, then the runs
-(:mod:`hwgym.leaderboard.runs`).
+As in CompilerGym, a submission is what reproduces a result, here the solutions found. The file is
+text, a JSON object a line, and may be compressed (``.jsonl`` or ``.jsonl.xz``): first a header, then
+the runs (:mod:`hwgym.leaderboard.runs`).
 
 | key of the header | what |
 | --- | --- |
-| ``format`` | ``hwgym-submission-1`` |
+| ``format`` | ``hwgym-submission-2``; 1 is read, too: it has action numbers in place of genes |
 | ``agent`` | its name |
-| ``sees`` | ``layers``: uses what each layer cost; ``totals``: only the totals |
+| ``sees`` | ``layers``: uses what each step (layer) cost; ``totals``: only the totals |
 | ``suite`` | whose tasks and samples these are |
 | ``about`` | anything that readers should know: who, where it is described, on what machine |
 
@@ -30,9 +30,9 @@ import numpy as np
 
 from hwgym._files import replacing
 from hwgym._names import nearest
-from hwgym.agent import Sees
-from hwgym.episodes import LogError, check_problem, read_episodes, read_settings
-from hwgym.leaderboard.runs import Curve, Job, Run, RunError, problem_of, recost
+from hwgym.core import LogError, Sees, read_episodes, read_settings
+from hwgym.core.log import check_statement
+from hwgym.leaderboard.runs import Curve, Job, Run, RunError, decoded, problem_of, recost
 from hwgym.leaderboard.suites import find_suite
 
 __all__ = [
@@ -48,7 +48,8 @@ __all__ = [
     "write_submission",
 ]
 
-FORMAT = "hwgym-submission-1"
+FORMAT = "hwgym-submission-2"
+READ = ("hwgym-submission-1", FORMAT)
 SUFFIXES = (".jsonl", ".jsonl.xz")
 SEES: tuple[Sees, ...] = ("layers", "totals")
 LARGEST = 500_000_000
@@ -111,7 +112,7 @@ def write_submission(path: str | os.PathLike[str], submission: Submission) -> Pa
     """Write a submission, whole or not at all, compressed if its name ends so.
 
     Raises:
-        ValueError: If the name ends otherwise.
+        ValueError: If the name ends otherwise, or action numbers are not those of a task.
     """
     target = Path(path)
     if not target.name.endswith(SUFFIXES):
@@ -124,7 +125,7 @@ def write_submission(path: str | os.PathLike[str], submission: Submission) -> Pa
         "about": submission.about,
     }
     runs = sorted(submission.runs, key=lambda run: _order(run.job))
-    lines = [header, *(run.to_json() for run in runs)]
+    lines = [header, *(decoded(run).to_json() for run in runs)]
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
     data = text.encode()
     if target.name.endswith(".xz"):
@@ -154,7 +155,7 @@ def read_submission(path: str | os.PathLike[str]) -> Submission:
             values.append(json.loads(line))
         except ValueError as error:
             raise RunError(f"{path}, line {number}: not JSON: {error}") from error
-    if not values or not isinstance(values[0], dict) or values[0].get("format") != FORMAT:
+    if not values or not isinstance(values[0], dict) or values[0].get("format") not in READ:
         raise RunError(f"{path}: not a submission (its first line must have format {FORMAT!r})")
     header = values[0]
     for key in ("agent", "sees", "suite"):
@@ -190,7 +191,7 @@ def runs_of_logs(
     """The runs that episode logs hold: one for each log and ``run_id`` in it.
 
     Args:
-        paths: Episode logs (:mod:`hwgym.episodes`), each of an environment of the suite.
+        paths: Episode logs (:mod:`hwgym.core.log`), each of an environment of the suite.
         suite: Its tasks say how many samples count; later ones are left out.
         agent: Its name.
         sees: ``layers`` or ``totals``.
@@ -206,7 +207,7 @@ def runs_of_logs(
         env_id = about.get("env_id")
         if env_id not in budgets:
             raise RunError(f"{path}: a log of {env_id!r}, which suite {suite!r} does not have")
-        check_problem(path, problem_of(env_id))
+        check_statement(path, problem_of(env_id).statement)
         for _, rows in read_episodes(path).groupby("run_id", sort=False):
             runs.append(_run_of_rows(rows, env_id, budgets[env_id], agent, sees, about))
     return runs
@@ -220,10 +221,10 @@ def _run_of_rows(
     samples = rows["sample"].to_numpy(np.int64)
     if len(samples) and (np.diff(samples) == 0).any():
         raise LogError(f"two episodes of a run on {env_id} have the same sample number")
-    whole = np.array([len(a) == problem.num_steps for a in rows["actions"]], bool)
-    actions = np.array(rows["actions"][whole].tolist(), np.int64)
-    actions = actions.reshape(-1, problem.num_steps)
-    scores = problem.evaluate_actions(actions)
+    whole = np.array([len(genes) == problem.num_steps for genes in rows["genes"]], bool)
+    chosen = [np.stack(list(genes)) for genes in rows["genes"][whole]]
+    genes = np.array(chosen, np.int64).reshape(-1, problem.num_steps, len(problem.space.axes))
+    scores = problem.evaluate(genes)
     best = np.minimum.accumulate(np.where(scores.feasible, scores.objective, np.inf))
     better = best < np.concatenate([[np.inf], best[:-1]]) if len(best) else np.zeros(0, bool)
     seeds = rows["seed"].to_numpy(np.int64)
@@ -234,7 +235,7 @@ def _run_of_rows(
         seconds=float(rows["wall_time"].max()) if len(rows) else 0.0,
         objective=float(best[-1]) if better.any() else None,
         found_at=samples[whole][better],
-        actions=actions[better],
+        genes=genes[better],
         packages=about.get("packages", {}),
     )
 
@@ -243,7 +244,7 @@ def _run_of_rows(
 
 
 def validate(path: str | os.PathLike[str]) -> Verdict:
-    """Read a submission, cost its assignments again and hold them against its claims."""
+    """Read a submission, cost its solutions again and hold them against its claims."""
     where = Path(path)
     try:
         submission = read_submission(where)
@@ -254,7 +255,7 @@ def validate(path: str | os.PathLike[str]) -> Verdict:
 
 
 def check(submission: Submission, path: Path) -> Verdict:
-    """Cost a submission's assignments again and hold them against its claims.
+    """Cost a submission's solutions again and hold them against its claims.
 
     Args:
         submission: What is claimed.

@@ -1,21 +1,19 @@
-"""Suites: which tasks agents are compared on, as data."""
+"""Suites: which tasks agents are compared on, as data (``suites.json``)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-
-import gymnasium as gym
+from importlib.resources import files
+from typing import Any
 
 from hwgym._names import nearest
-from hwgym.envs_registry import ENTRY_POINT
+from hwgym.core.family import family_of, ranked_ids
 
 __all__ = ["SUITES", "Suite", "Task", "find_suite"]
 
 SAMPLES = 5000
-MODELS = ("MobileNetV2", "ResNet50", "MnasNet", "VGG16")
-DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao")
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,8 @@ class Task:
     """An environment and how many samples an agent gets on it.
 
     Attributes:
-        env_id: A registered environment of hwgym.
-        samples: Complete assignments that may be evaluated.
+        env_id: A registered environment.
+        samples: Complete solutions that may be evaluated.
     """
 
     env_id: str
@@ -32,8 +30,12 @@ class Task:
 
     @property
     def label(self) -> str:
-        """The id without what all of them have in common."""
-        return self.env_id.removeprefix("HWAssign-").removesuffix("-v0")
+        """The id as its family shortens it.
+
+        Raises:
+            UnknownId: If there is no such environment.
+        """
+        return family_of(self.env_id).view.label(self.env_id)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Suite:
         name: What it is called on the command line.
         about: What it is for.
         time_limit: Wall seconds that a run gets unless the command says otherwise.
-        make: Gives the tasks.
+        make: Gives the tasks; asked whenever they are wanted, for families may join.
     """
 
     name: str
@@ -52,47 +54,27 @@ class Suite:
     time_limit: float
     make: Callable[[], tuple[Task, ...]]
 
-    @cached_property
+    @property
     def tasks(self) -> tuple[Task, ...]:
         """In the order in which tables show them."""
         return self.make()
 
 
-def _smoke() -> tuple[Task, ...]:
-    names = ("AlexNet-NVDLA", "SqueezeNet-ShiDianNao-Energy-Power-IoT", "NCF-MIX")
-    return tuple(Task(f"HWAssign-{name}-v0", 300) for name in names)
-
-
-def _lite() -> tuple[Task, ...]:
-    return tuple(Task(f"HWAssign-{m}-{d}-v0") for m in MODELS for d in DATAFLOWS)
-
-
-def _standard() -> tuple[Task, ...]:
-    # Latency under an area budget at iot has the short id.
-    variants = ("", "-Latency-Area-IoTx", "-Energy-Area-IoT", "-Energy-Area-IoTx")
-    return tuple(
-        Task(f"HWAssign-{m}-{d}{v}-v0") for v in variants for m in MODELS for d in DATAFLOWS
-    )
+def _listed(name: str, told: dict[str, Any]) -> Suite:
+    tasks = tuple(Task(env_id, told["samples"]) for env_id in told["tasks"])
+    return Suite(name, told["about"], told["time_limit"], lambda: tasks)
 
 
 def _full() -> tuple[Task, ...]:
-    return tuple(
-        Task(env_id)
-        for env_id, spec in gym.registry.items()
-        if str(spec.entry_point) == ENTRY_POINT
-    )
+    return tuple(map(Task, ranked_ids()))
 
 
+LISTED: dict[str, Any] = json.loads(
+    files("hwgym.leaderboard").joinpath("suites.json").read_text(encoding="utf-8")
+)
 SUITES = {
-    suite.name: suite
-    for suite in (
-        Suite(
-            "smoke", "three small tasks with 300 samples, for a first look and for CI", 30, _smoke
-        ),
-        Suite("lite", "four networks under three dataflows, least latency at iot", 120, _lite),
-        Suite("standard", "those at iot and iotx, for latency and for energy", 120, _standard),
-        Suite("full", "every registered environment", 120, _full),
-    )
+    **{name: _listed(name, told) for name, told in LISTED.items()},
+    "full": Suite("full", "every task of every family", 120, _full),
 }
 
 

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures import wait as wait_for
@@ -26,9 +26,10 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from hwgym.agent import find_agent, solve
-from hwgym.episodes import package_versions
-from hwgym.leaderboard.runs import Job, Run
+from hwgym.core import Withheld, families, find_agent, solve
+from hwgym.core.family import import_families
+from hwgym.core.log import package_versions
+from hwgym.leaderboard.runs import Job, Run, problem_of
 
 __all__ = ["LocalWorkers", "RayWorkers", "Workers", "failed", "perform"]
 
@@ -38,33 +39,41 @@ LOSSES = 3
 """So often a run is lost with its worker before it counts as the run's own fault."""
 
 
-def perform(job: Job) -> Run:
-    """Do a run in this process. An exception of the agent's becomes a failed run."""
+def perform(job: Job, modules: Iterable[str] = ()) -> Run:
+    """Do a run in this process. An exception of the agent's becomes a failed run.
+
+    Args:
+        job: The run.
+        modules: To be imported first, those of the families that are known where it was planned.
+    """
     try:
+        import_families(modules)
         cls = find_agent(job.agent)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)
         result = solve(
             job.agent,
-            job.env_id,
+            problem_of(job.env_id),
             samples=job.budget,
             time_limit=job.time_limit,
             seed=job.seed,
             settings=job.settings,
         )
+    except Withheld as error:
+        return failed(job, "withheld", str(error), traceback.format_exc())
     except (Exception, SystemExit) as error:
         text = f"{type(error).__name__}: {error}"
         return failed(job, "exception", text, traceback.format_exc())
     found = result.improvements
     return Run(
         job=job,
-        sees=cls.sees,
+        sees=getattr(cls, "sees", "totals"),
         samples=result.samples,
         seconds=result.seconds,
         timed_out=result.timed_out,
         objective=result.objective if found else None,
         found_at=np.array([sample for sample, _ in found], np.int64),
-        actions=np.array([a for _, a in found], np.int64).reshape(len(found), -1 if found else 0),
+        genes=np.stack([g for _, g in found]) if found else np.zeros((0, 0, 0), np.int64),
         packages=package_versions(),
     )
 
@@ -73,17 +82,23 @@ def failed(job: Job, kind: str, message: str, trace: str = "", seconds: float = 
     """The run of a job that failed.
 
     Args:
-        kind: ``exception``, ``crash`` or ``hard limit``.
+        kind: ``exception``, ``withheld`` (it asked for what it had not paid for), ``crash`` or
+            ``hard limit``.
         message: Why.
         trace: A traceback, if there is one.
         seconds: Until then.
     """
     error = {"kind": kind, "message": message, "traceback": trace}
     try:
-        sees = find_agent(job.agent).sees
-    except (AttributeError, ImportError, ValueError):
+        sees = getattr(find_agent(job.agent), "sees", "totals")
+    except (ImportError, ValueError):
         sees = "unknown"
     return Run(job=job, sees=sees, error=error, seconds=seconds, packages=package_versions())
+
+
+def _modules() -> tuple[str, ...]:
+    """Where the families that are known here are defined: a new process knows only the suite's."""
+    return tuple(family.module for family in families())
 
 
 class Workers(Protocol):
@@ -154,7 +169,7 @@ class LocalWorkers:
         self._running: dict[Any, tuple[Job, float]] = {}
 
     def submit(self, job: Job, hard_limit: float | None) -> None:
-        future = self._pool.schedule(perform, args=(job,), timeout=hard_limit)
+        future = self._pool.schedule(perform, args=(job, _modules()), timeout=hard_limit)
         self._running[future] = (job, time.monotonic())
 
     def wait(self, timeout: float) -> list[Run]:
@@ -197,8 +212,9 @@ def _exit(code: int) -> str:
 class RayWorkers:
     """The CPUs of a Ray cluster, one for each run.
 
-    Results come back to the process that asked, so the nodes need no shared folder, only hwgym and
-    the agents. A run whose node was lost is done again elsewhere. Nodes may join at any time.
+    Results come back to the process that asked, so the nodes need no shared folder, only hwgym, the
+    agents and the families. A run whose node was lost is done again elsewhere. Nodes may join at
+    any time.
 
     Args:
         address: As ``ray.init`` takes it: ``auto`` for the cluster that this machine belongs to,
@@ -223,7 +239,7 @@ class RayWorkers:
             _see_that_somebody_answers(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         # Ray gives a task of one CPU one thread; what to do about lost ones is decided here.
-        self._perform = ray.remote(num_cpus=1, max_retries=0)(perform)
+        self._perform: Any = ray.remote(num_cpus=1, max_retries=0)(perform)
         self._running: dict[Any, _Task] = {}
         self._again: deque[_Task] = deque()
         self.lost: list[Job] = []
@@ -238,7 +254,7 @@ class RayWorkers:
 
     def _start(self, task: _Task) -> None:
         task.begun, task.killed = time.monotonic(), False
-        self._running[self._perform.remote(task.job)] = task
+        self._running[self._perform.remote(task.job, _modules())] = task
 
     def wait(self, timeout: float) -> list[Run]:
         while self._again and len(self._running) < self.count:

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from hwgym._arrays import Ints
 from hwgym.core.metric import Metric
 from hwgym.core.problem import Problem
-from hwgym.core.view import Column, Row, View
+from hwgym.core.view import Column, References, Row, View
 from hwgym.families.assignment import pictures
 from hwgym.families.assignment.accounting import MAESTRO
+from hwgym.families.assignment.confuciux import CONFUCIUX
 from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.families.assignment.reports import describe_assignment, describe_problem, layer_rows
 from hwgym.families.assignment.text import assignment_text, summary
@@ -35,6 +36,9 @@ class AssignmentView(View):
 
     def label(self, env_id: str) -> str:
         return env_id.removeprefix("HWAssign-").removesuffix("-v0")
+
+    def references(self) -> Sequence[References]:
+        return (CONFUCIUX,)
 
     def describe(self, problem: Problem) -> dict[str, Any]:
         return describe_problem(_assignment(problem))

@@ -1,4 +1,4 @@
-"""Statistics over runs: point estimates with stratified-bootstrap intervals.
+"""Estimates over runs: point estimates with stratified-bootstrap intervals.
 
 After Agarwal, Schwarzer, Castro, Courville and Bellemare, "Deep Reinforcement Learning at the Edge
 of the Statistical Precipice" (NeurIPS 2021, sections 4.1 to 4.3): the interquartile mean over all
@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from hwgym._arrays import Floats, Ints
 
 __all__ = [
     "Estimate",
@@ -25,9 +26,6 @@ __all__ = [
     "probability_of_improvement",
     "resample",
 ]
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 DRAWS = 2000
 LEVEL = 0.95
