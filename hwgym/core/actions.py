@@ -11,7 +11,15 @@ from hwgym._arrays import Array, Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.space import Space
 
-__all__ = ["ACTION_MODES", "action_modes", "action_space", "actions_of", "check_mode", "choices_of"]
+__all__ = [
+    "ACTION_MODES",
+    "ChoiceReader",
+    "action_modes",
+    "action_space",
+    "actions_of",
+    "check_mode",
+    "choices_of",
+]
 
 ACTION_MODES = ("multi_discrete", "discrete", "continuous")
 
@@ -80,37 +88,52 @@ def choices_of(space: Space, mode: str, actions: Any) -> Array:
     return space.pack(given, check=False)
 
 
-def choice_of(space: Space, mode: str, action: Any) -> Any:
-    """The choice of one action; see :func:`choices_of`."""
-    # What agents give, first; anything else is looked at with care.
-    if mode == "discrete":
-        is_number = isinstance(action, int | np.integer) and not isinstance(action, bool)
-        if is_number and 0 <= action < space.num_actions:
-            return int(action)
-    elif isinstance(action, np.ndarray) and space.joint is not None:
-        number = _joint_number(space.shape, action, continuous=mode == "continuous")
-        if number is not None:
-            return number
-    choices = choices_of(space, mode, action)
-    if len(choices) != 1:
-        raise ValueError(f"step takes one action, got {action!r}")
-    return choices[0] if space.joint is None else int(choices[0])
+class ChoiceReader:
+    """Reads single actions of a mode; see :func:`choices_of`.
 
+    What agents give comes first; anything else is looked at with care.
+    """
 
-def _joint_number(shape: tuple[int, ...], action: Array, *, continuous: bool) -> int | None:
-    """Of a level, or a share in [-1, 1], for each axis; None if it is not that."""
-    if action.shape != (len(shape),) or action.dtype.kind not in ("f" if continuous else "iu"):
-        return None
-    number = 0
-    for level, count in zip(action.tolist(), shape, strict=True):
-        if continuous:
-            if level != level:  # NaN
-                return None
-            level = min(int((min(max(level, -1.0), 1.0) + 1.0) / 2.0 * count), count - 1)
-        if not 0 <= level < count:
+    def __init__(self, space: Space, mode: str) -> None:
+        self.space, self.mode = space, mode
+        self._shape, self._axes = space.shape, (len(space.shape),)
+        self._joint = space.joint or 0
+        self._discrete, self._continuous = mode == "discrete", mode == "continuous"
+        self._kinds = "f" if self._continuous else "iu"
+
+    def __call__(self, action: Any) -> Any:
+        """The choice of one action.
+
+        Raises:
+            ValueError: If it is not one of the action space.
+        """
+        if self._discrete:
+            is_number = isinstance(action, int | np.integer) and not isinstance(action, bool)
+            if is_number and 0 <= action < self._joint:
+                return int(action)
+        elif self._joint and isinstance(action, np.ndarray):
+            number = self._number(action)
+            if number is not None:
+                return number
+        choices = choices_of(self.space, self.mode, action)
+        if len(choices) != 1:
+            raise ValueError(f"step takes one action, got {action!r}")
+        return int(choices[0]) if self._joint else choices[0]
+
+    def _number(self, action: Array) -> int | None:
+        """Of a level, or a share in [-1, 1], for each axis; None if it is not that."""
+        if action.shape != self._axes or action.dtype.kind not in self._kinds:
             return None
-        number = number * count + level
-    return number
+        number = 0
+        for level, count in zip(action.tolist(), self._shape, strict=True):
+            if self._continuous:
+                if level != level:  # NaN
+                    return None
+                level = min(int((min(max(level, -1.0), 1.0) + 1.0) / 2.0 * count), count - 1)
+            if not 0 <= level < count:
+                return None
+            number = number * count + level
+        return number
 
 
 def actions_of(space: Space, mode: str, genes: Ints) -> Array:

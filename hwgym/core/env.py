@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from hwgym._arrays import Bools, Ints, Observations
 from hwgym._names import nearest
-from hwgym.core.actions import action_space, check_mode, choice_of
+from hwgym.core.actions import ChoiceReader, action_space, check_mode
 from hwgym.core.certificate import Certificate
 from hwgym.core.episode import single_episode, summarise
 from hwgym.core.metric import Metric, find_metric
@@ -76,6 +76,7 @@ class Environment(gym.Env[Observations, Any]):
         size = self._dynamics.observation_size
         self.observation_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self.action_space = action_space(space, self.action_mode)
+        self._choice = ChoiceReader(space, self.action_mode)
         if self._reward.size is not None:
             self.reward_space = spaces.Box(-np.inf, np.inf, (self._reward.size,), np.float64)
         self._episode = single_episode(self._dynamics, self._reward)
@@ -173,8 +174,7 @@ class Environment(gym.Env[Observations, Any]):
         episode = self._episode
         if episode.over:
             raise gym.error.ResetNeeded("the episode is over: call reset() before step()")
-        choice = choice_of(self._space, self.action_mode, action)
-        reward, failed, finished = episode.step(choice)
+        reward, failed, finished = episode.step(self._choice(action))
         info = self._info()
         if failed or finished:
             info |= self._final_info(success=finished)
