@@ -27,7 +27,7 @@ USE = """
 import importlib.util, sys
 import gymnasium as gym, numpy as np
 import hwgym
-from hwgym.agent import find_agent
+from hwgym.core import find_agent, solve
 
 assert hwgym.__file__.startswith(sys.prefix), hwgym.__file__
 for name in ("agents", "benchmarks", "docs", "envs_registry", "notebooks", "tests"):
@@ -56,7 +56,7 @@ for extra, names in {"agents": ("ppo", "maskable-ppo", "reinforce"), "search": (
             assert f"pip install 'hwgym[{extra}]'" in str(error), error
         else:
             raise AssertionError(f"{name} was found without its packages")
-find_agent("greedy")
+assert solve("greedy", "HWAssign-AlexNet-NVDLA-v0", samples=200).regret < 0.1
 print("used", hwgym.__version__)
 """
 

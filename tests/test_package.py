@@ -14,6 +14,7 @@ from gymnasium.envs import registration
 import hwgym
 from hwgym import envs_registry
 from hwgym._extras import EXTRAS, explain, naming
+from hwgym.families import FAMILIES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -99,7 +100,8 @@ def test_extras_bring_what_they_are_named_for():
 
 def test_the_package_needs_no_extra():
     code = """
-import gymnasium as gym, hwgym, hwgym.plotting, hwgym.leaderboard, hwgym.workloads
+import gymnasium as gym, hwgym, hwgym.core, hwgym.leaderboard, hwgym.plotting
+import hwgym.families.assignment.pictures
 env = gym.make("HWAssign-AlexNet-NVDLA-v0", action_mode="discrete")
 (_, info), done = env.reset(seed=0), False
 while not done:
@@ -122,13 +124,18 @@ print(info["is_success"], env.unwrapped.optimum().gap)
         (["pandas"], "costs.to_frame()", "tables"),
         (["scipy"], "hwgym.optimum(problem, method='milp')", "milp"),
         (["onnx"], "hwgym.Workload.from_onnx('net.onnx')", "onnx"),
-        (["matplotlib"], "plotting.assignment_figure(problem, best)", "plot"),
-        (["matplotlib"], "plotting.budget_figure(problem, best)", "plot"),
-        (["matplotlib"], "plotting.roofline_figure(problem, best)", "plot"),
-        (["matplotlib"], "plotting.design_space_figure(problem, 'conv2')", "plot"),
-        (["matplotlib"], "plotting.regret_curves({}, problem)", "plot"),
-        (["plotly"], "plotting.frontier_page(None, 'front.html')", "interactive"),
+        (["matplotlib"], "pictures.assignment_figure(problem, best)", "plot"),
+        (["matplotlib"], "pictures.budget_figure(problem, best)", "plot"),
+        (["matplotlib"], "pictures.roofline_figure(problem, best)", "plot"),
+        (["matplotlib"], "pictures.design_space_figure(problem, 'conv2')", "plot"),
+        (["matplotlib"], "plotting.curves_figure({'a': [[1.0]]}, title='a')", "plot"),
+        (
+            ["plotly"],
+            "pictures.frontier_page(hwgym.frontier(problem), 'x.html')",
+            "interactive",
+        ),
         (["pyarrow"], "solve('random', problem, samples=10, log='log')", "tables"),
+        (["minari"], "to_minari('log', 'a/b-v0')", "minari"),
     ],
 )
 def test_a_missing_package_names_its_extra(packages, call, extra, tmp_path):
@@ -136,7 +143,8 @@ def test_a_missing_package_names_its_extra(packages, call, extra, tmp_path):
 import os
 import hwgym
 from hwgym import plotting
-from hwgym.agent import find_agent, solve
+from hwgym.core import find_agent, solve, to_minari
+from hwgym.families.assignment import pictures
 os.chdir({str(tmp_path)!r})
 problem = hwgym.AssignmentProblem.of("AlexNet", "NVDLA")
 best = problem.optimum().assignment
@@ -153,7 +161,7 @@ def test_every_agent_is_found_or_names_its_extra():
     ours = [e.name for e in entry_points(group="hwgym.agents") if "hwgym_agents" in e.value]
     assert "greedy" in ours
     code = f"""
-from hwgym.agent import find_agent
+from hwgym.core import find_agent
 for name in {ours}:
     try:
         find_agent(name)
@@ -199,13 +207,15 @@ def registry(monkeypatch):
 
 
 def test_specifications_are_those_of_gymnasium(registry):
-    for env_id, kwargs in envs_registry.environments():
-        gym.register(
-            env_id,
-            entry_point=envs_registry.ENTRY_POINT,
-            vector_entry_point=envs_registry.VECTOR_ENTRY_POINT,
-            kwargs=kwargs,
-        )
+    for family in FAMILIES:
+        for entry in family.ids():
+            gym.register(
+                entry.env_id,
+                entry_point=family.entry_point,
+                vector_entry_point=family.vector_entry_point,
+                disable_env_checker=isinstance(entry.kwargs.get("reward"), list | tuple),
+                kwargs=dict(entry.kwargs),
+            )
     theirs = dict(registry)
     assert registry.looks >= len(theirs) > 0
     registry.clear()
