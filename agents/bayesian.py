@@ -3,9 +3,9 @@
 All of them see totals only. Their trouble is the dimension: MobileNetV2's 52 layers have 104 levels
 to choose. A Gaussian process sees far too few points, Parzen estimators hardly more, and CMA-ES
 adapts one variance a dimension, for a full covariance would take more samples than there are. Two
-things help every one of them: they begin with uniform assignments, and by default layers of the
-same shape get the same choice, which leaves fewer dimensions (and excludes assignments, so that the
-optimum may be out of reach).
+things help every one of them: they begin with uniform solutions, and by default steps that are alike
+(layers of the same shape) get the same choice, which leaves fewer dimensions (and excludes
+solutions, so that the optimum may be out of reach).
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwgym._arrays import Floats, Ints
 from hwgym._names import nearest
-from hwgym.agent import Evaluator, Sees
-from hwgym.families.assignment.problem import AssignmentProblem, Scores
+from hwgym.core import Evaluator, Scores, Sees, Statement
 
-from .classical import Judge, alike, best_first, spread_uniform
+from .common import Judge, best_of_uniform
 
 try:
     import cmaes  # type: ignore[import-untyped, import-not-found, unused-ignore]
@@ -32,51 +31,39 @@ except ImportError as error:
 
 __all__ = ["CMAES", "OptunaSearch"]
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
 SAMPLERS = ("tpe", "gp", "cmaes", "random")
 INVALID = 10.0
-"""An invalid assignment counts as one that exceeds the budget by this many times the budget."""
+"""An invalid solution counts as one that exceeds the limit by this many times the limit."""
 
 
 class _Variables:
-    """What is searched: a level for every axis of every layer, or of every group of like layers."""
+    """What is searched: a gene for every axis of every step, or of every group of steps alike."""
 
-    def __init__(self, problem: AssignmentProblem, share_alike: bool) -> None:
-        self.problem = problem
-        steps = problem.num_steps
-        groups = alike(problem) if share_alike else [np.array([i]) for i in range(steps)]
+    def __init__(self, statement: Statement, share_alike: bool) -> None:
+        space = statement.space
+        steps = space.num_steps
+        groups = statement.groups if share_alike else [np.array([i]) for i in range(steps)]
         self.first = np.array([members[0] for members in groups])
         self.owner = np.empty(steps, np.int64)
         for group, members in enumerate(groups):
             self.owner[members] = group
-        self.axes = np.tile(np.array(problem.space.shape), len(groups))
+        self.sizes = np.tile(np.array(space.shape), len(groups))
+        self.ordered = np.tile(space.ordered, len(groups))
 
-    def actions(self, levels: Ints) -> Ints:
-        """Action numbers (N, steps) of levels (N, variables)."""
-        grouped = levels.reshape(len(levels), len(self.first), -1)
-        return self.problem.space.encode(grouped[:, self.owner])
+    def genes(self, values: Ints) -> Ints:
+        """Genes (N, steps, axes) of values (N, variables)."""
+        return values.reshape(len(values), len(self.first), -1)[:, self.owner]
 
-    def levels(self, actions: Ints) -> Ints:
-        """Levels (N, variables) of action numbers (N, steps)."""
-        return self.problem.space.decode(actions[:, self.first]).reshape(len(actions), -1)
-
-
-def _start(evaluator: Evaluator, share: float) -> tuple[Ints, Scores]:
-    """Uniform assignments for a share of the samples, best first, and their scores."""
-    problem = evaluator.problem
-    actions = spread_uniform(problem, max(int(share * evaluator.samples), 1))
-    scores = evaluator.evaluate(actions)
-    order = best_first(problem, scores)
-    return actions[order], Scores(**{k: v[order] for k, v in vars(scores).items()})
+    def values(self, genes: Ints) -> Ints:
+        """Values (N, variables) of genes (N, steps, axes)."""
+        return genes[:, self.first].reshape(len(genes), -1)
 
 
 @dataclass
 class OptunaSearch:
     """Search with one of optuna's samplers: tpe, gp, cmaes or random.
 
-    The budget is a constraint to ``tpe`` and ``gp``, and a penalty to the others. The samplers are
+    The limit is a constraint to ``tpe`` and ``gp``, and a penalty to the others. The samplers are
     slow: with 60 variables a proposal takes a tenth of a second (``tpe``) to seconds (``gp``), more
     from trial to trial. So by default ``max_trials`` ends the search with samples left.
     """
@@ -84,18 +71,18 @@ class OptunaSearch:
     sampler: Literal["tpe", "gp", "cmaes", "random"] = "tpe"
     """Tree-structured Parzen estimator, Gaussian process, CMA-ES, or none."""
     max_trials: int | None = 1000
-    """Trials after which it ends, the uniform assignments not counted; None: never."""
+    """Trials after which it ends, the uniform solutions not counted; None: never."""
     max_gp_trials: int = 60
     """Trials of ``gp`` after which ``tpe`` goes on in its place, knowing all of them."""
     share_alike: bool = True
-    """Give layers of the same shape the same choice."""
+    """Give steps that are alike the same choice."""
     start_share: float = 0.05
-    """Share of the samples for uniform assignments to begin with."""
+    """Share of the samples for uniform solutions to begin with."""
     told: int = 10
     """How many of these, the best ones, the sampler hears of."""
     penalty: float = 3.0
-    """Charge for exceeding the budget, for ``cmaes``: times the share exceeded, in units of the
-    objective of the best uniform assignment."""
+    """Charge for exceeding the limit, for ``cmaes``: times the share exceeded, in units of the
+    objective of the best uniform solution."""
 
     sees: ClassVar[Sees] = "totals"
 
@@ -105,18 +92,16 @@ class OptunaSearch:
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Ask and tell until ``max_trials`` or the budget is spent."""
-        problem = evaluator.problem
-        variables = _Variables(problem, self.share_alike)
+        variables = _Variables(evaluator.statement, self.share_alike)
         space: dict[str, Any] = {}
-        for i, size in enumerate(variables.axes.tolist()):
-            ordered = i % len(problem.space.shape) < 2
+        for i, size in enumerate(variables.sizes.tolist()):
             space[f"x{i}"] = (
                 optuna.distributions.IntDistribution(0, size - 1)
-                if ordered
+                if variables.ordered[i]
                 else optuna.distributions.CategoricalDistribution(range(size))
             )
-        starts, scores = _start(evaluator, self.start_share)
-        judge = Judge(problem)
+        starts, scores = best_of_uniform(evaluator, self.start_share)
+        judge = Judge(evaluator.statement)
         values, excesses = judge(scores)
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -124,16 +109,16 @@ class OptunaSearch:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 study = optuna.create_study(sampler=self._sampler(self.sampler, seed))
-                for i, levels in enumerate(variables.levels(starts[: self.told]).tolist()):
-                    study.enqueue_trial(dict(zip(space, levels, strict=True)))
+                for i, known in enumerate(variables.values(starts[: self.told]).tolist()):
+                    study.enqueue_trial(dict(zip(space, known, strict=True)))
                     self._tell(study, study.ask(space), values[i], excesses[i])
                 trials = 0
                 while self.max_trials is None or trials < self.max_trials:
                     if self.sampler == "gp" and trials == self.max_gp_trials:
                         study.sampler = self._sampler("tpe", seed)
                     trial = study.ask(space)
-                    levels = np.array([[trial.params[name] for name in space]])
-                    values, excesses = judge(evaluator.evaluate(variables.actions(levels)))
+                    asked = np.array([[trial.params[name] for name in space]])
+                    values, excesses = judge(evaluator.evaluate(variables.genes(asked)))
                     self._tell(study, trial, values[0], excesses[0])
                     trials += 1
         finally:
@@ -168,27 +153,27 @@ def _constraints(trial: Any) -> tuple[float]:
 
 @dataclass
 class CMAES:
-    """CMA-ES over continuous levels, from the best uniform assignment; restarts when it converges.
+    """CMA-ES over continuous levels, from the best uniform solution; restarts when it converges.
 
     A level is the integer part of a coordinate in [0, levels). The separable variant (Ros and
-    Hansen, PPSN 2008) has one variance a coordinate. Exceeding the budget is charged. A restart
-    begins at the best assignment so far, with a population twice as large.
+    Hansen, PPSN 2008) has one variance a coordinate. Exceeding the limit is charged. A restart
+    begins at the best solution so far, with a population twice as large.
     """
 
     population: int | None = None
-    """Assignments of a generation; None: 4 + 3 ln(variables)."""
+    """Solutions of a generation; None: 4 + 3 ln(variables)."""
     sigma: float = 0.15
     """First step size, as a share of the levels of an axis."""
     separable: bool = True
     """One variance a coordinate, not the full covariance, while the population is no larger than
     the number of variables."""
     share_alike: bool = True
-    """Give layers of the same shape the same choice."""
+    """Give steps that are alike the same choice."""
     start_share: float = 0.05
-    """Share of the samples for uniform assignments to begin with."""
+    """Share of the samples for uniform solutions to begin with."""
     penalty: float = 3.0
-    """Charge for exceeding the budget: times the share exceeded, in units of the objective of the
-    best uniform assignment."""
+    """Charge for exceeding the limit: times the share exceeded, in units of the objective of the
+    best uniform solution."""
 
     sees: ClassVar[Sees] = "totals"
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
@@ -207,22 +192,21 @@ class CMAES:
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Sample generations until the budget is spent."""
-        problem = evaluator.problem
-        variables = _Variables(problem, self.share_alike)
-        axes = variables.axes
-        starts, scores = _start(evaluator, self.start_share)
-        judge = Judge(problem)
-        best = variables.levels(starts[:1])[0]
+        variables = _Variables(evaluator.statement, self.share_alike)
+        sizes = variables.sizes
+        starts, scores = best_of_uniform(evaluator, self.start_share)
+        judge = Judge(evaluator.statement)
+        best = variables.values(starts[:1])[0]
         least = self._charged(judge, scores)[0]
-        population = self.population or 4 + int(3 * np.log(len(axes)))
-        bounds = np.stack([np.zeros(len(axes)), np.ones(len(axes))], axis=1)
+        population = self.population or 4 + int(3 * np.log(len(sizes)))
+        bounds = np.stack([np.zeros(len(sizes)), np.ones(len(sizes))], axis=1)
         for restart in range(2**31):
             # The separable variant's learning rates are made for small populations; beyond, its
             # variances may turn negative.
-            separable = self.separable and population <= len(axes)
+            separable = self.separable and population <= len(sizes)
             kind = cmaes.SepCMA if separable else cmaes.CMA
             optimizer = kind(
-                mean=(best + 0.5) / axes,
+                mean=(best + 0.5) / sizes,
                 sigma=self.sigma,
                 bounds=bounds,
                 seed=(seed + 1000003 * restart) % 2**32,
@@ -230,14 +214,14 @@ class CMAES:
             )
             while not optimizer.should_stop():
                 points = np.array([optimizer.ask() for _ in range(population)])
-                levels = np.minimum((points * axes).astype(np.int64), axes - 1)
-                scores = evaluator.evaluate(variables.actions(levels))
+                chosen = np.minimum((points * sizes).astype(np.int64), sizes - 1)
+                scores = evaluator.evaluate(variables.genes(chosen))
                 values = self._charged(judge, scores)
                 if len(values) < population:
                     return  # the budget is spent
                 optimizer.tell(list(zip(points, values.tolist(), strict=True)))
                 if values.min() < least:
-                    least, best = values.min(), levels[values.argmin()]
+                    least, best = values.min(), chosen[values.argmin()]
             population *= 2
 
     def _charged(self, judge: Judge, scores: Scores) -> Floats:

@@ -10,7 +10,9 @@ import pytest
 import hwgym.agent
 from hwgym.cli import main
 from hwgym.cli.train import parse_settings
-from hwgym_agents.classical import BestUniform, Genetic, RandomSearch, TabulateAndSolve
+from hwgym_agents.blind import BestUniform, RandomSearch
+from hwgym_agents.local import Genetic
+from hwgym_agents.tables import TabulateAndSolve
 from hwgym_agents.ga_refiner import GARefiner
 
 ENV = "HWAssign-AlexNet-NVDLA-v0"

@@ -10,7 +10,7 @@ from hwgym import plotting
 from hwgym.agent import solve
 from hwgym.families.assignment.frontier import frontier
 from hwgym.leaderboard.submission import Submission, check
-from hwgym_agents.classical import RandomSearch
+from hwgym_agents.blind import RandomSearch
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

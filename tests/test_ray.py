@@ -41,7 +41,7 @@ def patient(tmp_path_factory):
         textwrap.dedent(
             """
             import os, pathlib, time
-            from hwgym_agents.classical import RandomSearch
+            from hwgym_agents.blind import RandomSearch
 
             class Patient(RandomSearch):
                 def search(self, evaluator, seed):

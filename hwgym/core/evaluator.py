@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
@@ -143,17 +144,22 @@ class Evaluator:
         *,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         on_paid: Paid | None = None,
+        once: bool = False,
         **arguments: Any,
     ) -> SearchEnvironment:
         """A vector environment of the problem, whose episodes are samples from their first step on.
 
-        Its infos do not tell the regret, and what it is about is withheld. It raises
-        :class:`BudgetSpent` where an episode would begin for which no sample is left.
+        Its infos do not tell the regret, and what it is about is withheld. Where more episodes
+        would begin than samples are left, the first begin and the others wait: their actions are
+        not looked at, and they earn nothing. Once none is under way and none can begin, a step
+        raises :class:`BudgetSpent`.
 
         Args:
             num_envs: How many environments.
             autoreset_mode: As :class:`~hwgym.core.vector.VectorEnvironment` takes it.
             on_paid: Called with genes, scores and returns of the episodes that a step ended.
+            once: Each environment plays one episode, and then waits for a reset. (With autoreset
+                disabled none can wait: a step that cannot be taken raises.)
             arguments: ``action_mode``, ``reward`` (one that does not need the certificate),
                 ``render_mode``.
 
@@ -173,6 +179,7 @@ class Evaluator:
             env: SearchEnvironment = cls(
                 self,
                 on_paid,
+                once,
                 num_envs=num_envs,
                 autoreset_mode=autoreset_mode,
                 problem=self._problem,
@@ -322,10 +329,13 @@ class Stage(Evaluator):
 class SearchEnvironment(VectorEnvironment):
     """A vector environment whose episodes are counted; see :meth:`Evaluator.environment`."""
 
-    def __init__(self, evaluator: Evaluator, on_paid: Paid | None, **arguments: Any) -> None:
+    def __init__(
+        self, evaluator: Evaluator, on_paid: Paid | None, once: bool, **arguments: Any
+    ) -> None:
         super().__init__(**arguments)
-        self._evaluator, self._on_paid = evaluator, on_paid
+        self._evaluator, self._on_paid, self._once = evaluator, on_paid, once
         self._begun: Bools = np.zeros(self.num_envs, bool)  # and so set aside
+        self._played: Bools = np.zeros(self.num_envs, bool)  # an episode, since the last reset
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -333,25 +343,42 @@ class SearchEnvironment(VectorEnvironment):
         """Begin new episodes; those under way are broken off, and count."""
         mask = self._reset_mask(options)
         self.break_off(mask)
+        self._played = self._played & ~mask if mask is not None else np.zeros_like(self._played)
         return self._reset(seed, options)
 
     def step(self, actions: Any) -> Any:
-        """Take the next step of every environment.
+        """Take the next step of every environment that does not wait.
 
         Raises:
-            BudgetSpent: If an episode would begin for which no sample is left.
+            BudgetSpent: If none is under way, and no sample, or no time, is left for another.
+            gymnasium.error.ResetNeeded: If all have played the one episode that they may.
         """
         if self._unbegun is None:
-            kernel = self._kernel
-            begins = ~self._begun & ~kernel.over
-            count = int(begins.sum())
-            if count:
-                self._choices(actions, kernel.over if kernel.over.any() else None)  # wrong ones
-                self._evaluator._begin(count)
-                self._begun = self._begun | begins
+            self._begin_episodes(actions)
         return super().step(actions)
 
+    def _begin_episodes(self, actions: Any) -> None:
+        """Set samples aside for the episodes whose first step this is; the others wait."""
+        kernel = self._kernel
+        begins = ~self._begun & ~kernel.over
+        if self._once:
+            begins &= ~self._played
+            if not (begins | self._begun).any():
+                raise gym.error.ResetNeeded("all have played their episode: call reset()")
+        room = self._evaluator.remaining
+        may_wait = self.autoreset_mode is not AutoresetMode.DISABLED
+        if begins.sum() > room and may_wait and (room or self._begun.any()):
+            begins &= np.cumsum(begins) <= room
+        if begins.any():
+            waits = ~self._begun & ~begins
+            self._choices(actions, waits if waits.any() else None)  # wrong ones cost nothing
+            self._evaluator._begin(int(begins.sum()))
+            self._begun = self._begun | begins
+        if not self._begun.all():
+            kernel.over = kernel.over | ~self._begun  # the step leaves them as they are
+
     def _ended(self, ended: Bools, finished: Bools) -> None:
+        self._played = self._played | ended
         self._pay(np.flatnonzero(ended))
 
     def break_off(self, where: Bools | None = None) -> None:

@@ -1,0 +1,166 @@
+"""What several agents share: where to begin, how to judge, what settings may be.
+
+What an agent may know without paying for it is the problem's statement: how many steps and choices
+there are, which steps are alike, how much work is in each, the limit. Everything else costs samples.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from hwgym._arrays import Floats, Ints
+from hwgym.core import Evaluator, Scores, Space, Statement
+
+__all__ = [
+    "Judge",
+    "best_first",
+    "best_of_uniform",
+    "positive",
+    "separable",
+    "shares",
+    "spread_choices",
+    "spread_uniform",
+]
+
+
+@lru_cache(maxsize=16)
+def spread_choices(space: Space, most: int) -> Ints:
+    """Up to ``most`` choices of a step (n, axes), each the farthest from those before it.
+
+    The first is the first choice on every axis. However few are taken, they cover the space evenly.
+    Two categories are as far apart as the ends of an axis. Where the joint choices cannot be
+    enumerated, all axes take the same share of their range: the first, the last, the middle, and so
+    on, halving.
+    """
+    if space.joint is None:
+        chosen = _diagonal(space, most)
+    else:
+        genes = space.decode(np.arange(space.joint))
+        columns = []
+        for axis, ordered in enumerate(space.ordered):
+            size = space.shape[axis]
+            if ordered:
+                columns.append(genes[:, [axis]] / max(size - 1, 1))
+            else:
+                columns.append(np.eye(size)[genes[:, axis]] / np.sqrt(2))
+        chosen = genes[_farthest(np.hstack(columns), most)]
+    chosen.setflags(write=False)
+    return chosen
+
+
+def _farthest(places: Floats, most: int) -> Ints:
+    """Up to ``most`` indices, from 0 on, of the point that is the farthest from those before it."""
+    order = np.zeros(min(most, len(places)), np.int64)
+    distance = np.full(len(places), np.inf)
+    for i in range(1, len(order)):
+        distance = np.minimum(distance, ((places - places[order[i - 1]]) ** 2).sum(axis=1))
+        order[i] = distance.argmax()
+    return order
+
+
+def _diagonal(space: Space, most: int) -> Ints:
+    sizes = np.array(space.shape)
+    shares, parts = [0.0, 1.0], 2
+    while len(shares) < min(most, sizes.max()):
+        shares += [i / parts for i in range(1, parts, 2)]
+        parts *= 2
+    genes = np.round(np.array(shares)[:, None] * (sizes - 1)).astype(np.int64)
+    _, first = np.unique(genes, axis=0, return_index=True)
+    chosen: Ints = genes[np.sort(first)][:most]
+    return chosen
+
+
+def spread_uniform(space: Space, most: int) -> Ints:
+    """Up to ``most`` solutions (n, steps, axes) with the same choice at every step, in the order of
+    :func:`spread_choices`."""
+    return np.repeat(spread_choices(space, most)[:, None], space.num_steps, axis=1)
+
+
+def best_of_uniform(evaluator: Evaluator, share: float) -> tuple[Ints, Scores]:
+    """Pay for uniform solutions with a share of the samples, but for at least one.
+
+    Returns:
+        Genes (n, steps, axes), best first, and their scores.
+
+    Raises:
+        BudgetSpent: If no sample is left.
+    """
+    statement = evaluator.statement
+    genes = spread_uniform(statement.space, max(int(share * evaluator.samples), 1))
+    scores = evaluator.evaluate(genes)
+    order = best_first(statement, scores)
+    return genes[order], scores.take(order)
+
+
+def best_first(statement: Statement, scores: Scores) -> Ints:
+    """Order of solutions by Deb's rules: feasible by objective, then the rest by excess.
+
+    (Deb, Computer Methods in Applied Mechanics and Engineering 186, 2000.)
+    """
+    value = np.where(scores.feasible, scores.objective, statement.excess(scores))
+    return np.lexsort((value, ~scores.feasible))
+
+
+class Judge:
+    """Scores as two numbers a solution: how good, and by how much over the limit.
+
+    Attributes:
+        scale: Unit of the first, the best valid objective of the first scores that had one; 0 until
+            then.
+    """
+
+    def __init__(self, statement: Statement) -> None:
+        self.statement, self.scale = statement, 0.0
+
+    def __call__(self, scores: Scores) -> tuple[Floats, Floats]:
+        """(N,) objective, 1 where invalid; (N,) share of the limit exceeded, infinite there."""
+        if not self.scale and scores.valid.any():
+            self.scale = abs(float(scores.objective[scores.valid].min())) or 1.0
+        value = np.ones(len(scores))
+        value[scores.valid] = scores.objective[scores.valid] / (self.scale or 1.0)
+        return value, self.statement.excess(scores)
+
+
+def separable(statement: Statement, agent: str) -> None:
+    """See that an agent that needs what each step costs has a problem that can tell.
+
+    Raises:
+        ValueError: If costs are not separable, or a step's choices too many to be numbered.
+    """
+    objective, space = statement.objective, statement.space
+    why = ""
+    if objective.join == "whole":
+        why = f"{objective.label} is known of whole solutions only"
+    elif space.joint is None:
+        why = "the joint choices of a step are too many to be numbered"
+    if why:
+        raise ValueError(
+            f"{agent} learns what each choice of each step costs, but of {statement.title} {why}; "
+            "agents that see totals work on any problem"
+        )
+
+
+def positive(agent: object, *names: str) -> None:
+    """See that settings are positive integers.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name in names:
+        value = getattr(agent, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a positive integer, got {value!r}")
+
+
+def shares(agent: object, *names: str) -> None:
+    """See that settings lie between 0 and 1.
+
+    Raises:
+        ValueError: If one does not.
+    """
+    for name in names:
+        value = getattr(agent, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
