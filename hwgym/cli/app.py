@@ -20,7 +20,7 @@ from typer.main import get_command
 from hwgym import __version__
 from hwgym._extras import explain
 from hwgym._names import nearest
-from hwgym.cli import explore, solve, train
+from hwgym.cli import compare, cost, frontier, listing, optimize, show, train
 from hwgym.cli.output import Failure, console, errors
 
 __all__ = ["app", "run"]
@@ -72,9 +72,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-explore.register(app)
-solve.register(app)
-train.register(app)
+for _module in (listing, show, cost, optimize, frontier, compare, train):
+    _module.register(app)
 
 
 def _mount_leaderboard() -> None:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
-import gymnasium
 import typer
 
-import hwgym
 from hwgym import workloads
 from hwgym._names import nearest
-from hwgym.agent import as_problem
+from hwgym.cli.names import dataflow_names
 from hwgym.cli.output import Failure
-from hwgym.costs.maestro import DATAFLOW_FILES, DATAFLOWS, Dataflow, Hardware, read_dataflow
+from hwgym.core.family import UnknownId, family_named, problem_of, registered_ids
+from hwgym.core.problem import InfeasibleError, Problem
+from hwgym.core.view import View
+from hwgym.costs.maestro import DATAFLOW_FILES, Dataflow, read_dataflow
 from hwgym.families.assignment.design_space import FINE_PE_LEVELS
 from hwgym.families.assignment.problem import (
     CONSTRAINTS,
-    DEPLOYMENTS,
     OBJECTIVES,
     PLATFORMS,
     AssignmentProblem,
-    InfeasibleError,
+    Deployment,
 )
+from hwgym.hardware import Hardware
 from hwgym.workloads import Workload
+
+FILES = (".csv", ".onnx")
+"""How the name of a file of layers ends."""
 
 MODEL = "A model's name (`hwgym list models`), a .csv file of layers or an .onnx file."
 WorkloadArgument = Annotated[str, typer.Argument(metavar="MODEL|FILE", help=MODEL)]
@@ -113,7 +116,7 @@ def parse_budget(text: str, constraint: str) -> dict[str, Any]:
         share = value / 100 if unit else value
         if 0 <= share <= 1:
             return {"ratio": share}
-        needed = "mm2 or um2" if constraint == "area" else "mW or W"
+        needed = " or ".join(unit for unit, (what, _) in UNITS.items() if what == constraint)
         raise ValueError(
             f"--budget: a share must lie in 0..1 (0%..100%), got {text!r}; "
             f"an amount of {constraint} needs its unit, {needed}"
@@ -137,7 +140,7 @@ def load_workload(spec: str, *, released: bool = False, batch: int | None = None
         ValueError: If there is no such model, or the file's contents are wrong.
         OSError: If the file cannot be read.
     """
-    if spec in gymnasium.registry:
+    if spec in registered_ids():
         raise ValueError(
             f"{spec!r} is an environment, which `hwgym show` and `hwgym train` take; here a "
             "model's name or a file is needed"
@@ -152,11 +155,11 @@ def load_dataflow(spec: str) -> str | Dataflow:
         ValueError: If there is none of that name, or the file's contents are wrong.
         OSError: If the file cannot be read.
     """
-    if spec in (*DATAFLOWS, "MIX"):
+    if spec in dataflow_names():
         return spec
     if spec.endswith(DATAFLOW_FILES):
         return read_dataflow(spec)
-    known = nearest("dataflow", spec, (*DATAFLOWS, "MIX"))
+    known = nearest("dataflow", spec, dataflow_names())
     raise ValueError(f"--dataflow: {known}; or give a {' or '.join(DATAFLOW_FILES)} file")
 
 
@@ -181,7 +184,7 @@ def make_problem(
     for what, given, allowed in (
         ("objective", objective, OBJECTIVES),
         ("constraint", constraint, CONSTRAINTS),
-        ("deployment", deployment, DEPLOYMENTS),
+        ("deployment", deployment, [d.value for d in Deployment]),
     ):
         if given not in allowed:
             raise ValueError(f"--{what}: {nearest(what, given, allowed)}")
@@ -206,26 +209,23 @@ def make_problem(
 
 def finer(problem: AssignmentProblem) -> AssignmentProblem:
     """The same problem with any PE count; the budget stays that of the coarse levels."""
-    return problem.with_levels(FINE_PE_LEVELS, problem.space.tile_levels)
+    return problem.with_levels(FINE_PE_LEVELS, problem.design.tile_levels)
 
 
-def environment_ids() -> list[str]:
-    """The ids of hwgym's environments."""
-    ours = f"{hwgym.__name__}."
-    return [i for i, s in gymnasium.registry.items() if str(s.entry_point).startswith(ours)]
-
-
-def problem_of_id(env_id: str) -> AssignmentProblem:
-    """The problem of an environment id.
+def problem_of_id(env_id: str) -> Problem:
+    """The problem of an environment id, of any family.
 
     Raises:
-        ValueError: If it is unknown, or not one of hwgym.
+        UnknownId: If there is none; the message gives the nearest.
+        ValueError: If the id poses no problem of its own, or many.
     """
-    known = environment_ids()
-    if env_id in known:
-        return as_problem(env_id)[0]
-    folded = {i.casefold(): i for i in known}
-    close = difflib.get_close_matches(env_id.casefold(), folded, n=1)
-    hint = f"; did you mean {folded[close[0]]!r}?" if close else ""
-    what = "not an environment of hwgym:" if env_id in gymnasium.registry else "unknown environment"
-    raise ValueError(f"{what} {env_id!r}{hint} (`hwgym list environments` has all {len(known):,})")
+    try:
+        return problem_of(env_id)
+    except UnknownId as error:
+        count = len(registered_ids())
+        raise UnknownId(f"{error} (`hwgym list environments` has all {count:,})") from error
+
+
+def view_of(problem: Problem) -> View:
+    """How the problem's family shows it."""
+    return family_named(problem.statement.key["family"]).view

@@ -23,22 +23,16 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from hwgym.families.assignment.reports import OBJECTIVE_UNITS
-
 __all__ = [
     "Failure",
-    "amount",
-    "budget_text",
     "console",
     "errors",
     "facts",
     "facts_with_units",
     "folder",
-    "objective_text",
     "print_json",
     "steps_of",
     "table",
-    "thousands",
     "working",
 ]
 
@@ -158,37 +152,6 @@ def facts_with_units(rows: Iterable[tuple[str, str, str, str]]) -> Table:
     for row in rows:
         made.add_row(*map(Text, row))
     return made
-
-
-def thousands(number: float) -> str:
-    """Whole numbers in full; fractions of small ones to six digits."""
-    if number == int(number) or abs(number) >= 1e5:
-        return f"{number:,.0f}"
-    return f"{number:,.6g}"
-
-
-def amount(number: float, unit: str) -> str:
-    """A quantity for people: areas in mm2, the rest as it is."""
-    if unit == "um^2":
-        return f"{number / 1e6:,.4g} mm²"
-    return f"{thousands(number)} {unit}".strip()
-
-
-def budget_text(problem: Any) -> str:
-    """The budget, where it comes from, and between what it lies."""
-    least, greatest = problem.budget_range
-    text = amount(problem.budget, problem.unit)
-    if problem.ratio is not None:
-        platform = f"{problem.platform}: " if problem.platform else ""
-        text += f" ({platform}{problem.ratio:.4g} of the range "
-    else:
-        text += " (given; the range is "
-    return text + f"{amount(least, problem.unit)} to {amount(greatest, problem.unit)})"
-
-
-def objective_text(problem: Any, objective: float) -> str:
-    """An objective with its unit."""
-    return amount(objective, OBJECTIVE_UNITS[problem.objective])
 
 
 def folder(path: Path) -> Path:

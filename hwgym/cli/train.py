@@ -1,8 +1,9 @@
-"""``hwgym train`` and ``refine``: run an agent, report its regret."""
+"""``hwgym train`` and ``refine``: run an agent, report its regret, or gap."""
 
 from __future__ import annotations
 
 import math
+import re
 import time
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import gymnasium
 import typer
 from rich.progress import (
     BarColumn,
@@ -25,7 +25,6 @@ from rich.text import Text
 
 from hwgym._extras import explain
 from hwgym._names import nearest
-from hwgym.agent import Evaluator, find_agent, solve
 from hwgym.cli.options import (
     BudgetOption,
     ConstraintOption,
@@ -38,26 +37,23 @@ from hwgym.cli.options import (
     finer,
     make_problem,
     problem_of_id,
+    view_of,
 )
-from hwgym.cli.output import (
-    Failure,
-    amount,
-    console,
-    errors,
-    facts,
-    folder,
-    objective_text,
-    print_json,
-    working,
-)
-from hwgym.episodes import read_episodes, read_settings
+from hwgym.cli.output import Failure, console, errors, facts, folder, print_json, working
+from hwgym.core.agents import find_agent
+from hwgym.core.evaluator import Evaluator
+from hwgym.core.family import registered_ids
+from hwgym.core.log import read_episodes, read_settings
+from hwgym.core.problem import Problem
+from hwgym.core.search import solve
+from hwgym.core.veil import Withheld
 from hwgym.families.assignment.problem import AssignmentProblem
 
 INTERRUPTED = 130
 REFINER = "ga-refiner"
 
 SamplesOption = Annotated[
-    int, typer.Option(metavar="N", help="Complete assignments that may be evaluated.")
+    int, typer.Option(metavar="N", help="Complete solutions that may be evaluated.")
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", help="Equal seeds give equal results.")]
 SetOption = Annotated[
@@ -106,21 +102,22 @@ def train(
 ) -> None:
     """Search with an agent, and say how far above the proven optimum it ends.
 
-    A sample is one complete assignment evaluated. The optimum is read after the search, for the
-    regret: objective / optimum - 1. Interrupted (Ctrl-C), it reports what was found until then.
+    A sample is one complete solution evaluated. The optimum is read after the search, for the
+    regret: objective / optimum - 1; where only a lower bound is proven, it is the gap to that.
+    Interrupted (Ctrl-C), it reports what was found until then.
 
     Example: [bold]hwgym train reinforce HWAssign-VGG16-MIX-v0 --samples 2000 --log runs/rl[/]
     """
     _check(samples, seed, log, resume)
     cls = _load(agent)
     chosen = parse_settings(agent, cls, settings or ())
-    if target in gymnasium.registry or "-v" in target:
-        problem = problem_of_id(target)
-        where: AssignmentProblem | str = target
+    where: Problem | str
+    if target in registered_ids() or re.search(r"-v\d+$", target):
+        problem, where, name = problem_of_id(target), target, target
     else:
-        problem = make_problem(target, dataflow, objective, constraint, budget, released=released)
-        where = problem
-    _run(agent, where, problem, samples, seed, chosen, log, resume, out, json)
+        made = make_problem(target, dataflow, objective, constraint, budget, released=released)
+        problem, where, name = made, made, made.design.workload.name
+    _run(agent, where, problem, samples, seed, chosen, log, resume, out, json, name=name)
 
 
 def refine(
@@ -150,8 +147,10 @@ def refine(
     if env_id is None:
         raise ValueError(f"{logs[0]} names no environment: give one with --env")
     problem = problem_of_id(env_id)
-    where: AssignmentProblem | str = env_id
+    where: Problem | str = env_id
     if fine:
+        if not isinstance(problem, AssignmentProblem):
+            raise ValueError(f"--fine: {env_id} has no PE counts to choose more finely")
         problem = where = finer(problem)
     chosen = parse_settings(REFINER, _load(REFINER), settings or ())
     found = [read_episodes(each) for each in logs]
@@ -161,7 +160,7 @@ def refine(
     )
     _run(
         REFINER, where, problem, samples, seed, {**chosen, "logs": logs}, log, False, out, json,
-        before={"episodes": sum(map(len, found)), "objective": before}, name=env_id,
+        name=env_id, before={"episodes": sum(map(len, found)), "objective": before},
     )  # fmt: skip
 
 
@@ -192,8 +191,8 @@ def _check(samples: int, seed: int, log: Path | None, resume: bool) -> None:
 
 def _run(
     agent: str,
-    where: AssignmentProblem | str,
-    problem: AssignmentProblem,
+    where: Problem | str,
+    problem: Problem,
     samples: int,
     seed: int,
     settings: dict[str, Any],
@@ -202,8 +201,8 @@ def _run(
     out: Path | None,
     json: bool,
     *,
+    name: str,
     before: dict[str, Any] | None = None,
-    name: str | None = None,
 ) -> None:
     if out is not None:
         folder(out)
@@ -226,9 +225,10 @@ def _run(
         interrupted = True
     except (OSError, TypeError, ValueError) as error:  # a file or a setting is wrong
         raise ValueError(f"{agent}: {error}") from error
+    except Withheld as error:
+        raise Failure(f"{agent} was stopped: {error}") from error
     evaluator = caught[0] if caught else Evaluator(problem, samples)
-    title = name or (where if isinstance(where, str) else problem.space.workload.name)
-    report = _report(agent, title, seed, problem, evaluator, log)
+    report = _report(agent, name, seed, problem, evaluator, log)
     report |= {"seconds": time.perf_counter() - start, "interrupted": interrupted}
     if before is not None:
         report["before"] = before
@@ -240,7 +240,7 @@ def _run(
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if report["objective"] is None:
-        raise Failure(f"{agent} found no feasible assignment in {evaluator.spent:,} samples")
+        raise Failure(f"{agent} found no feasible solution in {evaluator.spent:,} samples")
 
 
 @contextmanager
@@ -276,72 +276,75 @@ def _progress(samples: int, caught: list[Evaluator]) -> Iterator[Callable[[Evalu
 
 def _report(
     agent: str,
-    title: str,
+    name: str,
     seed: int,
-    problem: AssignmentProblem,
+    problem: Problem,
     evaluator: Evaluator,
     log: Path | None,
 ) -> dict[str, Any]:
     """What is printed, as JSON values; None for what there is not."""
-    report: dict[str, Any] = {
+    best, constraint = problem.certificate(), problem.statement.constraint
+    found = evaluator.best
+    feasible = found is not None
+    above = best.above(evaluator.best_objective) if feasible else None
+    used = float(problem.evaluate(found).used[0]) if found is not None and constraint else None
+    return {
         "agent": agent,
-        "env": title,
+        "env": name,
         "seed": seed,
-        "objective": None,
-        "optimum": problem.optimum().objective,
-        "regret": None,
-        "used": None,
-        "budget": problem.budget,
-        "unit": problem.unit,
+        "objective": evaluator.best_objective if feasible else None,
+        "optimum": best.objective if best.exact else None,
+        "lower_bound": best.lower_bound,
+        "regret": above if best.exact else None,
+        "gap": above,
+        "used": used,
+        "budget": view_of(problem).budget(problem),
+        "unit": constraint.unit if constraint else None,
         "samples": evaluator.spent,
         "log": None if log is None else str(log),
-        "assignment": None,
+        "assignment": found.tolist() if found is not None else None,
     }
-    if evaluator.best is not None:
-        report["objective"] = evaluator.best_objective
-        report["regret"] = problem.regret(evaluator.best_objective)
-        report["used"] = float(problem.evaluate_actions(evaluator.best[None]).used[0])
-        report["assignment"] = problem.space.decode(evaluator.best).tolist()
-    return report
 
 
-def _write(out: Path, agent: str, problem: AssignmentProblem, evaluator: Evaluator) -> list[Path]:
-    from hwgym import plotting
+def _write(out: Path, agent: str, problem: Problem, evaluator: Evaluator) -> list[Path]:
+    from hwgym.core.curves import learning_curves
+    from hwgym.plotting import save_figure
 
     if evaluator.best is None:
         return []
-    assignment = problem.space.decode(evaluator.best)
-    curves = plotting.learning_curves(problem, {agent: evaluator.history})
     return [
-        plotting.save_figure(curves, out / "learning_curve.png"),
-        plotting.save_figure(
-            plotting.assignment_figure(problem, assignment), out / "assignment.png"
+        save_figure(
+            learning_curves(problem, {agent: evaluator.history}), out / "learning_curve.png"
         ),
+        save_figure(view_of(problem).figure(problem, evaluator.best), out / "assignment.png"),
     ]
 
 
-def _print(report: dict[str, Any], problem: AssignmentProblem, files: Sequence[Path]) -> None:
+def _print(report: dict[str, Any], problem: Problem, files: Sequence[Path]) -> None:
     title = f"{report['agent']} on {report['env']}, seed {report['seed']}"
+    objective, constraint = problem.statement.objective, problem.statement.constraint
+    best = problem.certificate()
     shown: dict[str, object] = {}
     if "before" in report:
         start = report["before"]
         text = f"{start['episodes']:,} episodes"
         if math.isfinite(start["objective"]):
-            regret = problem.regret(start["objective"])
-            text += f", best {objective_text(problem, start['objective'])}, regret {regret:.3%}"
+            above = best.above(start["objective"])
+            text += f", best {objective.text(start['objective'])}, {best.name} {above:.3%}"
         shown["from logs"] = text
     if report["objective"] is None:
-        shown["best"] = "no feasible assignment found"
+        shown["best"] = "no feasible solution found"
     else:
-        shown["best"] = objective_text(problem, report["objective"])
-    shown["proven optimum"] = objective_text(problem, report["optimum"])
+        shown["best"] = objective.text(report["objective"])
+    shown["proven optimum" if best.exact else "proven bound"] = objective.text(best.yardstick)
     if report["objective"] is not None:
-        shown["regret"] = f"{report['regret']:.3%}"
-        share = report["used"] / report["budget"] if report["budget"] else 1.0
-        shown[f"{problem.constraint} used"] = (
-            f"{amount(report['used'], report['unit'])} of "
-            f"{amount(report['budget'], report['unit'])} ({share:.1%})"
-        )
+        shown[best.name] = f"{report['gap']:.3%}"
+        if constraint is not None and report["budget"] is not None:
+            share = report["used"] / report["budget"] if report["budget"] else 1.0
+            shown[f"{constraint.label} used"] = (
+                f"{constraint.text(report['used'])} of {constraint.text(report['budget'])} "
+                f"({share:.1%})"
+            )
     shown["samples"] = f"{report['samples']:,}"
     shown["seconds"] = f"{report['seconds']:.1f}"
     if report["log"] is not None:

@@ -123,15 +123,20 @@ class View:
             "steps": f"{space.num_steps:,}",
             "to minimise": self.metric_text(statement.objective),
         }
-        if statement.constraint is not None:
-            shown[f"{statement.constraint.label} limit"] = statement.constraint.text(
-                statement.limit
-            )
+        budget = self.budget(problem)
+        if statement.constraint is not None and budget is not None:
+            shown[f"{statement.constraint.label} limit"] = statement.constraint.text(budget)
         return shown
 
     def metric_text(self, metric: Metric) -> str:
         """A metric with its unit, in words."""
         return f"{metric.about or metric.label} ({metric.unit})"
+
+    def budget(self, problem: Problem) -> float | None:
+        """What of the constraint may be used, without slack for rounding; None if all may."""
+        statement = problem.statement
+        limited = statement.constraint is not None and np.isfinite(statement.limit)
+        return statement.limit if limited else None
 
     # --- a solution -----------------------------------------------------------------------------
 
@@ -188,9 +193,9 @@ class View:
         found: dict[str, Any] = {"objective": float(scores.objective[0])}
         for metric in statement.metrics:
             found[metric.column] = float(scores[metric.name][0])
-        if statement.constraint is not None and np.isfinite(statement.limit):
-            used = float(scores.used[0])
-            found["budget_used"] = used / statement.limit if statement.limit else 1.0
+        budget = self.budget(problem)
+        if budget is not None:
+            found["budget_used"] = float(scores.used[0]) / budget if budget else 1.0
         found["feasible"] = bool(scores.feasible[0])
         found["assignment"] = np.asarray(genes).tolist()
         found[self.rows_name] = self.rows(problem, genes)

@@ -61,6 +61,9 @@ class AssignmentView(View):
             + ("as MAESTRO prints them" if released else "PEs and buffers, all accesses and MACs"),
         }
 
+    def budget(self, problem: Problem) -> float:
+        return _assignment(problem).budget or 0.0
+
     # --- an assignment --------------------------------------------------------------------------
 
     def rows(self, problem: Problem, genes: ArrayLike) -> list[dict[str, Any]]:
@@ -120,7 +123,7 @@ def _budget(problem: AssignmentProblem) -> str:
     """The budget, where it comes from, and between what it lies."""
     constraint = problem.constraint
     least, greatest = problem.budget_range
-    text = constraint.text(problem.budget or 0.0)
+    text = constraint.text(VIEW.budget(problem))
     if problem.ratio is not None:
         platform = f"{problem.platform}: " if problem.platform else ""
         text += f" ({platform}{problem.ratio:.4g} of the range "

@@ -1,0 +1,155 @@
+"""``hwgym compare``: the optima of dataflows and budgets side by side."""
+
+from __future__ import annotations
+
+import json as json_
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from hwgym._files import write_text
+from hwgym.cli.options import (
+    BatchOption,
+    ConstraintOption,
+    DeploymentOption,
+    HardwareOption,
+    JsonOption,
+    ObjectiveOption,
+    OutOption,
+    ReleasedOption,
+    WorkloadArgument,
+    load_dataflow,
+    load_workload,
+    parse_budget,
+)
+from hwgym.cli.output import Failure, console, facts, folder, print_json, table, working
+from hwgym.core.metric import METRICS
+from hwgym.families.assignment.design_space import MIX
+from hwgym.families.assignment.problem import PLATFORMS
+from hwgym.families.assignment.reports import compare as compare_all
+from hwgym.families.assignment.reports import to_csv
+from hwgym.hardware import Hardware
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(compare)
+
+
+def compare(
+    model: WorkloadArgument,
+    dataflows: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataflow", "-d", metavar="NAME", help="May be given often; by default all."
+        ),
+    ] = None,
+    objective: ObjectiveOption = "latency",
+    constraint: ConstraintOption = "area",
+    budgets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--budget",
+            "-b",
+            metavar="BUDGET",
+            help="May be given often: platforms, shares, amounts; by default all platforms.",
+        ),
+    ] = None,
+    deployment: DeploymentOption = "LP",
+    released: ReleasedOption = False,
+    hardware: HardwareOption = None,
+    batch: BatchOption = None,
+    out: OutOption = None,
+    json: JsonOption = False,
+) -> None:
+    """The proven optima of dataflows and platforms side by side.
+
+    Example: [bold]hwgym compare ResNet50 --objective energy --budget iot --budget 20mm2[/]
+    """
+    texts = budgets or list(PLATFORMS)
+    styles = dataflows or [*MIX, "MIX"]
+    limits = [parse_budget(text, constraint) for text in texts]
+    workload = load_workload(model, released=released, batch=batch)
+    if out is not None:
+        folder(out)  # before the work
+    with working("Solving"):
+        rows = compare_all(
+            workload,
+            [load_dataflow(style) for style in styles],
+            limits,
+            objective=objective,
+            constraint=constraint,
+            deployment=deployment,
+            released=released,
+            hardware=None if hardware is None else Hardware.from_toml(hardware),
+        )
+    for row, text in zip(rows, texts * len(styles), strict=True):
+        row["name"] = text
+    report = {
+        "workload": workload.name,
+        "objective": objective,
+        "objective_unit": METRICS[objective].unit,
+        "constraint": constraint,
+        "deployment": deployment,
+        "rows": rows,
+    }
+    files = [] if out is None else _write_comparison(out, report)
+    if json:
+        print_json(report)
+    else:
+        _print_comparison(report, styles, texts, files)
+    if all(row["objective"] is None for row in rows):
+        raise Failure("nothing fits any of the budgets")
+
+
+def _print_comparison(
+    report: dict[str, Any], styles: list[str], texts: list[str], files: list[Path]
+) -> None:
+    found = {(row["dataflow"], row["name"]): row for row in report["rows"]}
+    names = list(dict.fromkeys(row["dataflow"] for row in report["rows"]))
+    unit = report["objective_unit"]
+    cells = []
+    widest = max(len(f"{row['objective'] or 0:,.0f}") for row in report["rows"]) + 9
+    narrow = console().width < max(map(len, names)) + 2 + widest * len(texts)
+    between = "\n" if narrow else " "  # rather two lines than cut numbers
+    for name in names:
+        line: list[object] = [name]
+        for text in texts:
+            row = found[name, text]
+            if row["objective"] is None:
+                line.append(Text("nothing fits", style="dim"))
+                continue
+            over = row["over_best"]
+            mark = "best" if over == 0 else f"+{over:.0%}"
+            style = "bold green" if over == 0 else ""
+            line.append(Text(f"{row['objective']:,.0f}{between}{mark:>6}", style=style))
+        cells.append(line)
+    console().print(
+        table(
+            ["dataflow", *texts],
+            cells,
+            title=f"{report['workload']}: least {report['objective']} ({unit}) by "
+            f"{report['constraint']} budget, proven; beside it, how far above the column's best",
+            left=("dataflow",),
+        )
+    )
+    if files:
+        console().print(facts({"written": ", ".join(map(str, files))}))
+
+
+def _write_comparison(out: Path, report: dict[str, Any]) -> list[Path]:
+    from hwgym.families.assignment.pictures import comparison_figure
+    from hwgym.plotting import save_figure
+
+    kept = [r for r in report["rows"] if r["objective"] is not None]
+    for row in kept:
+        row["assignment"] = json_.dumps(row["assignment"])
+    written = [write_text(out / "comparison.json", json_.dumps(report, indent=2) + "\n")]
+    if kept:
+        written += [
+            save_figure(comparison_figure(report), out / "comparison.png"),
+            write_text(out / "comparison.csv", to_csv(kept)),
+        ]
+    return written
