@@ -13,10 +13,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import hwgym  # noqa: F401 (registers the environments)
 from hwgym import AssignmentProblem
-from hwgym.envs import ACTION_MODES, HWAssignEnv, HWAssignVectorEnv
-from hwgym.envs.infos import LazyDict
-from hwgym.envs.kernel import EpisodeKernel
-from hwgym.envs.rewards import make_reward
+from hwgym.core import ACTION_MODES
+from hwgym.core.episode import EpisodeKernel
+from hwgym.core.infos import LazyDict
+from hwgym.core.rewards import make_reward
+from hwgym.core.table_walk import TableWalk
+from hwgym.families.assignment import HWAssignEnv, HWAssignVectorEnv
 
 N = 5
 MODES = tuple(AutoresetMode)
@@ -112,7 +114,9 @@ def test_equals_sync_vector_env(problems, which, action_mode, autoreset):
     assert failed
 
 
-@pytest.mark.parametrize("reward", ["shaped", "confuciux", "terminal"])
+@pytest.mark.parametrize(
+    "reward", ["shaped", "confuciux", "terminal", "relative", ("latency", "energy", "area")]
+)
 @pytest.mark.parametrize("which", ["LP", "MIX", "LS", "released"])
 def test_equals_sync_vector_env_with_every_reward(problems, which, reward):
     in_lock_step(problems[which], AutoresetMode.SAME_STEP, steps=20, reward=reward)
@@ -216,55 +220,71 @@ class TestLazyDict:
 
 def test_the_kernel_leaves_episodes_that_are_over_as_they_are(problems):
     problem = problems["released"]
-    kernel = EpisodeKernel(problem, make_reward(None, problem), 3)
+    walk = TableWalk.of([problem])
+    kernel = EpisodeKernel(walk, make_reward(None, [problem]), np.zeros(3, np.int64))
     most = problem.num_actions - 1
     kernel.step(np.array([0, most, 0]))
     while not kernel.over.any():
         kernel.step(np.array([0, most, 0]))
-    before = kernel.actions[1].copy(), kernel.used[1], kernel.observe()[1]
+    before = kernel.genes[1].copy(), kernel.state.used[1], kernel.observe()[1]
     assert kernel.over.tolist() == [False, True, False]
     while not kernel.over.all():
         result = kernel.step(np.array([0, 7, 1]))
         assert result.reward[1] == 0.0
         assert not result.failed[1]
-    assert_same((kernel.actions[1], kernel.used[1], kernel.observe()[1]), before)
-    assert (kernel.actions[0] == 0).all()
-    assert np.unique(kernel.actions[2]).tolist() == [0, 1]
+    assert_same((kernel.genes[1], kernel.state.used[1], kernel.observe()[1]), before)
+    numbers = problem.space.encode(kernel.genes)
+    assert (numbers[0] == 0).all()
+    assert np.unique(numbers[2]).tolist() == [0, 1]
 
 
 # --- how it is made -------------------------------------------------------------------------------
 
 
 def test_make_vec_takes_it_by_default():
-    vector = gym.make_vec("HWAssignLS-AlexNet-NVDLA-v0", num_envs=3, autoreset_mode="NextStep")
+    own = {"workload": "AlexNet", "deployment": "LS"}
+    vector = gym.make_vec("HWAssign-v0", num_envs=3, autoreset_mode="NextStep", **own)
     assert isinstance(vector.unwrapped, HWAssignVectorEnv)
     assert vector.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
-    assert vector.problem.deployment == "LS"
+    assert vector.problem is AssignmentProblem.of(**own)
     assert vector.optimum() is vector.problem.optimum()
     assert json.loads(vector.spec.to_json())["kwargs"]["autoreset_mode"] == "NextStep"
     again = gym.make_vec(gym.envs.registration.EnvSpec.from_json(vector.spec.to_json()))
     assert again.num_envs == 3
+    assert again.problem is vector.problem
 
 
 def test_default_is_same_step_and_the_class_stays_as_it_is():
-    assert HWAssignVectorEnv(num_envs=2).metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert (
+        HWAssignVectorEnv(workload="NCF", num_envs=2).metadata["autoreset_mode"]
+        is AutoresetMode.SAME_STEP
+    )
     assert "autoreset_mode" not in HWAssignEnv.metadata
 
 
 def test_evaluate_scores_whole_assignments(problems):
     vector = HWAssignVectorEnv(problem=problems["LP"], num_envs=2)
-    assert vector.evaluate(problems["LP"].uniform()).feasible.any()
+    assert vector.evaluate(problems["LP"].space.uniform()).feasible.any()
 
 
 @pytest.mark.parametrize("num_envs", [0, -1, 1.5, True, "2"])
 def test_num_envs_must_be_positive(num_envs):
     with pytest.raises(ValueError, match="num_envs must be a positive integer"):
-        HWAssignVectorEnv(num_envs=num_envs)
+        HWAssignVectorEnv(workload="NCF", num_envs=num_envs)
+
+
+def test_other_arguments_are_the_scalar_environments(problems):
+    with pytest.raises(TypeError, match="got an unexpected keyword argument 'frameskip'"):
+        HWAssignVectorEnv(workload="NCF", frameskip=4)
+    with pytest.raises(TypeError, match="needs workload"):
+        gym.make_vec("HWAssign-v0", num_envs=2)
+    with pytest.raises(ValueError, match="not both: got problem and workload"):
+        HWAssignVectorEnv(problem=problems["LP"], workload="NCF")
 
 
 def test_unknown_autoreset_mode_names_the_nearest():
     with pytest.raises(ValueError, match="SameStep"):
-        HWAssignVectorEnv(autoreset_mode="SameSteps")
+        HWAssignVectorEnv(workload="NCF", autoreset_mode="SameSteps")
 
 
 # --- resets ---------------------------------------------------------------------------------------

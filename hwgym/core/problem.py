@@ -58,6 +58,7 @@ class Statement:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", float(self.limit))  # a step's flags are to be bools
         steps = self.space.num_steps
         defaults = {
             "features": np.zeros((steps, 0)),

@@ -193,7 +193,7 @@ class Space:
     def pack(self, genes: Array, *, check: bool = True) -> Array:
         """Choices as walkers hold them, of genes (..., axes)."""
         if self.joint is None:
-            return np.asarray(genes, np.int64)
+            return np.array(genes, np.int64)  # a copy: whose they are may go on using them
         return self.encode(genes) if check else self._numbers(genes)
 
     def unpack(self, choices: Array) -> Array:
