@@ -17,16 +17,19 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+import tiny_families
 from conftest import needs_torch
 from typer.testing import CliRunner
 
-from hwgym import agent as agent_module
-from hwgym.episodes import log_episodes
+from hwgym.core import Certificate, agents, families, log_episodes, ranked_ids, solve
+from hwgym.families.assignment import FAMILY as ASSIGNMENT
 from hwgym.leaderboard import (
     SUITES,
+    Curve,
     Job,
     Run,
     RunError,
+    Suite,
     Task,
     cli,
     find_suite,
@@ -34,6 +37,7 @@ from hwgym.leaderboard import (
     read_runs,
     recost,
     runner,
+    workers,
 )
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.cli import app
@@ -49,6 +53,7 @@ from hwgym.leaderboard.workers import LocalWorkers, perform
 
 ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
 NCF = "HWAssign-NCF-MIX-v0"
+BAGS, TOUR = "Bags-3-0-v0", "Tour-4-v0"
 KEPT = Path(__file__).parents[1] / "leaderboard"
 
 
@@ -58,7 +63,7 @@ def call(*args):
 
 def told(result):
     """What a run told, wherever; without what differs from run to run."""
-    return result.job, result.found_at.tolist(), result.actions.tolist(), result.objective
+    return result.job, result.found_at.tolist(), result.genes.tolist(), result.objective
 
 
 class Inline:
@@ -85,18 +90,44 @@ class Inline:
 
 @pytest.fixture
 def bad_agents(tmp_path, monkeypatch):
-    """An installed package with agents that go wrong."""
+    """An installed package with agents: one that works on any problem, the others go wrong."""
     site = tmp_path / "site"
     about = site / "bad_agents-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-agents\nVersion: 1.0\n")
-    names = ("Raises", "Dies", "Hangs", "Leaves")
+    names = ("Draws", "Raises", "Dies", "Hangs", "Leaves", "Peeks", "Rebuilds")
     points = "".join(f"{name.lower()} = bad_agents:{name}\n" for name in names)
     (about / "entry_points.txt").write_text(f"[hwgym.agents]\n{points}")
     (site / "bad_agents.py").write_text(
         textwrap.dedent(
             """
             import os, signal, sys, time
+            import numpy as np
+            from hwgym.core import problem_of
+
+            class Draws:
+                sees = "totals"
+                def search(self, evaluator, seed):
+                    rng = np.random.default_rng(seed)
+                    space = evaluator.space
+                    while True:
+                        genes = space.draw(rng, 7)
+                        genes[0] = 0  # something within the limit
+                        for row in genes:  # a permutation, where each choice is allowed once
+                            if space.axes[0].kind == "categorical":
+                                row[:, 0] = rng.permutation(space.num_steps)
+                        evaluator.evaluate(genes)
+
+            class Peeks:
+                sees = "totals"
+                def search(self, evaluator, seed):
+                    evaluator.evaluate(evaluator.problem.optimum().assignment[None])
+
+            class Rebuilds:
+                sees = "totals"
+                def search(self, evaluator, seed):
+                    best = problem_of("HWAssign-AlexNet-NVDLA-v0").optimum()
+                    evaluator.evaluate(best.assignment[None])
 
             class Raises:
                 sees = "totals"
@@ -118,24 +149,31 @@ def bad_agents(tmp_path, monkeypatch):
         )
     )
     monkeypatch.syspath_prepend(site)
-    agent_module._classes.cache_clear()
+    agents._classes.cache_clear()
     yield
-    agent_module._classes.cache_clear()
+    agents._classes.cache_clear()
 
 
 # --- suites ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "tasks"), [("smoke", 3), ("lite", 12), ("standard", 48)])
+@pytest.mark.parametrize(("name", "tasks"), [("smoke", 3), ("lite", 12), ("standard", 44)])
 def test_suites_have_registered_environments(name, tasks):
     suite = find_suite(name)
     assert len(set(suite.tasks)) == tasks
-    assert all(task.env_id in gym.registry for task in suite.tasks)
+    assert {task.env_id for task in suite.tasks} <= set(ranked_ids(ASSIGNMENT))
 
 
 def test_suites_contain_each_other():
     assert set(SUITES["lite"].tasks) <= set(SUITES["standard"].tasks) <= set(SUITES["full"].tasks)
-    assert len(SUITES["full"].tasks) == 1060
+    full = [task.env_id for task in SUITES["full"].tasks]
+    assert full == [env_id for family in families() for env_id in ranked_ids(family)]
+    assert {BAGS, TOUR} <= set(full)
+
+
+def test_tasks_are_called_as_their_family_has_it():
+    assert Task(NCF).label == "NCF-MIX"
+    assert Task(BAGS).label == BAGS
 
 
 def test_an_unknown_suite_is_named():
@@ -430,22 +468,35 @@ def test_an_honest_submission_is_accepted(submitted, honest, tmp_path):
     [
         (
             lambda r: {"objective": r.objective * (1 - 3e-9)},
-            r"claims an objective of [\d.]+, but its assignments reach [\d.]+$",
+            r"claims an objective of [\d.]+, but its solutions reach [\d.]+$",
         ),
         (lambda r: {"objective": None}, "claims an objective of None"),
         (lambda r: {"samples": 301}, "301 samples used, only 300 are allowed"),
         (lambda r: {"found_at": r.found_at + 300}, "but only 300 were used"),
+        (
+            lambda r: {"samples": int(r.found_at[-1])},
+            r"found at sample (\d+), counted from 0, but only \1 were used",
+        ),
         (lambda r: {"found_at": r.found_at[::-1]}, "sample numbers must increase"),
-        (lambda r: {"actions": r.actions[:, 1:]}, "assignments of 4 layers; .* has 5"),
-        (lambda r: {"actions": r.actions + 144}, "action numbers must lie in 0..143"),
-        (lambda r: {"actions": r.actions - 144}, "action numbers must lie in 0..143"),
-        (lambda r: {"actions": np.full_like(r.actions, 143)}, "is not feasible: takes"),
+        (
+            lambda r: {"genes": r.genes[:, 1:]},
+            "solutions of 4 steps and 2 axes; .* has 5 steps and 2 axes",
+        ),
+        (lambda r: {"genes": r.genes[..., 1:]}, "solutions of 5 steps and 1 axes; .* has 5"),
+        (lambda r: {"genes": r.genes + 12}, "choices of 'PEs' must lie in 0..11, got 1[2-9]"),
+        (lambda r: {"genes": r.genes - 12}, "choices of 'PEs' must lie in 0..11, got -1"),
+        (lambda r: {"genes": broken_off(r.genes)}, "choices of 'PEs' must lie in 0..11, got -1"),
+        (lambda r: {"genes": np.full_like(r.genes, 11)}, "is not feasible: takes"),
         (lambda r: {"job": replace(r.job, seed=101)}, "is there twice"),
         (lambda r: {"job": replace(r.job, budget=400)}, "allows itself 400 samples"),
         (lambda r: {"job": replace(r.job, agent="me")}, "a run of 'me' in a submission of"),
-        (lambda r: {"job": replace(r.job, env_id="HWAssign-AlexNt-v0")}, "no environment of hwgym"),
-        (lambda r: {"job": replace(r.job, env_id="CartPole-v1")}, "no environment of hwgym"),
-        (lambda r: {"job": replace(r.job, env_id="antigravity:X-v0")}, "no environment of hwgym"),
+        (
+            lambda r: {"job": replace(r.job, env_id="HWAssign-AlexNt-NVDLA-v0")},
+            "unknown environment .* did you mean 'HWAssign-AlexNet-NVDLA-v0'",
+        ),
+        (lambda r: {"job": replace(r.job, env_id="CartPole-v1")}, "not an environment of hwgym"),
+        (lambda r: {"job": replace(r.job, env_id="antigravity:X-v0")}, "unknown environment"),
+        (lambda r: {"job": replace(r.job, env_id="HWAssign-v0")}, "poses no problem of its own"),
         (
             lambda r: {"job": replace(r.job, env_id="HWAssign-VGG16-MIX-v0")},
             "unknown task 'HWAssign-VGG16-MIX-v0'",
@@ -461,6 +512,15 @@ def test_cheats_are_refused_with_the_reason(submitted, honest, change, reason):
     assert "antigravity" not in sys.modules
 
 
+def broken_off(genes):
+    """The last step of the last solution is not there."""
+    return np.concatenate([genes[:-1], [np.append(genes[-1][:-1], [[-1, -1]], axis=0)]])
+
+
+def test_an_improvement_in_the_last_sample_is_accepted(submitted, honest):
+    assert submitted(samples=int(honest[0].found_at[-1]) + 1).accepted
+
+
 def test_an_objective_to_a_part_in_a_thousand_million_is_accepted(submitted, honest):
     assert submitted(objective=honest[0].objective * (1 + 3e-10)).accepted
 
@@ -472,8 +532,69 @@ def test_an_invalid_point_is_not_feasible():
     step, action = np.argwhere(~problem.valid)[0]
     actions[step] = action
     run = Run(Job("me", env_id, 10), "totals", 10, objective=1.0, found_at=np.array([0]))
-    with pytest.raises(RunError, match="has a layer that cannot be built so"):
-        recost(replace(run, actions=actions[None]))
+    genes = problem.space.decode(actions[None])
+    with pytest.raises(RunError, match="not feasible: holds a choice that is not valid"):
+        recost(replace(run, genes=genes))
+
+
+# Files of before: action numbers in place of genes.
+
+
+@pytest.fixture
+def numbered(honest, tmp_path):
+    """Writes a submission as it was before, its first run's action numbers changed."""
+
+    def write(change=lambda actions: actions):
+        lines = [{"format": "hwgym-submission-1", "agent": "annealing", "sees": "totals"}]
+        lines[0]["suite"] = "smoke"
+        for run in honest:
+            told = run.to_json()
+            space = problem_of(run.job.env_id).space
+            actions = space.encode(np.array(told.pop("genes")))
+            told["actions"] = (change(actions) if run is honest[0] else actions).tolist()
+            lines.append(told)
+        path = tmp_path / "old.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return path
+
+    return write
+
+
+def test_submissions_of_before_are_read_and_written_anew(numbered, honest, tmp_path):
+    verdict = validate(numbered())
+    assert verdict.accepted, verdict.reasons
+    assert [told(c.run) for c in verdict.curves] == [told(recost(run).run) for run in honest]
+    path = write_submission(tmp_path / "new.jsonl", verdict.submission)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0]["format"] == "hwgym-submission-2"
+    assert all("genes" in line and "actions" not in line for line in lines[1:])
+    assert validate(path).accepted
+    # A folder of such runs is packed, too.
+    write_run(tmp_path / "runs", verdict.submission.runs[0])
+    assert "actions" in json.loads(next((tmp_path / "runs").rglob("*.json")).read_text())
+    assert call("submit", tmp_path / "runs", "--suite", "smoke", "--out", tmp_path).exit_code == 0
+    (curve,) = validate(tmp_path / "annealing.jsonl.xz").curves
+    assert told(curve.run) == told(verdict.curves[0].run)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda actions: actions[:, 1:], "solutions of 4 steps; .* has 5 steps"),
+        (lambda actions: actions + 144, "action numbers must lie in 0..143, got"),
+        (lambda actions: actions - 144, "action numbers must lie in 0..143, got -"),
+        (lambda actions: np.full_like(actions, 143), "is not feasible: takes"),
+    ],
+)
+def test_cheats_in_files_of_before_are_refused(numbered, change, reason):
+    (found,) = validate(numbered(change)).reasons
+    assert re.search(reason, found)
+
+
+def test_action_numbers_are_refused_where_choices_have_none():
+    run = Run(Job("me", TOUR, 10), "totals", 10, objective=1.0, found_at=np.array([0]))
+    with pytest.raises(RunError, match="the choices of this task are not numbered"):
+        recost(replace(run, actions=np.zeros((1, 4), np.int64)))
 
 
 @pytest.mark.parametrize(
@@ -488,7 +609,9 @@ def test_an_invalid_point_is_not_feasible():
         (lambda lines: [lines[0], lines[1].replace('"seed":100', '"seed":-1')], "'seed' must be"),
         (lambda lines: [lines[0], lines[1].replace('"seed":100,', "")], "'seed' is missing"),
         (lambda lines: [lines[0], lines[1].replace('_at":[0', '_at":[0.5')], "'found_at' must be"),
-        (lambda lines: [lines[0], lines[1].replace("[[", '[["x",')], "'actions' must be a list"),
+        (lambda lines: [lines[0], lines[1].replace("[[[", '[[["x",')], "'genes' must be a list"),
+        (lambda lines: [lines[0], lines[1].replace('"genes"', '"gens"')], "'genes' is missing"),
+        (lambda lines: [lines[0], lines[1].replace('_at":[0,', '_at":[')], "sample numbers for"),
         (lambda lines: [lines[0], lines[1].replace('"objective":', '"objective":1e999,"o":')],
          "'objective' must be a finite number"),
     ],
@@ -585,7 +708,7 @@ def test_the_repositorys_own_results_hold(path):
 
 def test_a_curve_is_the_history(honest):
     run = honest[0]
-    result = agent_module.solve("annealing", run.job.env_id, samples=300, seed=run.job.seed)
+    result = solve("annealing", run.job.env_id, samples=300, seed=run.job.seed)
     curve = recost(read_run_of(run))
     optimum = problem_of(run.job.env_id).optimum().objective
     after = np.arange(1, 301)
@@ -594,7 +717,23 @@ def test_a_curve_is_the_history(honest):
     for regret in (0.5, 0.1, 0.0):
         reached = np.flatnonzero(result.history / optimum - 1 <= regret)
         assert curve.samples_to(regret) == (reached[0] + 1 if len(reached) else np.inf)
-    np.testing.assert_array_equal(curve.best, result.actions)
+    np.testing.assert_array_equal(curve.best, result.assignment)
+
+
+def test_rounding_beats_no_optimum():
+    genes = np.zeros((1, 1, 1), np.int64)
+    run = Run(Job("me", BAGS, 10), "totals", 1, objective=1.0, found_at=np.array([0]), genes=genes)
+    best = Certificate(genes[0], 1.0, 1.0, "by hand")
+    curve = Curve(run, best, np.array([np.nextafter(1.0, 0.0)]))
+    assert (curve.regret, curve.score) == (0.0, 1.0)
+    assert curve.samples_to(0.0) == 1
+    assert curve.regret_at(np.array([1])).tolist() == [0.0]
+    # Where there is only a bound, the distance to it counts.
+    bound = Certificate(genes[0], 1.0, 0.8, "by hand")
+    curve = Curve(run, bound, np.array([1.0]))
+    assert curve.regret == pytest.approx(0.25)
+    assert curve.score == pytest.approx(0.8)
+    assert Curve(run, Certificate(genes[0], 1.0, 0.0, "nothing"), np.array([1.0])).score == 0.0
 
 
 def read_run_of(run):
@@ -608,3 +747,74 @@ def test_a_run_file_is_read_as_it_was_written(tmp_path, honest):
     path.write_text("{}")
     with pytest.raises(RunError, match=r"seed100\.json: 'agent' is missing"):
         list(read_runs(tmp_path))
+
+
+# --- any family -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A suite of problems of the tests' own families."""
+    tasks = (Task(BAGS, 60), Task("Bags-4-1-v0", 60), Task(TOUR, 60))
+    monkeypatch.setitem(SUITES, "tiny", Suite("tiny", "bags and a tour", 30.0, lambda: tasks))
+    return tasks
+
+
+def test_any_family_is_run_reported_submitted_and_validated(tiny, bad_agents, tmp_path):
+    out, packed = tmp_path / "runs", tmp_path / "packed"
+    # In processes of their own, which must learn of the families.
+    args = ("run", "--suite", "tiny", "--agents", "draws", "--seeds", 2, "--workers", 1)
+    result = call(*args, "--out", out)
+    assert result.exit_code == 0, result.output
+    runs = list(read_runs(out))
+    assert len(runs) == 6
+    for run in runs:
+        assert run.error is None
+        assert told(perform(run.job)) == told(run)
+        curve = recost(run)
+        problem = problem_of(run.job.env_id)
+        assert curve.regret == problem.regret(problem.evaluate(curve.best).objective[0]) >= 0
+        assert 0 < curve.score <= 1
+    page, text = tmp_path / "board.html", tmp_path / "board.md"
+    result = call("report", out, "--html", page, "--markdown", text)
+    assert result.exit_code == 0, result.output
+    assert "1 agents, 3 tasks, 6 runs of 60 samples" in text.read_text()
+    assert "ConfuciuX" not in text.read_text() + page.read_text(encoding="utf-8")
+    assert "a tour of 4 places, seed 0" in page.read_text(encoding="utf-8")
+    result = call("submit", out, "--suite", "tiny", "--out", packed)
+    assert result.exit_code == 0, result.output
+    result = call("validate", packed)
+    assert result.exit_code == 0, result.output
+    assert "6 runs, 3 of 3 tasks" in result.output
+
+
+def test_a_log_of_any_family_is_packed(tiny, tmp_path):
+    env = log_episodes(gym.make(TOUR), tmp_path / "log", agent="mine", seed=1)
+    env.action_space.seed(1)
+    for _ in range(40):
+        (_, info), done = env.reset(), False
+        while not done:
+            action = env.action_space.sample(mask=info["action_mask"])
+            _, _, done, _, info = env.step(action)
+    env.close()
+    args = ("submit", tmp_path / "log", "--suite", "tiny", "--sees", "layers")
+    result = call(*args, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    (curve,) = validate(tmp_path / "out" / "mine.jsonl.xz").curves
+    assert curve.run.samples == 40
+    assert curve.run.genes.shape[1:] == (4, 3)
+
+
+@pytest.mark.parametrize("agent", ["peeks", "rebuilds"])
+def test_an_agent_that_takes_what_it_has_not_paid_for_has_failed(bad_agents, agent):
+    run = perform(Job(agent, ALEXNET, 10))
+    assert run.error["kind"] == "withheld"
+    assert "is withheld while an agent searches" in run.error["message"]
+    assert (run.objective, len(run.found_at)) == (None, 0)
+    assert recost(run).score == 0.0
+    assert recost(perform(Job("draws", ALEXNET, 10))).run.samples == 10
+
+
+def test_families_are_known_to_workers_by_their_modules():
+    assert tiny_families.BAGS.module in workers._modules()
+    assert ASSIGNMENT.module in workers._modules()

@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+import tiny_families
 from typer.testing import CliRunner
 
-from hwgym import agent
+from hwgym.core import agents, families
 from hwgym.leaderboard import Task, read_runs, runner
 from hwgym.leaderboard.cli import app
 from hwgym.leaderboard.workers import RayWorkers, perform
@@ -24,7 +25,7 @@ TASKS = (Task("HWAssign-AlexNet-NVDLA-v0", 400), Task("HWAssign-NCF-MIX-v0", 400
 
 
 def told(run):
-    return run.job, run.found_at.tolist(), run.actions.tolist(), run.objective, run.error
+    return run.job, run.found_at.tolist(), run.genes.tolist(), run.objective, run.error
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +61,12 @@ def patient(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
         patch.setenv("PATIENT", str(gate))
-        # For the nodes, which begin afresh.
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), str(site)]))
-        agent._classes.cache_clear()
+        # For the nodes, which begin afresh: this package, the tests' families, the agents.
+        here = Path(__file__).parent
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here.parent, here, site))))
+        agents._classes.cache_clear()
         yield gate
-    agent._classes.cache_clear()
+    agents._classes.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +152,17 @@ def test_a_run_whose_worker_is_lost_again_and_again_has_failed(cluster, tmp_path
     }
     assert [job.agent for job in crew.lost] == ["dies"] * 3
     assert "its worker was lost 3 times" in state.failed[0].error["message"]
+
+
+def test_nodes_learn_of_families_that_others_bring(cluster, tmp_path):
+    assert tiny_families.TOUR in families()
+    jobs = runner.plan(["random"], [Task("Bags-3-0-v0", 40), Task("Tour-4-v0", 40)], seeds=1)
+    crew = RayWorkers(cluster.address)
+    try:
+        state = runner.sweep(jobs, tmp_path, crew)
+    finally:
+        crew.close()
+    assert [run.error for run in state.done] == [None, None]
+    assert {run.job.file: told(run) for run in state.done} == {
+        job.file: told(perform(job)) for job in jobs
+    }

@@ -5,24 +5,28 @@ import shutil
 import sys
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from scipy.stats import trim_mean
+from tiny_families import Bags
 from typer.testing import CliRunner
 
-from hwgym.leaderboard import SUITES, Job, Run, RunError, recost, runner
+from hwgym.core import Axis, Certificate, Family, Id, Space, TableWalk, View, register_family
+from hwgym.core import family as family_module
+from hwgym.leaderboard import SUITES, Job, Run, RunError, Task, recost, runner
 from hwgym.leaderboard.board import Board, load
 from hwgym.leaderboard.cli import app
-from hwgym.leaderboard.figures import percent
-from hwgym.leaderboard.report import html, markdown
-from hwgym.leaderboard.runs import problem_of, write_run
-from hwgym.leaderboard.statistics import (
+from hwgym.leaderboard.estimates import (
     interquartile_mean,
     interval,
     optimality_gap,
     probability_of_improvement,
     resample,
 )
+from hwgym.leaderboard.figures import Looks, _columns, _panels, assignments, percent, regret_curves
+from hwgym.leaderboard.report import html, markdown
+from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import Submission, write_submission
 from hwgym.leaderboard.workers import failed, perform
 
@@ -263,6 +267,116 @@ def test_names_from_submissions_are_not_markup(runs):
     assert "&lt;script&gt;alert(1)" in page
 
 
+# --- any family -----------------------------------------------------------------------------------
+
+
+class Loose(Bags):
+    """Bags of which no optimum is proven."""
+
+    def certify(self):
+        found = super().certify()
+        return Certificate(found.assignment, found.objective, 0.8 * found.objective, "a guess")
+
+
+@pytest.fixture
+def loose():
+    """The id of a problem with a lower bound only, known while a test runs."""
+    entry = Id("Loose-v0", {})
+    made = Loose(3, 0)
+    name = "no_module:LooseEnv"
+    ids = lambda: iter([entry])  # noqa: E731
+    register_family(Family("loose", 0, lambda: made, TableWalk.of, ids, View(), name, name))
+    problem_of.cache_clear()
+    yield entry.env_id
+    family_module._families.pop("loose")
+    family_module._ids.pop(entry.env_id)
+    gym.registry.pop(entry.env_id)
+    problem_of.cache_clear()
+
+
+def run_on(env_id, genes, agent="mine", seed=100):
+    """A run that found these solutions, one a sample."""
+    genes = np.asarray(genes)
+    scores = problem_of(env_id).evaluate(genes)
+    objective = float(scores.objective.min())
+    found = np.arange(len(genes))
+    return Run(Job(agent, env_id, 50, seed), "totals", 50, objective=objective, found_at=found, genes=genes)  # fmt: skip # noqa: E501
+
+
+def first_choices(env_id):
+    """The first choice everywhere, but what must differ."""
+    space = problem_of(env_id).space
+    genes = np.zeros((1, space.num_steps, len(space.axes)), np.int64)
+    if space.axes[0].kind == "categorical":
+        genes[0, :, 0] = np.arange(space.num_steps)
+    return genes
+
+
+def test_where_only_a_bound_is_known_there_are_gaps(loose):
+    problem = problem_of(loose)
+    best = problem.certificate()
+    assert best.gap == pytest.approx(0.25)
+    poor = recost(run_on(loose, first_choices(loose)))
+    good = recost(run_on(loose, best.assignment[None], "good"))
+    assert good.regret == pytest.approx(0.25)  # the best known, and yet a gap
+    assert good.score == pytest.approx(0.8)
+    board = Board.of([poor, good])
+    assert (board.distance, board.yardstick) == ("gap", "lower bound")
+    text, page = markdown(board), html(board)
+    for shown in (text, page):
+        assert "median gap" in shown.lower()
+        assert "median regret" not in shown.lower()
+        assert "† No optimum is proven of these tasks" in shown
+        assert "ConfuciuX" not in shown
+    assert "| 1 | `good` | totals | 0.800 | 25.0 % |" in text
+    assert '<th scope="row" title="3 bags, seed 0">Loose-v0 †</th>' in page
+    assert "Score: lower bound / objective" in text
+    rows = assignments(board, 0).data[0].y
+    assert rows[-1] == "best known, 25.0 % gap"
+    assert rows[-2] == "good, 25.0 % gap"
+    curves = regret_curves(board, Looks(board.entries), None)
+    assert curves.layout.yaxis.title.text == "median gap"
+    assert "above the lower bound" in curves.data[1].hovertemplate
+
+
+def test_gaps_beside_regrets_are_marked(loose):
+    ids = (loose, "Bags-3-0-v0", "Tour-5-v0")
+    board = Board.of([recost(run_on(env_id, first_choices(env_id))) for env_id in ids])
+    assert board.bounded == {Task(loose, 50)}
+    assert (board.distance, board.yardstick) == ("regret or gap", "optimum or lower bound")
+    text, page = markdown(board), html(board)
+    assert "| median regret or gap |" in text
+    assert text.count("†") == 1
+    assert "which overstates it: Loose-v0." in text
+    assert ">Loose-v0 †</option>" in page
+    assert ">Bags-3-0-v0</option>" in page
+    kept = [board.tasks[i].env_id for i in range(3) if board.certificate(i).exact]
+    assert kept == ["Bags-3-0-v0", "Tour-5-v0"]
+
+
+def test_every_axis_has_a_picture_with_the_names_of_its_choices():
+    env_id = "Tour-5-v0"
+    genes = first_choices(env_id)
+    genes[0, :, 1] = [0, 3, 24, 171, 999]
+    figure = assignments(Board.of([recost(run_on(env_id, genes))]), 0)
+    titles = [note.text for note in figure.layout.annotations]
+    assert titles == ["<b>place</b>", "<b>gear</b>", "<b>lamp</b>"]
+    gear = figure.data[1]
+    assert gear.text[0].tolist() == ["0", "3", "24", "171", "999"]
+    assert gear.z[0].tolist() == [0, 3, 24, 171, 999]  # more choices than a byte holds
+    assert len(gear.colorbar.tickvals) == len(gear.colorbar.ticktext) <= 12
+    assert list(gear.x) == [f"{i} step {i}" for i in range(1, 6)]
+    assert gear.y[-1] == "optimum"
+
+
+def test_many_axes_share_a_picture():
+    space = Space(1, tuple(Axis(f"loop {i}", tuple("abcde")) for i in range(9)))
+    [panel] = _panels(space, np.array([[[0, 1, 2, 3, 4, 3, 2, 1, 0]]]))
+    assert panel.texts.tolist() == [list("abcdedcba")]
+    assert panel.shades.tolist() == [[0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0]]
+    assert _columns(space, ("all",)) == [f"all: loop {i}" for i in range(9)]
+
+
 # --- the page in a browser ------------------------------------------------------------------------
 
 
@@ -346,9 +460,9 @@ def test_the_page_fits_and_shows_the_board(page, board):
     assert drawn >= 4
     task = board.tasks[0]
     shown = page.evaluate("() => document.getElementById('assignments').data[0].text.at(-1)")
-    space = problem_of(task.env_id).space
+    labels = problem_of(task.env_id).space.axes[0].labels
     best = problem_of(task.env_id).optimum().assignment
-    assert shown == [str(space.pe_levels[i]) for i in best[:, 0]]
+    assert shown == [str(labels[i]) for i in best[:, 0]]
 
 
 def test_the_page_answers(page, board):

@@ -1,8 +1,8 @@
 """Submissions: an agent's runs in one file, re-costed before they count.
 
 As in CompilerGym, a submission is what reproduces a result, here the solutions found. The file is
-text, a JSON object a line, and may be compressed (``.jsonl`` or ``.jsonl.xz``): first a header, then
-the runs (:mod:`hwgym.leaderboard.runs`).
+text, a JSON object a line, and may be compressed (``.jsonl`` or ``.jsonl.xz``): first a header,
+then the runs (:mod:`hwgym.leaderboard.runs`).
 
 | key of the header | what |
 | --- | --- |
