@@ -15,6 +15,7 @@ from hypothesis import settings
 from hwgym import Layer, Workload
 
 mpl.use("agg")
+pytest.register_assert_rewrite("contract")  # its assertions say what they compared, too
 
 # Examples are cheap but the first may fill a cache: no deadline. No database: leave no files.
 settings.register_profile("hwgym", deadline=None, database=None, max_examples=40)
