@@ -128,6 +128,7 @@ print(info["is_success"], env.unwrapped.optimum().gap)
         (["matplotlib"], "pictures.budget_figure(problem, best)", "plot"),
         (["matplotlib"], "pictures.roofline_figure(problem, best)", "plot"),
         (["matplotlib"], "pictures.design_space_figure(problem, 'conv2')", "plot"),
+        (["matplotlib"], "gym.make(env_id, render_mode='rgb_array').unwrapped.render()", "plot"),
         (["matplotlib"], "plotting.curves_figure({'a': [[1.0]]}, title='a')", "plot"),
         (
             ["plotly"],
@@ -141,11 +142,13 @@ print(info["is_success"], env.unwrapped.optimum().gap)
 def test_a_missing_package_names_its_extra(packages, call, extra, tmp_path):
     code = f"""
 import os
+import gymnasium as gym
 import hwgym
 from hwgym import plotting
 from hwgym.core import find_agent, solve, to_minari
 from hwgym.families.assignment import pictures
 os.chdir({str(tmp_path)!r})
+env_id = "HWAssign-AlexNet-NVDLA-v0"
 problem = hwgym.AssignmentProblem.of("AlexNet", "NVDLA")
 best = problem.optimum().assignment
 costs = hwgym.evaluate(hwgym.workload("AlexNet")[0], "NVDLA", 4, 4)
