@@ -3,8 +3,8 @@
 All of them see totals only. Their trouble is the dimension: MobileNetV2's 52 layers have 104 levels
 to choose. A Gaussian process sees far too few points, Parzen estimators hardly more, and CMA-ES
 adapts one variance a dimension, for a full covariance would take more samples than there are. Two
-things help every one of them: they begin with uniform solutions, and by default steps that are alike
-(layers of the same shape) get the same choice, which leaves fewer dimensions (and excludes
+things help every one of them: they begin with uniform solutions, and by default steps that are
+alike (layers of the same shape) get the same choice, which leaves fewer dimensions (and excludes
 solutions, so that the optimum may be out of reach).
 """
 

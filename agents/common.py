@@ -1,7 +1,8 @@
 """What several agents share: where to begin, how to judge, what settings may be.
 
 What an agent may know without paying for it is the problem's statement: how many steps and choices
-there are, which steps are alike, how much work is in each, the limit. Everything else costs samples.
+there are, which steps are alike, how much work is in each, the limit. Everything else costs
+samples.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ ever tried.
 - *Repair.* A child over budget gives up, layer by layer, what saves most budget per cost lost; a
   child with budget left takes what saves most cost per budget spent. Both among choices seen.
 
+Of the problem itself it knows no more than the logs and its own samples tell: what a choice takes
+that was never seen is guessed from those that were.
+
 On its own it runs as ``hwgym refine LOG [LOG ...]``, on the levels of the logged problem, or with
 ``--fine`` with any PE count from 1 to 128.
 """
@@ -20,20 +23,29 @@ On its own it runs as ``hwgym refine LOG [LOG ...]``, on the levels of the logge
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwgym.agent import Evaluator, Sees
+from hwgym._arrays import Bools, Floats, Ints
 from hwgym.bounds import knapsack
-from hwgym.episodes import LogError, read_assignments, read_settings
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import (
+    Evaluator,
+    LogError,
+    Scores,
+    Sees,
+    Space,
+    Statement,
+    read_settings,
+    read_solutions,
+)
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from .common import separable
+from .tables import SeenTables
+
+__all__ = ["GARefiner", "read_logs"]
 
 
 @dataclass
@@ -43,13 +55,13 @@ class GARefiner:
     logs: Sequence[str] = field(default_factory=tuple)
     """Episode logs to start from, of the problem that is refined (or of its levels, if fine)."""
     population: int = 48
-    """Assignments kept from one generation to the next, and children made in each."""
+    """Solutions kept from one generation to the next, and children made in each."""
     mutations: float = 3.0
-    """Layers that mutate in a child, on average."""
+    """Steps that mutate in a child, on average."""
     unseen: float = 0.25
     """Share of mutations that try a choice never seen."""
     stray: float = 0.1
-    """Probability that a child takes a layer from the parent that is charged more for it."""
+    """Probability that a child takes a step from the parent that is charged more for it."""
 
     sees: ClassVar[Sees] = "layers"
     needs_logs: ClassVar[bool] = True
@@ -58,46 +70,60 @@ class GARefiner:
         """Refine what the logs hold until the budget is spent.
 
         Raises:
-            ValueError: If no log is given.
+            ValueError: If no log is given, or costs are not separable.
             LogError: If a log cannot be read or is of another problem, or none has a feasible
                 episode.
         """
         if not self.logs:
             raise ValueError("the refiner starts from episode logs: set logs=[...]")
-        actions, damaged = read_logs(self.logs, evaluator.problem)
+        genes, scores, damaged = read_logs(self.logs, evaluator.statement)
         if damaged:
             print(f"left out {damaged} broken-off or damaged episodes", file=sys.stderr)
-        self.refine(evaluator, actions, seed)
+        self.refine(evaluator, [(genes, scores)], seed)
 
-    def refine(self, evaluator: Evaluator, actions: Ints, seed: int) -> None:
-        """Refine assignments (N, steps) at hand, given as action numbers.
+    def refine(self, evaluator: Evaluator, found: Iterable[tuple[Ints, Scores]], seed: int) -> None:
+        """Refine solutions that were paid for.
+
+        Args:
+            evaluator: That sells further samples.
+            found: Batches of genes (N, steps, axes) and their scores, with parts.
+            seed: Of this search.
 
         Raises:
             LogError: If none of them is feasible.
+            ValueError: If costs are not separable.
         """
-        problem, rng = evaluator.problem, np.random.default_rng(seed)
-        population, fitness = self._seeds(problem, actions)
-        known = _Known(problem, actions)
+        separable(evaluator.statement, "ga-refiner")
+        space, rng = evaluator.space, np.random.default_rng(seed)
+        known, batches = _Known(evaluator.statement), list(found)
+        for genes, scores in batches:
+            known.note(genes, scores)
+        population, fitness = self._seeds(space, batches)
+        known.relax()
         start = known.polish(population[:1])
         children = np.concatenate([start, population[: self.population // 4]])
         while True:
-            scores = evaluator.evaluate(children)
-            children = children[: len(scores.objective)]
-            known.add(children)
-            found = np.where(scores.feasible, scores.objective, np.inf)
+            genes = space.decode(children)
+            scores = evaluator.evaluate(genes)
+            children = children[: len(scores)]
+            known.note(genes[: len(scores)], scores)
+            known.relax()
+            objective = np.where(scores.feasible, scores.objective, np.inf)
             population = np.concatenate([population, children])
-            fitness = np.concatenate([fitness, found])
+            fitness = np.concatenate([fitness, objective])
             population, fitness = _best_distinct(population, fitness, self.population)
             children = self._children(population, known, rng)
 
-    def _seeds(self, problem: AssignmentProblem, actions: Ints) -> tuple[Ints, Floats]:
-        scores = problem.evaluate_actions(actions)
-        feasible = np.flatnonzero(scores.feasible)
-        if not len(feasible):
+    def _seeds(self, space: Space, batches: Sequence[tuple[Ints, Scores]]) -> tuple[Ints, Floats]:
+        """Action numbers (n, steps) of the best distinct solutions, and their objectives."""
+        complete = sum(int((genes >= 0).all(axis=(1, 2)).sum()) for genes, _ in batches)
+        numbers = [space.encode(genes[scores.feasible]) for genes, scores in batches]
+        objectives = [scores.objective[scores.feasible] for _, scores in batches]
+        if not sum(map(len, numbers)):
             raise LogError(
-                f"none of the {len(actions)} complete episodes is feasible: nothing to refine"
+                f"none of the {complete} complete episodes is feasible: nothing to refine"
             )
-        return _best_distinct(actions[feasible], scores.objective[feasible], self.population)
+        return _best_distinct(np.concatenate(numbers), np.concatenate(objectives), self.population)
 
     def _children(self, population: Ints, known: _Known, rng: np.random.Generator) -> Ints:
         count, steps = self.population, population.shape[1]
@@ -116,80 +142,85 @@ class GARefiner:
 
 
 class _Known:
-    """What is known of a problem: the cost and usage of every choice seen."""
+    """What is known of a problem: the cost and usage of every choice seen.
 
-    def __init__(self, problem: AssignmentProblem, actions: Ints) -> None:
-        self.problem = problem
-        self.seen = np.zeros((problem.num_steps, problem.num_actions), bool)
-        self.index = np.arange(problem.num_steps)
-        self.cost = problem.cost
-        if problem.objective == "throughput":  # a high power stands in for the maximum
-            self.cost = problem.cost**8
-        self.add(actions)
+    Attributes:
+        cost, usage: (steps, actions): of what was seen and is valid; elsewhere costs are infinite,
+            and the usage is a guess.
+        price: Cost that one more unit of the limit would save.
+    """
 
-    def add(self, actions: Ints) -> None:
-        """Take in assignments (N, steps) that were evaluated."""
-        self.seen[np.broadcast_to(self.index, actions.shape), actions] = True
-        fronts = knapsack.fronts_of(self.cost, self.problem.usage, self.seen & self.problem.valid)
-        self.price = knapsack.relax(fronts, self.problem.limit).price
+    def __init__(self, statement: Statement) -> None:
+        self.statement, self.space = statement, statement.space
+        self.tables = SeenTables(statement)
+        self.index = np.arange(statement.space.num_steps)
+
+    def note(self, genes: Ints, scores: Scores) -> None:
+        """Take in solutions (N, steps, axes) that were paid for."""
+        assert scores.parts is not None  # of a separable problem, for an agent that sees layers
+        self.tables.note(genes, scores.parts)
+
+    def relax(self) -> None:
+        """Find the price, and what is worth moving to, from all that was noted."""
+        tables, limit = self.tables, self.statement.limit
+        self.cost, self.usage = tables.summable(), tables.guess()
+        fronts = knapsack.fronts_of(self.cost, self.usage, tables.valid)
+        self.price = knapsack.relax(fronts, limit).price
         # Only undominated choices are worth moving to: (steps, most of any), the rest padded.
         self.sizes = np.array([len(f.actions) for f in fronts])
         shape = (len(fronts), self.sizes.max())
-        self.actions = np.zeros(shape, np.int64)
-        self.usage, self.saving = np.full(shape, np.nan), np.full(shape, np.nan)
+        self.choices = np.zeros(shape, np.int64)
+        self.taking, self.saving = np.full(shape, np.nan), np.full(shape, np.nan)
         for step, front in enumerate(fronts):
-            self.actions[step, : self.sizes[step]] = front.actions
-            self.usage[step, : self.sizes[step]] = front.usage
+            self.choices[step, : self.sizes[step]] = front.actions
+            self.taking[step, : self.sizes[step]] = front.usage
             self.saving[step, : self.sizes[step]] = -front.cost
 
     def charge(self) -> Floats:
         """(steps, actions): cost + price x usage; infinite where not seen or invalid."""
-        charge = self.cost + self.price * self.problem.usage
-        return np.where(self.seen & self.problem.valid, charge, np.inf)
+        return self.cost + self.price * self.usage
 
-    def mutations(self, actions: Ints, unseen: float, rng: np.random.Generator) -> Ints:
-        """Another choice for every layer: near by, seen and worth it, or never seen."""
-        space = self.problem.space
+    def mutations(self, numbers: Ints, unseen: float, rng: np.random.Generator) -> Ints:
+        """Another choice for every step: near by, seen and worth it, or never seen."""
+        space = self.space
         shape = np.array(space.shape)
         reach = np.maximum(1, shape // 12)
-        move = rng.integers(-reach, reach + 1, (*actions.shape, len(shape)))
-        near = space.encode(np.clip(space.decode(actions) + move, 0, shape - 1))
-        pick = (rng.random(actions.shape) * self.sizes).astype(np.int64)
-        known = self.actions[self.index, pick]
-        anything = rng.integers(0, self.problem.num_actions, actions.shape)
-        fresh = np.where(self.seen[self.index, anything], near, anything)
-        kind = rng.random(actions.shape)
+        move = rng.integers(-reach, reach + 1, (*numbers.shape, len(shape)))
+        near = space.encode(np.clip(space.decode(numbers) + move, 0, shape - 1))
+        pick = (rng.random(numbers.shape) * self.sizes).astype(np.int64)
+        known = self.choices[self.index, pick]
+        anything = rng.integers(0, space.num_actions, numbers.shape)
+        fresh = np.where(self.tables.seen[self.index, anything], near, anything)
+        kind = rng.random(numbers.shape)
         return np.where(kind < unseen, fresh, np.where(kind < (1 + unseen) / 2, near, known))
 
-    def polish(self, actions: Ints, hold: NDArray[np.bool_] | None = None) -> Ints:
-        """Bring assignments within budget, then spend what is left, by gain per unit of budget.
+    def polish(self, numbers: Ints, hold: Bools | None = None) -> Ints:
+        """Bring solutions within the limit, then spend what is left, by gain per unit of the limit.
 
         Args:
-            actions: (N, steps).
-            hold: (N, steps) layers to leave alone, as long as that is possible.
+            numbers: (N, steps) action numbers.
+            hold: (N, steps) steps to leave alone, as long as that is possible.
         """
-        actions = actions.copy()
-        free = np.ones(actions.shape, bool) if hold is None else ~hold
-        while len(rows := np.flatnonzero(self._room(actions) < 0)):
-            stuck = rows[~self._trade(actions, rows, free, spend=False)]
+        numbers = numbers.copy()
+        free = np.ones(numbers.shape, bool) if hold is None else ~hold
+        while len(rows := np.flatnonzero(self._room(numbers) < 0)):
+            stuck = rows[~self._trade(numbers, rows, free, spend=False)]
             if free[stuck].all() and len(stuck) == len(rows):
                 break  # every choice known is as cheap as it gets
             free[stuck] = True
-        rows = np.arange(len(actions))
+        rows = np.arange(len(numbers))
         while len(rows):
-            rows = rows[self._trade(actions, rows, free, spend=True)]
-        return actions
+            rows = rows[self._trade(numbers, rows, free, spend=True)]
+        return numbers
 
-    def _room(self, actions: Ints) -> Floats:
-        used = np.add.accumulate(self.problem.usage[self.index, actions], axis=1)[:, -1]
-        return self.problem.limit - used
+    def _room(self, numbers: Ints) -> Floats:
+        used = np.add.accumulate(self.usage[self.index, numbers], axis=1)[:, -1]
+        return self.statement.limit - used
 
-    def _trade(
-        self, actions: Ints, rows: Ints, free: NDArray[np.bool_], *, spend: bool
-    ) -> NDArray[np.bool_]:
-        """Change, in each row, the one layer that trades best; which rows found a trade."""
-        chosen = actions[rows]
-        use = self.usage - self.problem.usage[self.index, chosen][..., None]
+    def _trade(self, numbers: Ints, rows: Ints, free: Bools, *, spend: bool) -> Bools:
+        """Change, in each row, the one step that trades best; which rows found a trade."""
+        chosen = numbers[rows]
+        use = self.taking - self.usage[self.index, chosen][..., None]
         gain = self.saving + self.cost[self.index, chosen][..., None]
         able = free[rows][..., None]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -201,36 +232,55 @@ class _Known:
                 worth = np.where(gain < 0, -gain / use, np.inf)  # the loss per unit, negative
         worth = np.where(able, worth, -np.inf).reshape(len(rows), -1)
         best = worth.argmax(axis=1)
-        found: NDArray[np.bool_] = worth[np.arange(len(rows)), best] > -np.inf
-        step, place = np.divmod(best, self.actions.shape[1])
-        actions[rows[found], step[found]] = self.actions[step, place][found]
+        found: Bools = worth[np.arange(len(rows)), best] > -np.inf
+        step, place = np.divmod(best, self.choices.shape[1])
+        numbers[rows[found], step[found]] = self.choices[step, place][found]
         return found
 
 
-def _best_distinct(actions: Ints, fitness: Floats, count: int) -> tuple[Ints, Floats]:
+def _best_distinct(numbers: Ints, fitness: Floats, count: int) -> tuple[Ints, Floats]:
     order = np.argsort(fitness, kind="stable")
-    _, first = np.unique(actions[order], axis=0, return_index=True)
+    _, first = np.unique(numbers[order], axis=0, return_index=True)
     keep = order[np.sort(first)][:count]
-    return actions[keep], fitness[keep]
+    return numbers[keep], fitness[keep]
 
 
-def read_logs(logs: Sequence[str], problem: AssignmentProblem) -> tuple[Ints, int]:
-    """Assignments in logs of a problem, or of the levels that a fine problem refines.
+def read_logs(logs: Sequence[str], statement: Statement) -> tuple[Ints, Scores, int]:
+    """Solutions in logs of a problem, or of one with fewer choices that it refines.
 
     Returns:
-        Action numbers (N, steps) in the problem, and how many rows were left out.
+        Genes (N, steps, axes) in the problem, what they are worth, with parts, and how many rows
+        were left out.
 
     Raises:
         LogError: If a log cannot be read or is of another problem.
     """
-    coarse = problem
-    levels = read_settings(logs[0])["problem"]["pe_levels"]
-    if tuple(levels) != problem.space.pe_levels and set(levels) <= set(problem.space.pe_levels):
-        coarse = problem.with_levels(levels, problem.space.tile_levels)
-    actions, damaged = read_assignments(logs, coarse)
-    if coarse is not problem:
-        chosen = coarse.space.decode(actions)
-        pes = np.array(coarse.space.pe_levels)[chosen[..., 0]]
-        chosen[..., 0] = np.searchsorted(problem.space.pe_levels, pes)
-        actions = problem.space.encode(chosen)
-    return actions, damaged
+    coarse = coarser(statement, read_settings(logs[0])["problem"])
+    genes, scores, damaged = read_solutions(logs, coarse)
+    fine = []
+    for axis, few, many in zip(
+        range(genes.shape[2]), coarse.space.axes, statement.space.axes, strict=True
+    ):
+        places = {label: place for place, label in enumerate(many.labels)}
+        fine.append(np.array([places[label] for label in few.labels])[genes[..., axis]])
+    return np.stack(fine, axis=-1), scores, damaged
+
+
+def coarser(statement: Statement, key: Mapping[str, Any]) -> Statement:
+    """The statement that a key identifies, if it is this one with fewer choices on some axes; else
+    this one.
+
+    An axis is found in a key by its labels, such as the levels of PEs.
+    """
+    axes, found = list(statement.space.axes), dict(statement.key)
+    for name, value in statement.key.items():
+        labels = key.get(name)
+        if labels == value or not isinstance(value, list) or not isinstance(labels, list):
+            continue
+        for i, axis in enumerate(axes):
+            if list(axis.labels) == value and set(labels) <= set(value):
+                axes[i], found[name] = replace(axis, labels=tuple(labels)), labels
+                break
+    if found == statement.key:
+        return statement
+    return replace(statement, key=found, space=Space(statement.space.num_steps, tuple(axes)))

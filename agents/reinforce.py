@@ -5,7 +5,9 @@ decision by REINFORCE (Williams, Machine Learning 8, 1992). Its signal standardi
 inside one episode, so whether the whole episode was good is invisible. Ours compares across them:
 
 - *Masks.* Only choices after which the episode can still end within budget are sampled, so every
-  sample is feasible.
+  sample is feasible. The masks are the environment's, and whoever plays it sees them; they tell
+  something of what choices take that were never paid for. Nothing else does: costs and usage come
+  from the samples alone.
 - *Price.* What an early layer takes, all later ones miss. Instead of waiting for that to show in
   noisy later rewards, each choice is charged for the budget it takes, ``cost + price x usage``, at
   the least price at which the best choices seen so far fit the budget (Lagrangian relaxation over
@@ -17,6 +19,8 @@ inside one episode, so whether the whole episode was good is invisible. Ours com
 - *Annealing.* The policy is pulled towards uniform by an entropy bonus that fades, and the episodes
   of a batch are sampled at temperatures from 1 down, so some explore and some exploit.
 - *Curiosity.* Now and then a step tries a choice that its layer was never seen with.
+- *Pace.* Episodes that explore get the budget step by step, so that late layers have some left to
+  try. What a choice takes that was never seen is guessed from those that were.
 - *Layer bias.* The heads have a bias of their own for every layer.
 
 ``Reinforce.paper()`` is the paper's setting instead. Every choice is a field, so each can be
@@ -26,6 +30,7 @@ switched off alone; ``benchmarks/agents.py`` says what each brings.
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,30 +38,27 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import replacing
-from hwgym.agent import BudgetSpent, Evaluator, Sees
-from hwgym.envs.kernel import EpisodeKernel, EpisodeTables
-from hwgym.envs.rewards import make_reward
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import BudgetSpent, Evaluator, Scores, SearchEnvironment, Sees, Space
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from .common import separable
+from .tables import SeenTables
 
 
 class Policy(nn.Module):
-    """Observations in, logits out: one head for PEs, one for the rest given the PEs.
+    """Observations in, logits out: one head for the first axis, one for the rest given that.
 
-    The second head covers buffers (and dataflows, under MIX) jointly; it sees the PE choice through
-    a bias per PE level, so that a buffer can suit the PEs it goes with.
+    Of hardware assignment: one for PEs, one for buffers (and dataflows, under MIX) jointly, which
+    sees the PE choice through a bias per PE level, so that a buffer can suit the PEs it goes with.
     """
 
-    def __init__(self, problem: AssignmentProblem, inputs: int, args: Reinforce) -> None:
+    def __init__(self, space: Space, inputs: int, args: Reinforce) -> None:
         super().__init__()
-        self.pes = problem.space.shape[0]
-        self.rest = problem.num_actions // self.pes
+        self.first = space.shape[0]
+        self.rest = space.num_actions // self.first
         self.recurrent = args.policy == "lstm"
         self.encoder = nn.Sequential(nn.Linear(inputs, args.hidden), nn.ReLU())
         self.body: nn.Module = (
@@ -64,15 +66,15 @@ class Policy(nn.Module):
             if self.recurrent
             else nn.Sequential(nn.Linear(args.hidden, args.hidden), nn.ReLU())
         )
-        self.pe_head = nn.Linear(args.hidden, self.pes)
+        self.first_head = nn.Linear(args.hidden, self.first)
         self.rest_head = nn.Linear(args.hidden, self.rest)
-        self.rest_given_pe = nn.Parameter(torch.zeros(self.pes, self.rest))
-        steps = problem.num_steps if args.layer_bias else 1
-        self.pe_bias = nn.Parameter(torch.zeros(steps, self.pes), requires_grad=args.layer_bias)
+        self.rest_given_first = nn.Parameter(torch.zeros(self.first, self.rest))
+        steps, learns = (space.num_steps, True) if args.layer_bias else (1, False)
+        self.first_bias = nn.Parameter(torch.zeros(steps, self.first), requires_grad=learns)
         self.rest_bias = nn.Parameter(
-            torch.zeros(steps, self.pes, self.rest), requires_grad=args.layer_bias
+            torch.zeros(steps, self.first, self.rest), requires_grad=learns
         )
-        for head in (self.pe_head, self.rest_head):  # begin uniform
+        for head in (self.first_head, self.rest_head):  # begin uniform
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
@@ -90,15 +92,15 @@ class Policy(nn.Module):
             hidden, state = self.body(hidden, state)
         else:
             hidden = self.body(hidden)
-        index = steps if len(self.pe_bias) > 1 else torch.zeros_like(steps)
-        pe = self.pe_head(hidden) + self.pe_bias[index][:, None]
-        rest = self.rest_head(hidden)[..., None, :] + self.rest_given_pe
+        index = steps if len(self.first_bias) > 1 else torch.zeros_like(steps)
+        first = self.first_head(hidden) + self.first_bias[index][:, None]
+        rest = self.rest_head(hidden)[..., None, :] + self.rest_given_first
         rest = rest + self.rest_bias[index][:, None]
-        allowed = masks.reshape(*masks.shape[:-1], self.pes, self.rest)
-        pe = (pe * sharpen).masked_fill(~allowed.any(-1), -torch.inf)
-        # Rows of PEs that are not allowed at all would be all -inf, and their softmax NaN.
+        allowed = masks.reshape(*masks.shape[:-1], self.first, self.rest)
+        first = (first * sharpen).masked_fill(~allowed.any(-1), -torch.inf)
+        # Rows that are not allowed at all would be all -inf, and their softmax NaN.
         rest = (rest * _expand(sharpen)).masked_fill(~allowed, -1e9)
-        joint = torch.log_softmax(pe, -1)[..., None] + torch.log_softmax(rest, -1)
+        joint = torch.log_softmax(first, -1)[..., None] + torch.log_softmax(rest, -1)
         return joint.flatten(-2).masked_fill(~masks, -torch.inf), state
 
 
@@ -199,7 +201,12 @@ class Reinforce:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
-        """Train until the budget is spent."""
+        """Train until the budget is spent.
+
+        Raises:
+            ValueError: If a step's choices cannot be enumerated; or if costs are not separable,
+                which credit by price needs.
+        """
         run = _Run(self, evaluator, seed)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the tensors are too small to share
@@ -221,8 +228,10 @@ class _Run:
     """One training run: everything that a checkpoint holds."""
 
     def __init__(self, args: Reinforce, evaluator: Evaluator, seed: int) -> None:
-        self.args, self.evaluator, self.problem = args, evaluator, evaluator.problem
-        p = self.problem
+        self.args, self.evaluator = args, evaluator
+        self.statement, self.space = evaluator.statement, evaluator.space
+        if args.credit == "price":
+            separable(self.statement, "reinforce with credit='price'")
         device = args.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -230,45 +239,57 @@ class _Run:
         torch.set_flush_denormal(True)
         # One generator on the CPU draws everything, so that devices differ only by rounding.
         self.generator = torch.Generator().manual_seed(seed)
+        self.paid: list[tuple[Ints, Scores]] = []
+        self.env = self._environment(args.batch)
+        [inputs] = self.env.single_observation_space.shape or (0,)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.policy = Policy(p, EpisodeTables.of(p).observation_size, args)
+            self.policy = Policy(self.space, inputs, args)
         self.policy.to(self.device)
-        biases = [self.policy.pe_bias, self.policy.rest_bias]
+        biases = [self.policy.first_bias, self.policy.rest_bias]
         network = [w for w in self.policy.parameters() if all(w is not b for b in biases)]
         groups: list[dict[str, Any]] = [{"params": network, "lr": args.learning_rate}]
         if args.layer_bias:
             groups.append({"params": biases, "lr": args.bias_learning_rate})
         self.optimizer = torch.optim.Adam(groups)
-        self.seen = np.zeros((p.num_steps, p.num_actions), bool)
+        self.tables = SeenTables(self.statement)
         self.price = 0.0
+        num_steps = self.space.num_steps
         # Layers of the same shape would all change their choice at the same price, and over- or
         # undershoot the budget together; prices that differ a little from layer to layer part them.
-        draw = torch.randn(p.num_steps, 1, generator=self.generator).numpy().astype(np.float64)
+        draw = torch.randn(num_steps, 1, generator=self.generator).numpy().astype(np.float64)
         self.tilt = np.clip(1 + args.tilt * draw, 0.5, 1.5)
         self.updates = 0
-        self._index = np.arange(p.num_steps)
-        # A pipeline's period does not add up; a high power of the costs stands in for the maximum.
-        self.cost = p.cost
-        if p.objective == "throughput":
-            self.cost = p.cost**8
-        self.steps = torch.arange(p.num_steps, device=self.device)
+        self._index = np.arange(num_steps)
+        self.steps = torch.arange(num_steps, device=self.device)
         if args.checkpoint and Path(args.checkpoint).exists():
             self.load(args.checkpoint)
+
+    def _environment(self, count: int) -> SearchEnvironment:
+        """Environments that play one episode each."""
+        return self.evaluator.environment(
+            count,
+            action_mode="discrete",
+            reward=self.args.reward,
+            on_paid=lambda genes, scores, returns: self.paid.append((genes, scores)),
+            once=True,
+        )
 
     # --- one update -----------------------------------------------------------------------------
 
     def update(self) -> dict[str, float]:
         """Sample a batch of episodes, learn from it; metrics of both."""
-        args, p = self.args, self.problem
+        args, limit = self.args, self.statement.limit
         count = min(args.batch, self.evaluator.remaining)
-        kernel = EpisodeKernel(p, make_reward(args.reward, p), count)
-        observations, masks, rewards = self._sample(kernel)
-        actions = kernel.actions
-        scores = self.evaluator.evaluate(actions, rewards.sum(axis=0))
+        if count != self.env.num_envs:
+            self.env = self._environment(count)
+        self.paid.clear()
+        observations, masks, rewards, actions = self._sample()
+        for genes, each in self.paid:
+            if each.parts is not None:
+                self.tables.note(genes, each.parts)
+        scores = Scores.join([each for _, each in self.paid])
         done = actions >= 0
-        rows, steps = np.nonzero(done)
-        self.seen[steps, actions[rows, steps]] = True
         if args.credit == "price":
             self._set_price()
         entropy = 0.0
@@ -276,14 +297,14 @@ class _Run:
         # Fades with the budget spent before this update, so that it can be done again after one.
         weight = args.entropy * (1 - (self.evaluator.spent - count) / self.evaluator.samples)
         weight = args.entropy * (weight / args.entropy) ** args.anneal if args.entropy else 0.0
-        taken = torch.from_numpy(np.maximum(actions, 0).T.copy()).to(self.device)[..., None]
-        alive = torch.from_numpy(done.T.copy()).to(self.device)
+        taken = torch.from_numpy(np.maximum(actions, 0)).to(self.device)[..., None]
+        alive = torch.from_numpy(done).to(self.device)
         for _ in range(args.epochs):
-            log_probs, _ = self.policy(observations, masks, self.steps)
+            log_probs, _ = self.policy(observations, masks, self.steps[: len(actions)])
             probs = log_probs.exp()
             spread = -(probs * log_probs.masked_fill(~masks, 0.0)).sum(-1)
             if args.memory:
-                loss = (probs * target).sum(-1)
+                loss = (probs * target[: len(actions)]).sum(-1)
             else:
                 loss = -target * log_probs.gather(-1, taken)[..., 0].masked_fill(~alive, 0.0)
             total = ((loss - weight * spread) * alive).sum() / alive.sum()
@@ -298,55 +319,71 @@ class _Run:
             "best": self.evaluator.best_objective,
             "mean": float(scores.objective[feasible].mean()) if feasible.any() else np.inf,
             "feasible": float(feasible.mean()),
-            "budget_used": float((scores.used / p.limit).mean()),
+            "budget_used": float((scores.used / limit).mean()),
             "price": self.price,
             "entropy": entropy,
         }
 
     @torch.no_grad()
-    def _sample(self, kernel: EpisodeKernel) -> tuple[Tensor, Tensor, Floats]:
-        """Play a batch of episodes: observations (T, N, ...), masks (T, N, A), rewards (T, N)."""
-        p, count = self.problem, kernel.num_envs
+    def _sample(self) -> tuple[Tensor, Tensor, Floats, Ints]:
+        """Play a batch of episodes, as far as the longest goes: observations (T, N, ...), masks
+        (T, N, A), rewards and actions (T, N); 0 and -1 where an episode had broken off."""
+        env, count = self.env, self.env.num_envs
         # Cold first: episode i's logits are multiplied by a power that falls to 1.
         share = torch.linspace(1, 0, count)[:, None] if count > 1 else torch.zeros(1, 1)
         sharpen = (self.args.coldest**share).to(self.device)
         hot = 1 - share[:, 0]
-        pace = self._pace(hot.numpy())
+        pace = self._pace(hot.numpy().astype(np.float64))
+        used = np.zeros(count)
+        alive = np.ones(count, bool)
         observations, masks = [], []
-        rewards = np.zeros((p.num_steps, count))
+        rewards, actions = [], []
         state = None
-        for step in range(p.num_steps):
-            seen = torch.from_numpy(kernel.observe()).to(self.device)
-            allowed = np.ones((count, p.num_actions), bool)
+        seen, _ = env.reset()
+        for step in range(self.space.num_steps):
+            allowed = np.ones((count, self.space.num_actions), bool)
             if self.args.masks:
-                allowed = kernel.masks()
-                if self.args.pace:
-                    allowed &= kernel.used[:, None] + p.usage[step] <= pace[step][:, None]
+                allowed = env.action_masks()
+            if pace is not None:
+                takes, until = pace
+                within = allowed & (used[:, None] + takes[step] <= until[step][:, None])
+                allowed = np.where(within.any(axis=1, keepdims=True), within, allowed)
             mask = torch.from_numpy(allowed).to(self.device)
-            observations.append(seen)
+            observations.append(torch.from_numpy(seen).to(self.device))
             masks.append(mask)
             log_probs, state = self.policy(
-                seen[None], mask[None], self.steps[step : step + 1], state, sharpen
+                observations[-1][None], mask[None], self.steps[step : step + 1], state, sharpen
             )
             probs = self._curious(log_probs[0].exp().cpu(), mask.cpu(), step, hot)
-            chosen = torch.multinomial(probs, 1, generator=self.generator)
-            rewards[step] = kernel.step(chosen[:, 0].numpy()).reward
-        return torch.stack(observations), torch.stack(masks), rewards
+            chosen = torch.multinomial(probs, 1, generator=self.generator)[:, 0].numpy()
+            seen, reward, ended, _, _ = env.step(chosen)
+            rewards.append(np.where(alive, reward, 0.0))
+            actions.append(np.where(alive, chosen, -1))
+            if pace is not None:
+                used = used + takes[step, chosen]
+            alive = alive & ~ended
+            if not alive.any():
+                break
+        return torch.stack(observations), torch.stack(masks), np.array(rewards), np.array(actions)
 
-    def _pace(self, hot: NDArray[np.float32]) -> Floats:
-        """(T, N): what may be used up to each step; hot episodes get the budget step by step."""
-        p = self.problem
-        least = np.cumsum(p.least_used)
-        released = np.arange(1, p.num_steps + 1)[:, None] / p.num_steps
+    def _pace(self, hot: Floats) -> tuple[Floats, Floats] | None:
+        """(T, A) what each choice takes, as far as is known; (T, N) what may be used up to each
+        step: hot episodes get the budget step by step. None while too little is known."""
+        tables, limit = self.tables, self.statement.limit
+        least = np.where(tables.valid, tables.usage, np.inf).min(axis=1)
+        paced = self.args.masks and self.args.pace
+        if not paced or not np.isfinite([*least, limit]).all():
+            return None
+        least = np.cumsum(least)
+        released = np.arange(1, len(least) + 1)[:, None] / len(least)
         share = 1 - self.args.pace * hot * (1 - released)
-        pace: Floats = least[:, None] + (p.limit - least[-1]) * share
-        return pace
+        return tables.guess(), least[:, None] + max(limit - least[-1], 0.0) * share
 
     def _curious(self, probs: Tensor, mask: Tensor, step: int, hot: Tensor) -> Tensor:
         """Now and then, more in hot episodes, draw among the allowed choices not yet seen."""
         if not self.args.curiosity:
             return probs
-        fresh = mask & torch.from_numpy(~self.seen[step])
+        fresh = mask & torch.from_numpy(~self.tables.seen[step])
         draw = torch.rand(len(hot), generator=self.generator) < 2 * self.args.curiosity * hot
         tries = (draw & fresh.any(-1))[:, None]
         return torch.where(tries, fresh.to(probs.dtype), probs)
@@ -354,36 +391,41 @@ class _Run:
     # --- what is learned from -------------------------------------------------------------------
 
     def _set_price(self) -> None:
-        """The least price at which every layer's best choice, of those seen, fits the budget."""
-        known = self.seen & self.problem.valid
+        """The least price at which every step's best choice, of those seen, fits the limit."""
+        known, limit = self.tables.valid, self.statement.limit
         if not known.any(axis=1).all():
             return  # an episode without masks broke off before the last layers were ever reached
-        usage = np.where(known, self.problem.usage, np.inf)
-        if usage.min(axis=1).sum() > self.problem.limit:
+        usage = np.where(known, self.tables.usage, np.inf)
+        if usage.min(axis=1).sum() > limit:
             return
-        cost = np.where(known, self.cost, np.inf)
+        cost = self.tables.summable()
 
         def used(price: float) -> float:
             charge = cost + price * self.tilt * np.where(known, usage, 0.0)
             return float(usage[self._index, charge.argmin(axis=1)].sum())
 
-        low, high = 0.0, float(cost[known].max()) / self.problem.limit
-        if used(low) <= self.problem.limit:
+        low, high = 0.0, float(cost[known].max()) / limit
+        if used(low) <= limit:
             self.price = 0.0
             return
-        while used(high) > self.problem.limit:
+        while used(high) > limit:
             low, high = high, 4 * high
         for _ in range(30):
             middle = (low + high) / 2
-            low, high = (low, middle) if used(middle) <= self.problem.limit else (middle, high)
+            low, high = (low, middle) if used(middle) <= limit else (middle, high)
         self.price = high
+
+    def _charged(self) -> Floats:
+        """(T, A): what is charged for each choice; nan where it was not seen or is not valid."""
+        known = self.tables.valid
+        taken = np.where(known, self.tables.usage, 0.0)
+        charge: Floats = self.tables.summable() + self.price * self.tilt * taken
+        return np.where(known, charge, np.nan)
 
     def _charges(self) -> Tensor:
         """(T, 1, A): each known choice's cost plus price x usage, 0 for a step's best, 1 for its
         mean; unknown ones count as the mean, invalid ones as three times that."""
-        p = self.problem
-        charge = self.cost + self.price * self.tilt * p.usage
-        charge = np.where(self.seen & p.valid, charge, np.nan)
+        charge = self._charged()
         known = np.isfinite(charge)
         some = known.any(axis=1, keepdims=True)
         count = np.maximum(known.sum(axis=1, keepdims=True), 1)
@@ -393,25 +435,26 @@ class _Run:
         scale = np.where(mean > low, mean - low, 1.0)
         # Far above the mean, how far no longer matters; unbounded, it would drown the rest.
         charge = np.minimum(np.where(known, (charge - low) / scale, 1.0), 3.0)
-        charge[self.seen & ~p.valid] = 3.0
+        charge[self.tables.seen & ~self.tables.valid] = 3.0
         return torch.from_numpy(charge[:, None].astype(np.float32)).to(self.device)
 
-    def _advantages(self, actions: Ints, rewards: Floats, done: NDArray[np.bool_]) -> Tensor:
+    def _advantages(self, actions: Ints, rewards: Floats, done: Bools) -> Tensor:
         """(T, N): how much better each sampled choice was than the batch's at that step."""
-        args, p = self.args, self.problem
-        alive = done.T
+        args = self.args
         if args.credit == "price":
-            index, chosen = np.arange(p.num_steps), np.maximum(actions, 0)
-            gain = -(self.cost + self.price * self.tilt * p.usage)[index, chosen].T
-            gain = np.where(p.valid[index, chosen].T, gain, 3 * gain)
+            index = self._index[: len(actions), None]
+            charge = self._charged()
+            worst = np.where(np.isfinite(charge), charge, 0.0).max(axis=1, keepdims=True)
+            charge = np.where(self.tables.seen & ~self.tables.valid, 3 * worst, charge)
+            gain = np.where(done, -charge[index, np.maximum(actions, 0)], 0.0)
         else:
             if args.within_episode:
-                rewards = _standardise(rewards, alive, axis=0)
+                rewards = _standardise(rewards, done, axis=0)
             gain = np.zeros_like(rewards)
             after = np.zeros(rewards.shape[1])
             for step in reversed(range(len(rewards))):
                 after = gain[step] = rewards[step] + args.gamma * after
-        advantage = _standardise(gain, alive, axis=0 if args.within_episode else 1)
+        advantage = _standardise(gain, done, axis=0 if args.within_episode else 1)
         return torch.from_numpy(advantage.astype(np.float32)).to(self.device)
 
     # --- checkpoints ----------------------------------------------------------------------------
@@ -420,11 +463,12 @@ class _Run:
         """Write everything that the rest of the run depends on; whole or not at all."""
         state = {
             "args": asdict(self.args),
-            "problem": repr(self.problem),
+            "title": self.statement.title,
+            "problem": json.dumps(dict(self.statement.key)),
             "policy": self.policy.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "seen": torch.from_numpy(self.seen),
+            "tables": {name: torch.from_numpy(table) for name, table in self._tables().items()},
             "price": self.price,
             "updates": self.updates,
             "evaluator": self.evaluator.state(),
@@ -439,8 +483,10 @@ class _Run:
             ValueError: If it is of another problem, or of other settings.
         """
         state = torch.load(path, map_location=self.device, weights_only=False)
-        if state["problem"] != repr(self.problem):
-            raise ValueError(f"{path} is a checkpoint of {state['problem']}, not {self.problem!r}")
+        if state["problem"] != json.dumps(dict(self.statement.key)):
+            raise ValueError(
+                f"{path} is a checkpoint of {state['title']}, not {self.statement.title}"
+            )
         for name, value in asdict(self.args).items():
             if name not in _MAY_CHANGE and state["args"].get(name) != value:
                 raise ValueError(
@@ -449,15 +495,19 @@ class _Run:
         self.policy.load_state_dict(state["policy"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
-        self.seen = state["seen"].cpu().numpy()
+        for name, table in self._tables().items():
+            table[:] = state["tables"][name].cpu().numpy()
         self.price, self.updates = state["price"], state["updates"]
         self.evaluator.restore(state["evaluator"])
+
+    def _tables(self) -> dict[str, Array]:
+        return {name: getattr(self.tables, name) for name in ("seen", "cost", "usage", "valid")}
 
 
 _MAY_CHANGE = ("device", "checkpoint", "checkpoint_every", "csv", "tensorboard")
 
 
-def _standardise(values: Floats, alive: NDArray[np.bool_], axis: int) -> Floats:
+def _standardise(values: Floats, alive: Bools, axis: int) -> Floats:
     """Mean 0 and deviation 1 along an axis, over the entries that count; the others 0."""
     count = np.maximum(alive.sum(axis=axis, keepdims=True), 1)
     centred = np.where(

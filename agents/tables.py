@@ -94,6 +94,47 @@ class SeenTables:
         limit, join = self.statement.limit, self.statement.objective.join
         return cheapest_choice(self.cost, self.usage, self.valid, limit, join=join).actions
 
+    def guess(self) -> Floats:
+        """(steps, actions): usage where seen, elsewhere a guess from what was.
+
+        A factor a step and a factor a choice are fitted to the logarithms; a choice that no step
+        was seen with has a factor for what it is on every axis, along which it is interpolated.
+        """
+        known = self.valid & (self.usage > 0)
+        if not known.any():
+            return np.where(self.valid, self.usage, 0.0)
+        logs = np.where(known, np.log(np.where(known, self.usage, 1.0)), 0.0)
+        per_step, per_choice = np.maximum(known.sum(axis=1), 1), known.sum(axis=0)
+        step, choice = np.full(len(logs), logs.sum() / known.sum()), np.zeros(logs.shape[1])
+        for _ in range(4):
+            residual = np.where(known, logs - step[:, None], 0.0).sum(axis=0)
+            choice = residual / np.maximum(per_choice, 1)
+            if not per_choice.all():
+                choice = np.where(per_choice > 0, choice, self._by_axis(choice, per_choice > 0))
+            step = step + np.where(known, logs - step[:, None] - choice, 0.0).sum(axis=1) / per_step
+        guess: Floats = np.exp(step[:, None] + choice)
+        return np.where(self.valid, self.usage, guess)
+
+    def _by_axis(self, values: Floats, known: Bools) -> Floats:
+        """(actions,) the sum of an effect on every axis, fitted to the values that are known."""
+        genes = self.space.decode(np.arange(len(values)))
+        effects = [np.zeros(size) for size in self.space.shape]
+        fitted = np.full(len(values), values[known].mean())
+        for _ in range(4):
+            for axis, size in enumerate(self.space.shape):
+                at = genes[:, axis]
+                count = np.bincount(at[known], minlength=size)
+                missing = np.bincount(at[known], (values - fitted)[known], minlength=size)
+                change = missing / np.maximum(count, 1)
+                if self.space.ordered[axis]:
+                    levels = np.flatnonzero(count)
+                    effect = np.interp(np.arange(size), levels, (effects[axis] + change)[levels])
+                else:
+                    effect = effects[axis] + change
+                fitted = fitted + (effect - effects[axis])[at]
+                effects[axis] = effect
+        return fitted
+
     def summable(self, power: float = 8.0) -> Floats:
         """(steps, actions): costs to be added up, infinite where not seen or not valid.
 

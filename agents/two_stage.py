@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import numpy as np
-
-from hwgym.agent import BudgetSpent, Evaluator, Sees
+from hwgym.core import BudgetSpent, Evaluator, Sees
 
 from .ga_refiner import GARefiner
 from .reinforce import Reinforce
@@ -35,9 +34,7 @@ class ReinforceThenGA:
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Spend a part of the budget on each stage."""
         stage = evaluator.part(max(1, round(self.first_share * evaluator.samples)))
-        try:
+        with suppress(BudgetSpent):
             self.first.search(stage, seed)
-        except BudgetSpent:
-            episodes = np.concatenate(stage.evaluated)
-            complete = (episodes >= 0).all(axis=1)
-            self.second.refine(evaluator, episodes[complete], seed)
+        stage.close()
+        self.second.refine(evaluator, zip(stage.evaluated, stage.scored, strict=True), seed)
