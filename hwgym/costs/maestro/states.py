@@ -61,9 +61,7 @@ def states_of(m: Map, dim: Ints, units: Ints) -> States:
     return States(
         steady=steady,
         has_steady=(covered < dim) & (steady > 0),
-        has_edge=(dim > covered)
-        & ((steady + 1) * stride + covered > dim)
-        & (steady * stride + covered != dim),
+        has_edge=(dim > covered) & (steady * stride + covered != dim),
         init_whole=dim <= covered,
         init_edge=dim < covered,
         clipped_edge=(busy - 1) * offset + size < left,

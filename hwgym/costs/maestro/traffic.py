@@ -174,15 +174,14 @@ def _unit_outputs(
     for i in (*of_output, *not_output):
         m = block.seen[i] if i in of_output else block.maps[i]
         edge = block.states[i].init_edge
-        fresh = np.where(m.fresh == 0, 1, m.fresh)
         shared = m.fresh_edge if i in of_output and not work else m.mapped_edge
         # With one unit busy the reference counts input rows (columns), not output ones.
         alone = block.maps[i].mapped_edge
         by_position = (
             (m.mapped, m.mapped, np.where(block.single_edge, alone, m.mapped)),
             (np.where(edge, m.mapped_edge, m.mapped), m.mapped, alone),
-            (fresh, fresh, fresh),
-            (np.where(edge, shared, fresh), fresh, m.fresh_edge),
+            (m.fresh, m.fresh, m.fresh),
+            (np.where(edge, shared, m.fresh), m.fresh, m.fresh_edge),
         )
         volumes = [
             v * block.along(i, f, block.grid) for v, f in zip(volumes, by_position, strict=True)
