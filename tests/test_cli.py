@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_families
 from typer.testing import CliRunner
 
 import hwgym
 from hwgym.cli import main
 from hwgym.cli.app import app
 from hwgym.cli.options import parse_budget
+from hwgym.core import Certificate, problem_of, registered_ids
 from hwgym.costs.maestro.columns import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +119,7 @@ def test_the_unexpected_is_told_without_a_traceback(run, monkeypatch):
     def broken(*_):
         raise ZeroDivisionError("half of nothing")
 
-    monkeypatch.setattr("hwgym.cli.explore.describe_workload", broken)
+    monkeypatch.setattr("hwgym.cli.show.describe_workload", broken)
     code, _, err = run("show", "AlexNet")
     assert code == 1
     assert "ZeroDivisionError: half of nothing" in err
@@ -129,7 +131,7 @@ def test_an_interruption_has_its_code(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hwgym.cli.explore.describe_workload", interrupted)
+    monkeypatch.setattr("hwgym.cli.show.describe_workload", interrupted)
     assert run("show", "AlexNet")[0] == 130
 
 
@@ -183,6 +185,7 @@ def test_an_interruption_has_its_code(run, monkeypatch):
         ("list model", "unknown kind 'model'; did you mean 'models'?"),
         ("show nothing", "unknown name 'nothing'"),
         ("show HWAssign-AlexNet-NVDIA-v0", f"did you mean '{ENV}'?"),
+        ("show HWAssign-AlexNet", "unknown environment 'HWAssign-AlexNet'; did you mean '"),
         ("show CartPole-v1", "not an environment of hwgym: 'CartPole-v1'"),
     ],
 )  # fmt: skip
@@ -230,7 +233,10 @@ def test_budgets(text, constraint, wanted):
 def test_list(run, json_of):
     code, out, _ = run("list")
     assert code == 0
-    assert "1,060" in out
+    ids = json_of("list")["environments"]
+    assert ids == list(registered_ids())
+    assert f"{len(ids):,}" in out
+    assert {"HWAssign-v0", "mo-HWAssign-VGG16-MIX-v0"} <= set(ids)
     assert json_of("list")["models"] == list(hwgym.models())
     ids = [e["id"] for e in json_of("list", "environments", "vgg16", "mix", "iotx")]
     assert len(ids) == 4
@@ -259,6 +265,46 @@ def test_show_an_environment(run, json_of):
     assert found["kwargs"] == {"workload": "AlexNet", "dataflow": "NVDLA", "platform": "iot"}
 
 
+@pytest.mark.parametrize("env_id", ["Bags-3-0-v0", "Tour-4-v0"])
+def test_show_an_environment_of_any_family(run, json_of, env_id):
+    problem = problem_of(env_id)
+    best = problem.certificate()
+    code, out, _ = run("show", env_id)
+    assert code == 0
+    statement = problem.statement
+    for text in (statement.title, statement.objective.text(best.objective), best.method):
+        assert text in out
+    for axis in statement.space.axes:
+        assert f"{axis.name} ({axis.size})" in out
+    assert ("best uniform" in out) == (env_id == "Bags-3-0-v0")
+    found = json_of("show", env_id)
+    assert found["optimum"]["assignment"] == best.assignment.tolist()
+    assert found["optimum"]["objective"] == best.objective
+    assert found["best_uniform"] == (problem.best_uniform() if "best uniform" in out else None)
+    assert [row["step"] for row in found["optimum"]["steps"]] == list(statement.names)
+    assert env_id in [entry["id"] for entry in json_of("list", "environments")]
+
+
+def test_show_a_bound_where_no_optimum_is_proven(run, json_of, monkeypatch):
+    exact = tiny_families.Tour.of(4).certify()
+    found = Certificate(exact.assignment, exact.objective, exact.objective / 1.25, "a guess")
+    monkeypatch.setattr(tiny_families.Tour, "certificate", lambda _: found)
+    code, out, _ = run("show", "Tour-4-v0")
+    assert code == 0
+    assert "best known" in out
+    assert "a gap of 25.00%" in out
+    assert "optimum" not in out
+    shown = json_of("show", "Tour-4-v0")
+    assert "optimum" not in shown
+    assert shown["best_known"]["gap"] == pytest.approx(0.25)
+
+
+def test_show_what_an_environment_of_ones_own_takes(json_of):
+    found = json_of("show", "HWAssign-v0")
+    assert found["needs"] == ["workload"]
+    assert found["takes"]["objective"] == "latency"
+
+
 def test_show_long_tables_in_part(run):
     assert "and 40 more layers: --all shows them" in run("show", "MobileNetV2")[1]
     assert "more layers" not in run("show", "MobileNetV2", "--all")[1]
@@ -272,7 +318,8 @@ def test_show_long_tables_in_part(run):
         ("examples/dataflow.m", "SpatialMap"),
         ("maestro-2019", "4470.9014"),
         ("DenseNet", "160 layers"),
-        ("HWAssignLS-NCF-MIX-v0", "all layers the same"),
+        ("mo-HWAssign-NCF-MIX-v0", "a vector of latency, energy, area"),
+        ("HWAssign-v0", "workload=..."),
         ("ConfuciuX-VGG16-Eyeriss-IoT-v0", "as MAESTRO prints them"),
     ],
 )
@@ -389,7 +436,7 @@ def test_frontier(run, json_of, tmp_path):
     for point in found["points"]:
         scores = problem.evaluate_actions(np.array([point["actions"]]))
         assert scores.feasible[0]
-        assert scores.latency_cycles[0] == point["latency_cycles"]
+        assert scores["latency"][0] == point["latency_cycles"]
     thin = json_of("frontier", "AlexNet", "-b", "iotx")
     assert thin["epsilon"] == 0.02
     assert thin["objectives"] == ["latency", "energy", "area"]

@@ -6,35 +6,38 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import pytest
+import tiny_families
 
-import hwgym.agent
 from hwgym.cli import main
 from hwgym.cli.train import parse_settings
+from hwgym.core import Certificate, problem_of, read_settings
 from hwgym_agents.blind import BestUniform, RandomSearch
+from hwgym_agents.ga_refiner import GARefiner
 from hwgym_agents.local import Genetic
 from hwgym_agents.tables import TabulateAndSolve
-from hwgym_agents.ga_refiner import GARefiner
 
 ENV = "HWAssign-AlexNet-NVDLA-v0"
 
 
 @dataclass
 class Interrupted:
-    """Is interrupted after ten samples. Nothing more."""
+    """Is interrupted after twenty samples. Nothing more."""
 
     sees: ClassVar = "totals"
 
     def search(self, evaluator, seed):
-        BestUniform().search(_First(evaluator, 20), seed)
+        evaluator.evaluate(evaluator.space.uniform()[:20])
         raise KeyboardInterrupt
 
 
-class _First:
-    def __init__(self, evaluator, count):
-        self.evaluator, self.problem, self.remaining = evaluator, evaluator.problem, count
+@dataclass
+class Peeking:
+    """Asks for the optimum."""
 
-    def evaluate(self, actions):
-        return self.evaluator.evaluate(actions)
+    sees: ClassVar = "totals"
+
+    def search(self, evaluator, seed):
+        evaluator.evaluate(evaluator.problem.optimum().assignment[None])
 
 
 @dataclass
@@ -78,11 +81,12 @@ def installed(monkeypatch):
         "genetic": Genetic,
         "ga-refiner": GARefiner,
         "interrupted": Interrupted,
+        "peeking": Peeking,
         "settings": Settings,
         "lost": ImportError("no module 'lost': pip install 'hwgym[search]'"),
     }
     points = {name: _Point(found) for name, found in agents.items()}
-    monkeypatch.setattr(hwgym.agent, "_classes", lambda: points)
+    monkeypatch.setattr("hwgym.core.agents._classes", lambda: points)
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -107,8 +111,7 @@ def test_json_is_one_object(capsys):
     assert report["regret"] == pytest.approx(report["objective"] / report["optimum"] - 1)
     assert 0 < report["used"] <= report["budget"]
     assert not report["interrupted"]
-    problem = hwgym.agent.as_problem(ENV)[0]
-    scores = problem.evaluate([report["assignment"]])
+    scores = problem_of(ENV).evaluate([report["assignment"]])
     assert scores.objective[0] == report["objective"]
     assert scores.feasible[0]
 
@@ -119,13 +122,12 @@ def test_nothing_feasible_is_said(capsys):
     out, err = capsys.readouterr()
     report = json.loads(out)
     assert report["objective"] is report["regret"] is report["assignment"] is None
-    assert "random found no feasible assignment in 50 samples" in err
+    assert "random found no feasible solution in 50 samples" in err
     assert code_of(argv) == 1
-    assert "no feasible assignment found" in capsys.readouterr().out
+    assert "no feasible solution found" in capsys.readouterr().out
 
 
 def test_settings_reach_the_agent_and_the_log(capsys, tmp_path):
-    read_settings = pytest.importorskip("hwgym.episodes").read_settings
     pytest.importorskip("pyarrow")
     log = tmp_path / "new" / "log"
     argv = ["genetic", ENV, "--samples", "120", "--log", str(log), "--set", "population=7"]
@@ -152,17 +154,64 @@ def test_an_interruption_prints_what_was_found(capsys):
     assert "(interrupted)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("env_id", ["Bags-3-0-v0", "Tour-4-v0"])
+def test_any_familys_problem_can_be_searched(capsys, tmp_path, env_id):
+    argv = ["random", env_id, "--samples", "60"]
+    assert code_of([*argv, "--json", "--out", str(tmp_path)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    problem = problem_of(env_id)
+    scores = problem.evaluate(report["assignment"])
+    assert report["objective"] == scores.objective[0]
+    assert report["optimum"] == problem.optimum().objective
+    assert report["regret"] == report["gap"] == problem.regret(report["objective"])
+    constraint = problem.statement.constraint
+    assert report["unit"] == (constraint.unit if constraint else None)
+    assert report["budget"] == (problem.statement.limit if constraint else None)
+    assert report["used"] == (scores.used[0] if constraint else None)
+    assert {p.name for p in tmp_path.iterdir()} == {"assignment.png", "learning_curve.png"}
+    assert code_of(argv) == 0
+    out = capsys.readouterr().out
+    assert problem.statement.objective.text(report["objective"]) in out
+    assert ("weight used" in out) == (constraint is not None)
+
+
+def test_where_only_a_bound_is_proven_it_is_a_gap(capsys, monkeypatch):
+    exact = tiny_families.Tour.of(4).certify()
+    bound = exact.objective / 1.25
+    found = Certificate(exact.assignment, exact.objective, bound, "a guess")
+    monkeypatch.setattr(tiny_families.Tour, "certificate", lambda _: found)
+    argv = ["random", "Tour-4-v0", "--samples", "60"]
+    assert code_of([*argv, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["optimum"] is report["regret"] is None
+    assert report["lower_bound"] == bound
+    assert report["gap"] == pytest.approx(report["objective"] / bound - 1)
+    assert code_of(argv) == 0
+    out = capsys.readouterr().out
+    assert "proven bound" in out
+    assert "gap" in out
+    assert "regret" not in out
+    assert "optimum" not in out
+
+
+def test_an_agent_that_peeks_is_stopped(capsys):
+    assert code_of(["peeking", ENV]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert "peeking was stopped: the problem is withheld while an agent searches" in err
+
+
 def test_the_list(capsys):
     assert main(["list", "agents"]) == 0
     out, _ = capsys.readouterr()
     for word in ("uniform", "totals", "tabulate", "layers"):
         assert word in out
-    assert "Is interrupted after ten samples" in out
+    assert "Is interrupted after twenty samples" in out
     assert "Nothing more" not in out
     assert "not available: no module 'lost': pip install 'hwgym[search]'" in out
 
     assert main(["list", "agents", "annealing or not"]) == 1
-    assert "none of 8 agents" in capsys.readouterr().out
+    assert "none of 9 agents" in capsys.readouterr().out
 
 
 def test_one_agent_with_its_settings(capsys):
@@ -225,6 +274,7 @@ def test_refining_a_log(capsys, tmp_path):
         (["random", "HWAssign-AlexNet-NVDIA-v0"], f"did you mean '{ENV}'?"),
         (["random", "nothing like it at all"], "unknown model 'nothing like it at all'"),
         (["random", "CartPole-v1"], "not an environment of hwgym: 'CartPole-v1'"),
+        (["random", "HWAssign-v0"], "HWAssign-v0 poses no problem of its own"),
         (["genetic", ENV, "--set", "populaton=3"], "did you mean 'population'?"),
         (["genetic", ENV, "--set", "sees=layers"], "unknown setting 'sees'"),
         (["genetic", ENV, "--set", "population"], "--set wants key=value, got 'population'"),

@@ -6,25 +6,39 @@ import gymnasium as gym
 import matplotlib as mpl
 import numpy as np
 import pytest
+import tiny_families
 
-import hwgym
-from hwgym import AssignmentProblem, plotting
+from hwgym import AssignmentProblem, Workload, plotting, workload
+from hwgym.core import (
+    METRICS,
+    Axis,
+    Certificate,
+    Metric,
+    Problem,
+    Scores,
+    Space,
+    Statement,
+    View,
+    family_of,
+    problem_of,
+)
+from hwgym.core.curves import learning_curves, regret_curves
+from hwgym.core.viewer import Viewer
+from hwgym.families.assignment import pictures
 from hwgym.families.assignment.frontier import frontier
-from hwgym.families.assignment.reports import compare
-from hwgym.plotting import (
-    AssignmentViewer,
+from hwgym.families.assignment.pictures import (
     assignment_figure,
-    assignment_text,
     budget_figure,
     comparison_figure,
     design_space_figure,
     frontier_figure,
     frontier_page,
-    learning_curves,
-    regret_curves,
     roofline_figure,
-    save_figure,
 )
+from hwgym.families.assignment.reports import compare, layer_rows
+from hwgym.families.assignment.text import assignment_text
+from hwgym.families.assignment.view import VIEW
+from hwgym.plotting import save_figure
 
 
 @pytest.fixture
@@ -57,7 +71,7 @@ def test_text_shows_what_was_chosen_and_what_it_costs(playing):
     assert rest[-1] == f"0 of {env.problem.num_steps} assigned"
     env.step(np.array([3, 6, 2]))
     lines = env.render().splitlines()
-    name = env.problem.space.workload[0].name
+    name = env.problem.design.workload[0].name
     cost = env.problem.cost[0, env.problem.space.encode([3, 6, 2])]
     assert lines[2].split()[:5] == [name, "8", "7", "ShiDianNao", f"{cost:,.0f}"]
     assert f"1 of {env.problem.num_steps} assigned: latency {cost:,.0f} cycles" in lines[-1]
@@ -65,22 +79,21 @@ def test_text_shows_what_was_chosen_and_what_it_costs(playing):
 
 
 def test_text_of_the_optimum_says_that_there_is_no_regret(mixed):
-    text = assignment_text(mixed, mixed.space.encode(mixed.optimum().assignment))
+    text = assignment_text(mixed, mixed.optimum().assignment)
     assert f"optimum {mixed.optimum().objective:,.0f}, regret 0.00 %" in text
-    assert all(layer.name in text for layer in mixed.space.workload)
+    assert all(layer.name in text for layer in mixed.design.workload)
 
 
 def test_text_names_what_went_wrong():
     problem = AssignmentProblem.of("VGG16", "Eyeriss")
-    actions = np.full(problem.num_steps, -1)
-    actions[0] = 0
-    assert "invalid design point" in assignment_text(problem, actions)
-    actions[:] = problem.num_actions - 1
-    assert "over budget" in assignment_text(problem, actions)
+    genes = nothing(problem)
+    genes[0] = 0
+    assert "invalid design point" in assignment_text(problem, genes)
+    assert "over budget" in assignment_text(problem, over_budget(problem))
 
 
 def test_text_of_one_configuration(playing):
-    env = playing("ansi", "HWAssignLS-NCF-NVDLA-v0", objective="energy")
+    env = playing("ansi", "HWAssign-v0", workload="NCF", deployment="LS", objective="energy")
     assert "energy under area (iot, LS)" in env.render()
     env.step(env.optimum().assignment[0])
     assert "all layers" in env.render()
@@ -90,7 +103,8 @@ def test_text_of_one_configuration(playing):
 @pytest.mark.parametrize("objective", ["edp", "throughput"])
 def test_text_uses_the_objectives_own_total(mixed, objective):
     problem = AssignmentProblem.of("NCF", "MIX", objective=objective)
-    text = assignment_text(problem, problem.space.encode(problem.optimum().assignment))
+    text = assignment_text(problem, problem.optimum().assignment)
+    assert problem.objective.label in text
     assert f"{problem.optimum().objective:,.0f}" in text.splitlines()[-1]
 
 
@@ -100,7 +114,7 @@ def test_text_uses_the_objectives_own_total(mixed, objective):
 )
 def test_title_says_where_the_budget_comes_from(settings, words):
     problem = AssignmentProblem.of("NCF", **settings)
-    assert words in assignment_text(problem, np.full(problem.num_steps, -1))
+    assert words in assignment_text(problem, nothing(problem))
 
 
 # --- images ---------------------------------------------------------------------------------------
@@ -137,8 +151,8 @@ def test_render_without_a_mode_warns(playing):
 
 
 def test_viewer_may_be_closed_twice(mixed):
-    viewer = AssignmentViewer(mixed)
-    viewer.draw(np.full(mixed.num_steps, -1))
+    viewer = Viewer(VIEW)
+    viewer.draw(mixed, nothing(mixed))
     viewer.close()
     viewer.close()
 
@@ -147,17 +161,17 @@ def test_viewer_may_be_closed_twice(mixed):
 
 
 def partial(problem):
-    actions = np.full(problem.num_steps, -1)
-    actions[:2] = 5
-    return actions
+    genes = nothing(problem)
+    genes[:2] = problem.space.decode(5)
+    return genes
 
 
 def over_budget(problem):
-    return np.full(problem.num_steps, problem.num_actions - 1)
+    return problem.space.uniform()[-1]
 
 
 def invalid(problem):
-    return np.zeros(problem.num_steps, int)
+    return np.zeros_like(nothing(problem))
 
 
 def best(problem):
@@ -165,7 +179,7 @@ def best(problem):
 
 
 def nothing(problem):
-    return np.full(problem.num_steps, -1)
+    return np.full((problem.num_steps, len(problem.space.axes)), -1)
 
 
 @pytest.mark.parametrize("what", [best, partial, over_budget, invalid, nothing])
@@ -181,17 +195,15 @@ def test_figures_of_any_assignment(what, workload, dataflow, settings):
     problem = AssignmentProblem.of(workload, dataflow, **settings)
     figure = assignment_figure(problem, what(problem))
     top, middle, _, budget = figure.axes
-    actions = np.asarray(what(problem))
-    if actions.ndim > 1:
-        actions = problem.space.encode(actions)
+    actions = problem.space.encode(what(problem))
     done = actions[actions >= 0]
-    pes = [problem.space.describe(int(action))[0] for action in done]
-    tiles = [problem.space.describe(int(action))[1] for action in done]
+    pes = [problem.design.describe(int(action))[0] for action in done]
+    tiles = [problem.design.describe(int(action))[1] for action in done]
     assert [bar.get_height() for bar in top.patches] == pes
     assert [bar.get_height() for bar in middle.patches] == tiles
     used = problem.usage[np.flatnonzero(actions >= 0), done].sum() / problem.budget
     assert f"{100 * used:.1f} %" in budget.get_xlabel()
-    assert problem.space.workload.name in figure.get_suptitle()
+    assert problem.design.workload.name in figure.get_suptitle()
     legends = [text.get_text() for axis in figure.axes if axis.get_legend()
                for text in axis.get_legend().get_texts()]  # fmt: skip
     assert ("ShiDianNao" in legends) == (dataflow == "MIX")
@@ -216,7 +228,7 @@ def test_the_assignment_that_info_reports_of_a_failed_episode_can_be_drawn(playi
 
 @pytest.mark.parametrize(
     "wrong",
-    [np.zeros((3, 2), int), np.full(3, 0), np.full((4, 3), 12), np.full(4, 10_000), np.zeros(4)],
+    [np.zeros((3, 2), int), np.full(4, 0), np.full((4, 3), 12), np.zeros((4, 3))],
 )
 def test_figures_of_something_else_are_refused(mixed, wrong):
     assert mixed.num_steps == 4
@@ -300,13 +312,13 @@ def test_the_roofline_keeps_layers_under_their_roofs(mixed, found):
     (axis,) = figure.axes
     dots = np.concatenate([c.get_offsets() for c in axis.collections])
     assert len(dots) == mixed.num_steps
-    pes = [mixed.space.describe(int(a))[0] for a in mixed.space.encode(found)]
+    pes = [mixed.design.describe(int(a))[0] for a in mixed.space.encode(found)]
     assert dots[:, 1].max() <= max(pes) * (1 + 1e-9)
     assert "MACs per cycle" in texts(figure)
 
 
 def test_one_point_has_a_roofline_too():
-    problem = AssignmentProblem.of(hwgym.Workload("one", hwgym.workload("NCF")[:1]))
+    problem = AssignmentProblem.of(Workload("one", workload("NCF")[:1]))
     roofline_figure(problem, problem.optimum().assignment).canvas.draw()
 
 
@@ -316,13 +328,13 @@ def test_the_design_space_marks_the_choice_and_the_invalid():
     figure.canvas.draw()
     cost, usage = figure.axes[:2]
     grid = np.asarray(cost.images[0].get_array())
-    valid = problem.space.valid[1].reshape(problem.space.shape).T
-    shown = problem.space.latency_cycles[1].reshape(problem.space.shape).T
+    valid = problem.design.valid[1].reshape(problem.space.shape).T
+    shown = problem.design.latency_cycles[1].reshape(problem.space.shape).T
     np.testing.assert_array_equal(grid[valid], shown[valid])
     assert len(cost.patches) == np.count_nonzero(~valid) > 0
     crosses = {tuple(np.ravel(line.get_data())) for line in cost.lines + usage.lines}
     assert crosses == {tuple(problem.optimum().assignment[1])}
-    by_index = design_space_figure(problem, 1, problem.uniform()[-1])
+    by_index = design_space_figure(problem, 1, problem.space.uniform()[-1])
     assert {tuple(np.ravel(line.get_data())) for line in by_index.axes[0].lines} == {(11, 11)}
 
 
@@ -397,5 +409,99 @@ def test_comparisons():
 
 
 def test_all_pictures_are_public():
-    for name in plotting.__all__:
-        assert getattr(plotting, name) is not None
+    for room in (plotting, pictures):
+        for name in room.__all__:
+            assert getattr(room, name) is not None
+
+
+def test_metrics_are_shown_in_their_units():
+    area, latency = METRICS["area"], METRICS["latency"]
+    assert (area.axis, area.text(8.4163e6)) == ("area (mm²)", "8.416 mm²")
+    assert (latency.axis, latency.text(190338)) == ("latency (cycles)", "190,338 cycles")
+    assert latency.text(np.inf) == "inf cycles"
+    np.testing.assert_array_equal(area.shown([1e6, 2.5e6]), [1.0, 2.5])
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy", "edp", "throughput"])
+@pytest.mark.parametrize("constraint", ["area", "power"])
+def test_rows_add_up_to_what_the_problem_says(objective, constraint):
+    problem = AssignmentProblem.of("NCF", "MIX", objective=objective, constraint=constraint)
+    genes = problem.optimum().assignment
+    rows, parts = layer_rows(problem, genes), problem.part(genes[None])
+    share = parts.cost[0] / parts.cost.sum()
+    assert [row["cost_share"] for row in rows] == pytest.approx(share.tolist())
+    used = [row[problem.constraint.column] for row in rows]
+    assert used == parts.used[0].tolist()
+    with pytest.raises(ValueError, match="not complete"):
+        layer_rows(problem, partial(problem))
+
+
+# --- families that say nothing of their own -------------------------------------------------------
+
+
+@pytest.mark.parametrize("env_id", ["Bags-3-0-v0", "Tour-4-v0"])
+def test_any_problem_can_be_shown(playing, env_id):
+    assert tiny_families.BAGS.view is family_of("Bags-3-0-v0").view
+    env = playing("ansi", env_id)
+    problem, best = env.problem, env.certificate().assignment
+    lines = env.render().splitlines()
+    assert lines[0] == problem.statement.title
+    assert lines[-1] == f"0 of {problem.num_steps} chosen"
+    axes = len(problem.space.axes)
+    assert lines[2].split()[2 : 2 + axes] == ["-"] * axes
+    env.step(best[0])
+    assert f"1 of {problem.num_steps} chosen" in env.render()
+    view = family_of(env_id).view
+    assert view.text(problem, best).endswith("regret 0.00%")
+    figure = view.figure(problem, best)
+    figure.canvas.draw()
+    labels = [str(axis.labels[g]) for axis, g in zip(problem.space.axes, best[0], strict=True)]
+    assert all(label in texts(figure) for label in labels)
+    assert problem.statement.title in texts(figure)
+
+
+def test_what_is_wrong_with_a_solution_is_said():
+    problem = problem_of("Bags-3-0-v0")
+    invalid = np.zeros((3, 2), int)
+    invalid[0] = 3, 2
+    assert View().summary(problem, invalid).endswith(": invalid")
+    heavy = np.full((3, 2), 3) - [0, 2]
+    assert View().summary(problem, heavy).endswith(": over the limit")
+
+
+def test_a_bound_makes_it_a_gap(monkeypatch):
+    problem = tiny_families.Tour(4, 0)
+    exact = problem.certify()
+    bound = exact.objective / 1.25
+    found = Certificate(exact.assignment, exact.objective, bound, "a guess")
+    monkeypatch.setattr(problem, "certify", lambda: found)
+    assert View().summary(problem, exact.assignment).endswith("gap 25.00%")
+    figure = learning_curves(problem, {"agent": [2 * bound, 1.5 * bound]})
+    assert figure.axes[0].get_ylabel() == "gap: above the proven lower bound"
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([1.0, 0.5])
+
+
+class Switches(Problem):
+    """One step of six switches; the fewer are on, the better."""
+
+    @property
+    def statement(self):
+        axes = tuple(Axis(f"switch {i}", ("off", "on")) for i in range(6))
+        return Statement({}, "switches", Space(1, axes), Metric("on", "", "on", "whole"))
+
+    def score(self, genes):
+        on = 1.0 + genes.sum(axis=(1, 2))
+        fine = np.ones(len(genes), bool)
+        return Scores(on, np.zeros(len(genes)), fine, fine)
+
+    def certify(self):
+        return Certificate(np.zeros((1, 6), int), 1.0, 1.0, "none")
+
+
+def test_one_step_of_many_axes_lies_on_its_side():
+    figure = View().figure(Switches(), np.zeros((1, 6), int))
+    figure.canvas.draw()
+    axis = figure.axes[0]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["step 1"]
+    assert [text.get_text() for text in axis.get_xticklabels()] == [f"switch {i}" for i in range(6)]
+    assert [text.get_text() for text in axis.texts] == ["off"] * 6

@@ -64,7 +64,7 @@ def regret_curves(
             for name, runs in histories.items()
         },
         title=title or problem.statement.title,
-        marks={"best uniform assignment": best.above(uniform)} if np.isfinite(uniform) else None,
+        marks={"best uniform solution": best.above(uniform)} if np.isfinite(uniform) else None,
         interval=interval,
         what=f"{best.name}: above the proven {'optimum' if best.exact else 'lower bound'}",
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Column", "Reference", "References", "Row", "View"]
 
 Row = Mapping[str, Any]
+FEW = 120  # choices of a solution that are written into its picture
 
 
 class Column(NamedTuple):
@@ -156,9 +157,10 @@ class View:
             for axis, gene in zip(space.axes, checked[i], strict=True):
                 row[axis.name] = None if gene < 0 else axis.labels[int(gene)]
             if parts is not None:
-                row["cost"] = float(parts.cost[0, i])
+                chosen = bool((checked[i] >= 0).all())
+                row["cost"] = float(parts.cost[0, i]) if chosen else None
                 if statement.constraint is not None:
-                    row["used"] = float(parts.used[0, i])
+                    row["used"] = float(parts.used[0, i]) if chosen else None
                 row["valid"] = bool(parts.valid[0, i])
             rows.append(row)
         return rows
@@ -171,7 +173,7 @@ class View:
             return lambda row: "-" if row[key] is None else str(row[key])
 
         def number(key: str, metric: Metric) -> Callable[[Row], str]:
-            return lambda row: thousands(float(metric.shown(row[key])))
+            return lambda row: "-" if row[key] is None else thousands(float(metric.shown(row[key])))
 
         columns = [Column("step", text("step"), text=True)]
         columns += [Column(axis.name, text(axis.name)) for axis in statement.space.axes[:8]]
@@ -263,20 +265,26 @@ class View:
         """Draw a solution, or the part of it that is there: a cell a choice, an axis a row."""
         import matplotlib as mpl
 
-        from hwgym.plotting.style import MAP, STYLE
+        from hwgym.plotting.style import MAP, STYLE, entitle, name_ticks
 
         space = problem.space
         shares = np.where(genes < 0, np.nan, genes / np.maximum(np.array(space.shape) - 1, 1))
+        steps, axes = problem.statement.names, [axis.name for axis in space.axes]
+        across, down, what, grid = steps, axes, "step", shares.T
+        if len(axes) > 4 * len(steps):  # one step of many axes, rather
+            across, down, what, grid = tuple(axes), list(steps), "axis", shares
         with mpl.rc_context({**STYLE, "axes.grid": False}):
-            axis = figure.subplots()
-            across, down = ("step", [a.name for a in space.axes])
-            grid = shares.T
-            if len(space.axes) > 4 * space.num_steps:  # one step of many axes, rather
-                grid, across, down = shares, "axis", list(problem.statement.names)
-            picture = axis.imshow(grid, aspect="auto", cmap=MAP, vmin=0, vmax=1)
-            axis.set_xlabel(across)
-            axis.set_yticks(range(len(down)), down)
-            bar = figure.colorbar(picture, ax=axis, fraction=0.04)
+            picture_axis = figure.subplots()
+            picture = picture_axis.imshow(grid, aspect="auto", cmap=MAP, vmin=0, vmax=1)
+            name_ticks(picture_axis, across, what)
+            picture_axis.set_yticks(range(len(down)), down)
+            if grid.size <= FEW:
+                for step, axis in np.argwhere(genes >= 0):
+                    x, y = (step, axis) if what == "step" else (axis, step)
+                    label = space.axes[axis].labels[int(genes[step, axis])]
+                    colour = "white" if shares[step, axis] < 0.5 else "black"
+                    picture_axis.text(x, y, str(label), color=colour, ha="center", va="center")
+            bar = figure.colorbar(picture, ax=picture_axis, fraction=0.04)
             bar.set_ticks([0, 1], labels=["first", "last choice"])
-            axis.set_title(self.summary(problem, genes), loc="left")
-            figure.suptitle(title or self.title(problem), fontsize=11, fontweight="bold")
+            picture_axis.set_title(self.summary(problem, genes), loc="left")
+            entitle(figure, title or self.title(problem))

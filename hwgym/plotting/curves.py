@@ -101,5 +101,5 @@ def _regret_axis(axis: Any, what: str) -> None:
     axis.set_yticks(list(shown), list(shown.values()))
     axis.minorticks_off()
     axis.set_xlim(0, None)
-    axis.set_xlabel("samples (complete assignments evaluated)")
+    axis.set_xlabel("samples (complete solutions evaluated)")
     axis.set_ylabel(what)
