@@ -1,14 +1,17 @@
 """The agents of stable-baselines3 and sb3-contrib, as agents of hwgym.
 
-Each trains on the environment as it stands. An episode that ends, well or not, is one sample, and
-training stops when the budget is spent. Only MaskablePPO knows which choices can still end within
-budget; the others have to find out. Hyper-parameters come from ``hyperparameters.yml``, in the
+Each trains on the evaluator's environment, which counts every episode as a sample, whether it ends
+well or not, and lets none begin beyond the budget. Only MaskablePPO knows which choices can still
+end within the limit; the others have to find out. All of them learn from the environment's own
+rewards unless a setting says otherwise; the scale of the shaped ones comes from the best and worst
+choice of every step. Hyper-parameters come from ``hyperparameters.yml``, in the
 format of rl-baselines3-zoo.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -20,17 +23,14 @@ import sb3_contrib
 import stable_baselines3
 import torch
 import yaml
-from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import VecEnv, VecMonitor, VecNormalize
 
 from hwgym._names import nearest
-from hwgym.agent import Evaluator, Sees
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import BudgetSpent, Evaluator, Sees
 
-from .vec_env import HWAssignVecEnv
+from .vec_env import SuiteVecEnv
 
 __all__ = [
     "A2C",
@@ -60,7 +60,8 @@ ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
     "td3": (stable_baselines3.TD3, "continuous"),
     "ddpg": (stable_baselines3.DDPG, "continuous"),
 }
-"""The class behind each name, and how its actions are given unless a setting says otherwise."""
+"""The class behind each name, and how its actions are given unless a setting says otherwise.
+(MaskablePPO's on each axis, where a step's joint choices cannot be enumerated.)"""
 
 
 @cache
@@ -127,25 +128,33 @@ class SB3Agent:
             raise ValueError(f"num_envs must be at least 1, got {self.num_envs}")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
-        """Train until the budget is spent."""
+        """Train until the budget is spent.
+
+        Raises:
+            ValueError: If the algorithm's action mode, or the reward, does not suit the problem.
+        """
         if not evaluator.remaining:
             return
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the networks are too small to share
-        env, model = self.build(evaluator.problem, seed)
-        # An episode takes num_steps steps at most; those under way when the last one ends are lost.
-        steps = (evaluator.remaining + env.num_envs) * evaluator.problem.num_steps
+        env, model = self.build(evaluator, seed)
+        # No episode takes more than num_steps; once no more can begin, the last ones still end; and
+        # it is the step after that which says that the budget is spent.
+        steps = (evaluator.remaining + env.num_envs) * evaluator.space.num_steps + env.num_envs
         try:
-            model.learn(steps, callback=_Samples(evaluator))
+            with suppress(BudgetSpent):
+                model.learn(steps)
             if self.save:
                 model.save(self.save)
         finally:
             torch.set_num_threads(threads)
             env.close()
 
-    def build(self, problem: AssignmentProblem, seed: int) -> tuple[VecEnv, BaseAlgorithm]:
+    def build(self, evaluator: Evaluator, seed: int) -> tuple[VecEnv, BaseAlgorithm]:
         """The environments and the untrained model."""
         algorithm, action_mode = ALGORITHMS[self.algorithm]
+        if self.algorithm == "maskable-ppo" and evaluator.space.joint is None:
+            action_mode = "multi_discrete"  # masks each axis for itself
         assert isinstance(self.hyperparameters, dict)
         # Copied deeply, for stable-baselines3 changes the policy_kwargs that it is given.
         given = deepcopy(hyperparameters(self.algorithm, self.section) | self.hyperparameters)
@@ -153,11 +162,12 @@ class SB3Agent:
         normalize = given.pop("normalize", False)
         given.pop("n_timesteps", None)
         env: VecEnv = VecMonitor(
-            HWAssignVecEnv(
-                problem=problem,
-                num_envs=self.num_envs or num_envs,
-                action_mode=self.action_mode or action_mode,
-                reward=self.reward,
+            SuiteVecEnv(
+                evaluator.environment(
+                    self.num_envs or num_envs,
+                    action_mode=self.action_mode or action_mode,
+                    reward=self.reward,
+                )
             )
         )
         if normalize:
@@ -168,7 +178,7 @@ class SB3Agent:
             seed=seed,
             device=self.device,
             tensorboard_log=self.tensorboard,
-            **_arguments(given, env, problem.num_steps),
+            **_arguments(given, env, evaluator.space.num_steps),
         )
         return env, model
 
@@ -206,28 +216,6 @@ def _schedule(name: str, text: str) -> Callable[[float], float]:
 
 def _linear(start: float, remaining: float) -> float:
     return start * remaining
-
-
-class _Samples(BaseCallback):
-    """Hands every episode that ended to the evaluator, in the order in which they did."""
-
-    def __init__(self, evaluator: Evaluator) -> None:
-        super().__init__()
-        self.evaluator = evaluator
-
-    def _on_step(self) -> bool:
-        ended = [info for info in self.locals["infos"] if "episode" in info]
-        if ended:
-            levels = np.stack([info["assignment"] for info in ended])
-            returns = np.array([info["episode"]["r"] for info in ended], np.float64)
-            self.evaluator.evaluate(_actions(self.evaluator.problem, levels), returns)
-        return self.evaluator.remaining > 0
-
-
-def _actions(problem: AssignmentProblem, levels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Action numbers (N, steps) of assignments (N, steps, 2 or 3), -1 where there is none."""
-    actions = problem.space.encode(np.maximum(levels, 0))
-    return np.where(levels[..., 0] < 0, -1, actions)
 
 
 _ENTROPY: Mapping[str, Sequence[Any]] = {"hyperparameters.ent_coef": (0.0, 0.003, 0.01)}

@@ -1,9 +1,9 @@
-"""HWAssignVecEnv: hwgym's vector environment as stable-baselines3 wants it.
+"""SuiteVecEnv: the suite's vector environments as stable-baselines3 wants them.
 
 Stable-baselines3 takes no Gymnasium ``VectorEnv``. This adapter gives it what ``DummyVecEnv`` over
 scalar environments would, number by number, at the speed of the vector environment::
 
-    env = VecMonitor(HWAssignVecEnv("HWAssign-MobileNetV2-NVDLA-v0", 16, action_mode="discrete"))
+    env = VecMonitor(SuiteVecEnv("HWAssign-MobileNetV2-NVDLA-v0", 16, action_mode="discrete"))
     MaskablePPO("MlpPolicy", env, gamma=1.0).learn(100_000)
 """
 
@@ -18,46 +18,65 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvStepReturn
 
-from hwgym.envs import HWAssignVectorEnv
+from hwgym.core import VectorEnvironment
 
-__all__ = ["HWAssignVecEnv"]
+__all__ = ["SuiteVecEnv"]
 
 Indices = None | int | Iterable[int]
 
-SHARED = ("optimum", "evaluate")
+SHARED = ("certificate", "evaluate", "optimum")
 """Methods that say the same of every environment."""
 
 
-class HWAssignVecEnv(VecEnv):
-    """N environments of one problem, for stable-baselines3.
+class SuiteVecEnv(VecEnv):
+    """N environments of a family, for stable-baselines3.
 
     Args:
-        env_id: A registered environment; or None, and the keyword arguments say everything.
-        num_envs: N.
+        env: The id of a registered environment; or a vector environment of this suite, such as an
+            evaluator's (:meth:`hwgym.core.Evaluator.environment`).
+        num_envs: N, for an id.
 
-    The other arguments are those of :class:`hwgym.envs.HWAssignEnv`.
+    The other arguments are the environment's, for an id. An episode that ends is followed by the
+    next within the same step (``AutoresetMode.SAME_STEP``), as stable-baselines3 expects.
 
     Attributes:
         envs: The vector environment behind it.
 
     Raises:
-        ValueError: As the environment.
+        ValueError: If a vector environment is none of this suite, begins its episodes in another
+            way, or has a vector reward; or as the environment does.
         gymnasium.error.NameNotFound: If the id is unknown.
     """
 
-    def __init__(self, env_id: str | None = None, num_envs: int = 16, **kwargs: Any) -> None:
-        kwargs["autoreset_mode"] = AutoresetMode.SAME_STEP.value
-        self.envs: HWAssignVectorEnv
-        if env_id is None:
-            self.envs = HWAssignVectorEnv(num_envs=num_envs, **kwargs)
-        else:
+    def __init__(
+        self, env: str | VectorEnvironment, num_envs: int | None = None, **kwargs: Any
+    ) -> None:
+        self.envs: VectorEnvironment
+        if isinstance(env, str):
+            kwargs["autoreset_mode"] = AutoresetMode.SAME_STEP.value
             made: Any = gym.make_vec(
-                env_id, num_envs, vectorization_mode="vector_entry_point", **kwargs
+                env,
+                16 if num_envs is None else num_envs,
+                vectorization_mode="vector_entry_point",
+                **kwargs,
             )
             self.envs = made
+        elif not isinstance(env, VectorEnvironment):
+            raise ValueError(f"an id or a vector environment of hwgym is needed, got {env!r}")
+        elif kwargs or num_envs not in (None, env.num_envs):
+            raise ValueError("a vector environment is as it is: give no arguments beside it")
+        else:
+            self.envs = env
+        if self.envs.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(
+                "stable-baselines3 needs episodes that begin within the step that ends the one "
+                f"before: autoreset_mode 'SameStep', got {self.envs.autoreset_mode.value!r}"
+            )
+        if hasattr(self.envs, "reward_space"):
+            raise ValueError("stable-baselines3 needs rewards that are numbers, not vectors")
         self._actions: NDArray[Any] | None = None
         super().__init__(
-            num_envs, self.envs.single_observation_space, self.envs.single_action_space
+            self.envs.num_envs, self.envs.single_observation_space, self.envs.single_action_space
         )
 
     @property
@@ -135,7 +154,8 @@ class HWAssignVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Call a method: ``action_masks``, ``optimum``, ``evaluate`` or ``render``.
+        """Call a method: ``action_masks``, ``render``, or one that is the same for all,
+        ``certificate``, ``evaluate`` or ``optimum``.
 
         Raises:
             AttributeError: If it is another one.

@@ -67,7 +67,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    from hwgym_agents.vec_env import HWAssignVecEnv
+    from hwgym_agents.vec_env import SuiteVecEnv
 
     torch.set_num_threads(1)
     AssignmentProblem.of(settings.model).optimum()  # what an environment solves once
@@ -80,7 +80,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         for count in settings.ppo_envs:
             ours = Learner(
                 algorithm,
-                HWAssignVecEnv(name, count, action_mode="discrete"),
+                SuiteVecEnv(name, count, action_mode="discrete"),
                 settings.ppo_steps,
             )
             theirs = Learner(algorithm, DummyVecEnv([scalar] * count), settings.ppo_steps)
