@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from inspect import cleandoc
+from inspect import cleandoc, getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,11 @@ import gymnasium as gym
 import hwgym
 from benchmarks import report
 from benchmarks.speed import speed_markdown
-from hwgym.agent import describe_agents
+from hwgym.core import ACTION_MODES, TableProblem, describe_agents, family_of, problem_of
+from hwgym.core.family import kwargs_of, ranked_ids, registered_ids
 from hwgym.costs.maestro import DATAFLOWS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
-from hwgym.envs import ACTION_MODES, HWAssignEnv
-from hwgym.envs_registry import CONSTRAINTS, OBJECTIVES, PLATFORMS, environments
+from hwgym.families.assignment.ids import PLATFORMS
 from hwgym.leaderboard import SUITES
 from hwgym.leaderboard.board import load
 from hwgym.leaderboard.report import markdown
@@ -40,74 +40,83 @@ SUBMISSIONS = HERE.parent / "leaderboard" / "lite"
 
 @dataclass(frozen=True)
 class Entry:
-    """An id, what its specification says, and the proven optimum."""
+    """An id that poses one problem, with its keyword arguments."""
 
     env_id: str
     kwargs: Mapping[str, Any]
-    problem: hwgym.AssignmentProblem
-
-    @property
-    def optimum(self) -> float:
-        return self.problem.optimum().objective
-
-    @property
-    def best_uniform(self) -> float:
-        """The best objective of an assignment that gives all layers the same choice."""
-        scores = self.problem.evaluate(self.problem.uniform())
-        return float(scores.objective[scores.feasible].min(initial=float("inf")))
+    problem: TableProblem
 
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """Every registered id."""
-    return tuple(
-        Entry(env_id, kwargs, hwgym.AssignmentProblem.of(**kwargs))
-        for env_id, kwargs in environments()
-    )
+    """Every id that poses one problem with a scalar objective."""
+    found = []
+    for env_id in ranked_ids():
+        problem = problem_of(env_id)
+        assert isinstance(problem, TableProblem)
+        found.append(Entry(env_id, kwargs_of(env_id), problem))
+    return tuple(found)
 
 
-# --- families -----------------------------------------------------------------------------------
+# --- ids ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Family:
+class Group:
     """Ids that share a page.
 
     Attributes:
         example: The one that speaks for all.
-        belongs: Which ids do.
-        speeds: Names of the family in the benchmark's table.
+        about: What they pose, in a line.
+        belongs: Whether an id does, given its keyword arguments.
+        speeds: Names of the group in the benchmark's table.
     """
 
     example: str
-    belongs: Callable[[Entry], bool]
-    speeds: tuple[str, ...]
+    about: str
+    belongs: Callable[[str, Mapping[str, Any]], bool]
+    speeds: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> list[str]:
+        """All of them."""
+        return [i for i in registered_ids() if self.belongs(i, kwargs_of(i))]
 
 
-def _is(prefix: str, *, mix: bool | None = None) -> Callable[[Entry], bool]:
-    def belongs(entry: Entry) -> bool:
-        right = mix is None or (entry.kwargs["dataflow"] == "MIX") == mix
-        return entry.env_id.startswith(prefix) and right
-
-    return belongs
+def _scalar(kwargs: Mapping[str, Any]) -> bool:
+    return "workload" in kwargs and "reward" not in kwargs and not kwargs.get("released")
 
 
-FAMILIES = {
-    "hwassign": Family(
+GROUPS = {
+    "hwassign": Group(
         "HWAssign-MobileNetV2-NVDLA-v0",
-        _is("HWAssign-", mix=False),
+        "a partition for each layer; one dataflow for all layers",
+        lambda _, kwargs: _scalar(kwargs) and kwargs["dataflow"] != "MIX",
         ("HWAssign-{model}-{dataflow}",),
     ),
-    "hwassign-mix": Family(
-        "HWAssign-MobileNetV2-MIX-v0", _is("HWAssign-", mix=True), ("HWAssign-{model}-MIX",)
+    "hwassign-mix": Group(
+        "HWAssign-MobileNetV2-MIX-v0",
+        "the same, and the agent chooses the dataflow of each layer, too",
+        lambda _, kwargs: _scalar(kwargs) and kwargs["dataflow"] == "MIX",
+        ("HWAssign-{model}-MIX",),
     ),
-    "hwassign-ls": Family(
-        "HWAssignLS-MobileNetV2-NVDLA-v0",
-        _is("HWAssignLS-"),
-        ("HWAssignLS-{model}-{dataflow}", "HWAssignLS-{model}-MIX"),
+    "confuciux": Group(
+        "ConfuciuX-MobileNetV2-NVDLA-IoT-v0",
+        "the problem as ConfuciuX's released code poses it",
+        lambda _, kwargs: kwargs.get("released", False),
+        ("ConfuciuX-{model}-{dataflow}",),
     ),
-    "confuciux": Family(
-        "ConfuciuX-MobileNetV2-NVDLA-IoT-v0", _is("ConfuciuX-"), ("ConfuciuX-{model}-{dataflow}",)
+    "mo": Group(
+        "mo-HWAssign-MobileNetV2-NVDLA-v0",
+        "no budget, and a vector of latency, energy and area as reward",
+        lambda _, kwargs: "reward" in kwargs,
+        ("mo-HWAssign-{model}-{dataflow}",),
+    ),
+    "own": Group(
+        "HWAssign-v0",
+        "your own network, accelerator, budget; one configuration for all layers; several problems",
+        lambda _, kwargs: not kwargs,
+        ("HWAssign-v0, LS", "HWAssign-v0, LS, MIX"),
     ),
 }
 
@@ -119,112 +128,126 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: int = 
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def glance(family: Family) -> str:
+def groups() -> str:
+    """A row a group."""
+    rows = [(f"{{doc}}`{name}`", len(group.ids), group.about) for name, group in GROUPS.items()]
+    return table(("page", "ids", "problem"), rows)
+
+
+def glance(group: Group) -> str:
     """Spaces of the example, and how many ids there are."""
-    ids = [e for e in entries() if family.belongs(e)]
     modes = []
     for mode in ACTION_MODES:
-        env = gym.make(family.example, action_mode=mode)
+        env = gym.make(group.example, action_mode=mode)
         modes.append((mode, env.action_space))
-    (example,) = (e for e in ids if e.env_id == family.example)
-    layers = [len(e.problem.space.workload) for e in ids]
-    steps = sorted({e.problem.num_steps for e in ids})
+    ids = group.ids
+    problems = [problem_of(env_id) for env_id in ids]
+    steps = sorted({problem.num_steps for problem in problems})
+    networks = {kwargs_of(env_id)["workload"] for env_id in ids}
     rows = [
-        ("Ids", f"{len(ids)}, for example `{family.example}`"),
-        ("Import", f'`gym.make("hwgym:{family.example}")`'),
+        ("Ids", f"{len(ids)}, for example `{group.example}`"),
+        ("Import", f'`gym.make("hwgym:{group.example}")`'),
         *((f"Action space, `{mode}`", f"`{space}`") for mode, space in modes),
         ("Observation space", f"`Box(-1.0, 1.0, {env.observation_space.shape}, float32)`"),
-        ("Networks", f"{len({e.kwargs['workload'] for e in ids})}, of {min(layers)} to "
-                     f"{max(layers)} layers"),
-        ("Steps of an episode", steps[0] if len(steps) == 1 else f"{steps[0]} to {steps[-1]}, "
-                                "one a layer"),
-        ("Choices of a step", example.problem.num_actions),
-    ]  # fmt: skip
+        ("Networks", f"{len(networks)}, of {steps[0]} to {steps[-1]} layers"),
+        ("Steps of an episode", "one a layer"),
+        ("Choices of a step", problem_of(group.example).space.num_actions),
+    ]
+    if hasattr(env.unwrapped, "reward_space"):
+        rows.append(("Reward space", f"`{env.unwrapped.reward_space}`"))
     return table(("", ""), rows)
 
 
-def speed(family: Family | None = None) -> str:
+def speed(group: Group | None = None) -> str:
     """Steps a second beside CartPole's, if they have been measured."""
+    wanted = group.speeds if group else [name for g in GROUPS.values() for name in g.speeds]
     rows = []
     if SPEEDS.is_file():
-        rows = [row for row in report.all_rows(report.load(SPEEDS)) if row.part == "speed"]
-    if family is not None:
-        rows = [row for row in rows if row.name in family.speeds]
+        measured = report.all_rows(report.load(SPEEDS))
+        rows = [row for row in measured if row.part == "speed" and row.name in wanted]
     if not rows:
         return "Not measured on this copy: `python -m benchmarks --only speed` does it.\n"
     text = speed_markdown(rows)
-    if family is None:
+    if group is None:
         return text
-    # A family's page has its figures side by side with how they are stepped: a row for each.
+    # A group's page has its figures side by side with how they are stepped: a row for each.
     header, _, *lines = [[c.strip() for c in line[2:-2].split(" | ")] for line in text.splitlines()]
     columns = list(zip(header, *lines, strict=True))[1:]
     return table(("steps per second", *(line[0] for line in lines)), columns, right=1)
 
 
-def optima(family: Family) -> str:
-    """The proven optima, a table for each kind of id and a column for each platform."""
-    chosen = [e for e in entries() if family.belongs(e)]
+def optima(group: Group) -> str:
+    """The proven optima, a table for each objective and constraint, a column for each platform."""
+    tables: dict[str, dict[tuple[str, str], dict[str, Entry]]] = {}
+    titles = {}
+    for entry in entries():
+        if not group.belongs(entry.env_id, entry.kwargs):
+            continue
+        asked, statement = entry.kwargs, entry.problem.statement
+        if "{Platform}" not in (pattern := _pattern(entry)):
+            continue  # short for one that has all in its id
+        assert statement.constraint is not None
+        an = "an" if statement.constraint.label[0] in "aeiou" else "a"
+        titles[pattern] = (
+            f"{statement.objective.unit[0].upper() + statement.objective.unit[1:]}, least "
+            f"{statement.objective.label} under {an} {statement.constraint.label} budget"
+        )
+        row = tables.setdefault(pattern, {}).setdefault((asked["workload"], asked["dataflow"]), {})
+        row[asked["platform"]] = entry
     out = []
-    for title, pattern, columns in _layouts(chosen):
-        groups: dict[tuple[str, str], dict[str, Entry]] = {}
-        for entry in chosen:
-            for column in columns:
-                key = (entry.kwargs["workload"], entry.kwargs["dataflow"])
-                if entry.env_id == pattern.format(model=key[0], dataflow=key[1], platform=column):
-                    groups.setdefault(key, {})[column] = entry
-        rows = [(*key, *(f"{row[c].optimum:,.0f}" for c in columns)) for key, row in groups.items()]
-        shown = pattern.format(model="{Model}", dataflow="{Dataflow}", platform="{Platform}")
-        out.append(f"### {title}\n\n`{shown}`\n")
-        out.append(table(("Model", "Dataflow", *columns), rows, right=2))
+    for pattern, rows in tables.items():
+        lines = []
+        for key, found in rows.items():
+            cells = [f"{found[p].problem.optimum().objective:,.0f}" if p in found else "-"
+                     for p in PLATFORMS.values()]  # fmt: skip
+            lines.append((*key, *cells))
+        out.append(f"### {titles[pattern]}\n\n`{pattern}`\n")
+        out.append(table(("Model", "Dataflow", *PLATFORMS), lines, right=2))
+    out.append(
+        "A dash: no id, because the budget does not bind or the best uniform assignment is within "
+        "1 % of the optimum.\n"
+    )
     return "\n".join(out)
 
 
-def _layouts(chosen: Sequence[Entry]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Title, pattern of the ids, and columns of each table."""
-    first = chosen[0].env_id.partition("-")[0]
-    platforms = tuple(PLATFORMS)
-    if first == "HWAssignLS":
-        yield (
-            "Cycles, least latency under an area budget",
-            "HWAssignLS-{model}-{dataflow}-v0",
-            ("IoT",),
-        )
-    elif first == "ConfuciuX":
-        pattern = "ConfuciuX-{model}-{dataflow}-{platform}-v0"
-        yield "Cycles, least latency under an area budget", pattern, platforms
-    else:
-        units = {"Latency": "Cycles, least latency", "Energy": "nJ, least energy"}
-        for o in OBJECTIVES:
-            for c in CONSTRAINTS:
-                an = "an" if c == "Area" else "a"
-                pattern = f"HWAssign-{{model}}-{{dataflow}}-{o}-{c}-{{platform}}-v0"
-                yield f"{units[o]} under {an} {c.lower()} budget", pattern, platforms
+def _pattern(entry: Entry) -> str:
+    """An id with braces in place of what a table's rows and columns say."""
+    parts = entry.env_id.split("-")
+    named = {entry.kwargs["workload"]: "{Model}", entry.kwargs["dataflow"]: "{Dataflow}"}
+    named |= dict.fromkeys(PLATFORMS, "{Platform}")
+    return "-".join([parts[0], *(named.get(part, part) for part in parts[1:])])
 
 
 def optima_csv() -> str:
     """Every id with its problem, its optimum and the best uniform assignment."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ("env_id", "workload", "dataflow", "layers", "objective", "constraint", "platform",
-         "deployment", "released", "budget", "budget_unit", "optimum", "optimum_unit",
-         "best_uniform")
-    )  # fmt: skip
+    rows = []
     for entry in entries():
-        p = entry.problem
-        unit = "nJ" if p.objective == "energy" else "cycles"
-        writer.writerow(
-            (entry.env_id, entry.kwargs["workload"], entry.kwargs["dataflow"],
-             len(p.space.workload), p.objective, p.constraint, p.platform, p.deployment,
-             entry.kwargs.get("released", False), repr(p.budget), p.unit, repr(entry.optimum),
-             unit, repr(entry.best_uniform))
+        found = entry.problem.certificate()
+        described = family_of(entry.env_id).view.describe(entry.problem)
+        rows.append(
+            {
+                "env_id": entry.env_id,
+                "family": family_of(entry.env_id).name,
+                **{key: value for key, value in entry.kwargs.items() if key != "released"},
+                **{key: value for key, value in described.items()
+                   if isinstance(value, str | int | float)},
+                "best": found.objective,
+                "lower_bound": found.lower_bound,
+                "best_uniform": entry.problem.best_uniform(),
+            }
         )  # fmt: skip
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
 
 
-def reference() -> str:
-    """The environment's docstring, which is the reference of all families."""
-    return cleandoc(HWAssignEnv.__doc__ or "") + "\n"
+def reference(group: Group) -> str:
+    """The docstring of a group's environments, which is their reference."""
+    env = gym.make(group.example)
+    return cleandoc(getdoc(type(env.unwrapped)) or "") + "\n"
 
 
 # --- the rest -----------------------------------------------------------------------------------
@@ -279,7 +302,7 @@ def _code(text: str) -> str:
     return text.replace("``", "`")
 
 
-def statistics() -> str:
+def columns() -> str:
     """Every column of the cost model."""
     rows = [(f"`{name}`", s.unit.replace("^2", "²"), s.about) for name, s in COLUMNS.items()]
     return table(("column", "unit", "what"), rows)
@@ -335,20 +358,24 @@ def parts() -> dict[str, str]:
     made = {
         "agents.part.md": agents(),
         "settings.part.md": settings(),
-        "statistics.part.md": statistics(),
+        "columns.part.md": columns(),
         "technologies.part.md": technologies(),
         "dataflows.part.md": dataflows(),
         "models.part.md": models(),
         "suites.part.md": suites(),
         "results.part.md": results(),
         "speed.part.md": speed(),
-        "environment.part.md": reference(),
+        "groups.part.md": groups(),
         "optima.csv": optima_csv(),
     }
-    for name, family in FAMILIES.items():
-        made[f"{name}.glance.part.md"] = glance(family)
-        made[f"{name}.optima.part.md"] = optima(family)
-        made[f"{name}.speed.part.md"] = speed(family)
+    for name, group in GROUPS.items():
+        made[f"{name}.speed.part.md"] = speed(group)
+        if not kwargs_of(group.example):
+            continue  # it poses no problem of its own
+        made[f"{name}.glance.part.md"] = glance(group)
+        made[f"{name}.reference.part.md"] = reference(group)
+        if group.example in ranked_ids():
+            made[f"{name}.optima.part.md"] = optima(group)
     return made
 
 

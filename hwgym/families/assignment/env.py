@@ -17,7 +17,10 @@ class HWAssignEnv(Environment):
     the layer gets and how many filters a PE's buffer holds. All layers share one budget, of area or
     of power. The goal is the least latency, energy, energy-delay product or pipeline period.
     It is the problem of ConfuciuX (Kao, Jeong and Krishna, MICRO 2020), with MAESTRO (Kwon et al.,
-    MICRO 2019) as its cost model. Its optimum is known: `env.unwrapped.optimum()`.
+    MICRO 2019) as its cost model. Its optimum is proven: `env.unwrapped.optimum()`.
+
+    With deployment `LS` one configuration runs all layers, one after the other: an episode is a
+    single step, a contextual bandit whose answer is known, and a first test for an agent.
 
     ## Action Space
 
@@ -51,12 +54,18 @@ class HWAssignEnv(Environment):
     | `shaped` (default) | (worst - cost) / sum of (worst - best) over layers, so a feasible return lies in [0, 1] and is linear in the objective | what makes the return exactly -1 |
     | `confuciux` | the paper's P - P_min | minus the rewards so far |
     | `terminal` | 0; at the end -objective / optimum | the same of the worst valid choices |
+    | `relative` | 0; at the end log2(scale / objective), where the worst valid choice for every layer has the objective `scale` | -1 |
+    | a list of metrics | minus what the choice adds to each of `latency`, `energy`, `area`, `power` that is listed, as a vector; `env.unwrapped.reward_space` is its space | what makes the return that of the worst valid choices |
 
-    Objective `throughput` does not add up over layers, so only `terminal` (its default) applies.
+    `terminal` tells the optimum, `shaped` and `confuciux` something of the worst choices; `relative`
+    tells the objective and nothing else. Objective `throughput` does not add up over layers, so only
+    `terminal` (its default) and `relative` apply.
 
     ## Starting State
 
-    Nothing assigned, the whole budget left. There is no randomness: the seed changes nothing.
+    Nothing assigned, the whole budget left. There is no randomness, and the seed changes nothing,
+    unless several problems are given: then each reset draws one of them, or takes the one that
+    `options={"instance": i}` names.
 
     ## Episode End
 
@@ -67,8 +76,9 @@ class HWAssignEnv(Environment):
 
     Always `action_mask` (int8; a tuple of arrays under `multi_discrete`; absent under `continuous`).
     At the end also `objective`, `latency` (cycles), `energy` (nJ), `area` (um^2), `power` (mW) of
-    what was assigned, `budget_used` (share), `is_success`, `regret` (objective / optimum - 1;
-    infinite for a failed episode) and `assignment` (level indices, one row a layer; -1 where none).
+    what was assigned, `budget_used` (share), `is_success`, `regret` (objective / optimum - 1, never
+    below 0; infinite for a failed episode) and `assignment`, the episode's genes: level indices, one
+    row a layer, -1 where none (and beyond the end, where a bank has longer problems).
 
     ## Arguments
 
@@ -76,8 +86,10 @@ class HWAssignEnv(Environment):
     `platform` or `ratio` or `budget`, `deployment` (`LP`: a partition a layer; `LS`: one
     configuration for all, an episode of one step), `released` (ConfuciuX's problem as its code poses
     it), `pe_levels`, `tile_levels`, `hardware` (a `Hardware`, a dict of its fields, or a TOML file),
-    `action_mode`, `reward`, `render_mode`; or `problem`, an `AssignmentProblem`, instead of all that
-    describe one.
+    `accounting` (which of the cost model's columns count: `complete`, or `maestro` as it prints them;
+    or an `Accounting`), `action_mode`, `reward`, `render_mode`. Instead of all that describe a
+    problem: `problem`, an `AssignmentProblem`, a list of them with equal axes, or a sampler. Both at
+    once is an error. `reset(options={"instance": i})` begins with problem i of the list.
 
     ## References
 
