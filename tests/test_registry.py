@@ -1,32 +1,54 @@
-"""Every registered id: the checkers of both libraries, its optimum played, its specification."""
+"""Every registered id: the checkers of both libraries, its optimum played, its specification;
+those left out; other people's families."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import pytest
+import tiny_families
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 import hwgym
 from hwgym import envs_registry
+from hwgym.core import (
+    METRICS,
+    Family,
+    Id,
+    UnknownId,
+    families,
+    family_of,
+    problem_of,
+    ranked_ids,
+    register_family,
+    registered_ids,
+)
+from hwgym.core.family import family_named, import_families, kwargs_of
+from hwgym.families.assignment import FAMILY, AssignmentProblem, HWAssignEnv, ids
 
 IDS = dict(envs_registry.environments())
+MANY = {i for i in IDS if i.startswith("mo-")}
+RANKED = set(IDS) - MANY - {"HWAssign-v0"}
+ALL = dict(ids.all_ids())
 RENDERED = (
     "HWAssign-MobileNetV2-NVDLA-v0",
     "HWAssign-ViT-MIX-Energy-Power-IoTx-v0",
-    "HWAssignLS-NCF-MIX-v0",
     "ConfuciuX-AlexNet-Eyeriss-IoT-v0",
+    "mo-HWAssign-AlexNet-MIX-v0",
 )
 
 
 def groups():
     """Ids by family and model: enough tests to spread over processes, few enough to be cheap."""
     grouped = {}
-    for env_id in IDS:
+    for env_id in sorted(RANKED):
         family, model = env_id.split("-")[:2]
         grouped.setdefault(f"{family}-{model}", []).append(env_id)
     return grouped
@@ -35,15 +57,21 @@ def groups():
 GROUPS = groups()
 
 
+class Summed(HWAssignEnv):
+    """Adds a vector reward up."""
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        return observation, float(reward.sum()), *rest
+
+
 def plain(env_id, **kwargs):
     return gym.make(env_id, disable_env_checker=True, **kwargs).unwrapped
 
 
-# --- every id -------------------------------------------------------------------------------------
-
-
 def test_the_table():
-    assert len(list(envs_registry.environments())) == len(IDS) == 1060
+    assert len(list(envs_registry.environments())) == len(IDS) == 767
+    assert (len(RANKED), len(MANY)) == (698, 68)
     assert set(IDS) <= set(gym.registry)
     assert IDS["HWAssign-ViT-MIX-Energy-Power-IoTx-v0"] == {
         "workload": "ViT",
@@ -52,8 +80,81 @@ def test_the_table():
         "constraint": "power",
         "platform": "iotx",
     }
-    assert set(envs_registry.MODELS) == set(hwgym.models())
-    assert set(envs_registry.RELEASED_MODELS) == set(hwgym.released_models())
+    assert IDS["mo-HWAssign-ViT-MIX-v0"] == {
+        "workload": "ViT",
+        "dataflow": "MIX",
+        "platform": "unlimited",
+        "reward": ["latency", "energy", "area"],
+    }
+    assert IDS["HWAssign-v0"] == {}
+    assert set(ids.MODELS) == set(hwgym.models())
+    assert set(ids.RELEASED_MODELS) == set(hwgym.released_models())
+    assert set(registered_ids(FAMILY)) == set(IDS)
+    assert set(ranked_ids(FAMILY)) == RANKED
+    assert not any(i.startswith("HWAssignLS") for i in gym.registry)
+
+
+# --- which ids say something ----------------------------------------------------------------------
+
+MODELS = sorted({*ids.MODELS, *ids.RELEASED_MODELS})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_left_out_says_nothing_and_the_rest_something(model):
+    """Both recomputed for every id, from the tables and by the solver."""
+    described = {i: kwargs for i, kwargs in ALL.items() if kwargs["workload"] == model}
+    assert described
+    for env_id, kwargs in described.items():
+        problem = AssignmentProblem.of(**kwargs)
+        cheapest = np.where(problem.valid, problem.cost, np.inf)
+        least = np.where(cheapest == cheapest.min(axis=1, keepdims=True), problem.usage, np.inf)
+        binds = least.min(axis=1).sum() > problem.limit
+        scores = problem.evaluate(problem.space.uniform())
+        uniform = scores.objective[scores.feasible].min(initial=np.inf)
+        says = bool(binds and uniform / problem.optimum().objective >= 1.01)
+        assert ids.says_something(problem) == says, env_id
+        assert (env_id in ids.silent_ids()) == (not says), env_id
+        assert (env_id in RANKED) == says, env_id
+
+
+def test_the_list_of_silent_ids():
+    silent = ids.silent_ids()
+    assert len(silent) == 294
+    assert silent < set(ALL)
+    assert set(ALL) - silent == RANKED
+    assert not silent & set(gym.registry)
+    text = files(ids.__package__).joinpath("silent.txt").read_text(encoding="utf-8")
+    assert text.splitlines() == sorted(silent)
+
+
+def test_a_silent_problem_remains_by_keyword():
+    assert "HWAssign-GNMT-ShiDianNao-v0" in ids.silent_ids()
+    problem = plain("HWAssign-v0", **ALL["HWAssign-GNMT-ShiDianNao-v0"]).problem
+    assert problem is AssignmentProblem.of("GNMT", "ShiDianNao", platform="iot")
+
+
+def test_an_id_that_is_no_id_is_named_with_the_nearest():
+    with pytest.raises(UnknownId, match="unknown environment 'HWAssign-Alexnet-NVDLA-v0'; did you "
+                       "mean 'HWAssign-AlexNet-NVDLA-v0'"):  # fmt: skip
+        problem_of("HWAssign-Alexnet-NVDLA-v0")
+    with pytest.raises(UnknownId, match="not an environment of hwgym: 'CartPole-v1'"):
+        family_of("CartPole-v1")
+    with pytest.raises(ValueError, match="HWAssign-v0"):
+        problem_of("HWAssign-v0")
+
+
+def test_a_short_id_is_the_long_one_of_the_defaults():
+    short = [i for i in RANKED if i.startswith("HWAssign") and i.count("-") == 3]
+    assert len(short) > 40
+    for env_id in short:
+        long = env_id.replace("-v0", "-Latency-Area-IoT-v0")
+        assert long in RANKED
+        assert ALL[long] == ALL[env_id] | {"objective": "latency", "constraint": "area"}
+    keys = [json.dumps(ALL[i], sort_keys=True) for i in RANKED - set(short)]
+    assert len(set(keys)) == len(keys)
+
+
+# --- every id -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -78,7 +179,7 @@ def test_checkers_with_other_action_modes(group, mode):
         checker.check_env(plain(env_id, action_mode=mode), warn=True, skip_render_check=True)
 
 
-@pytest.mark.parametrize("env_id", RENDERED)
+@pytest.mark.parametrize("env_id", [i for i in RENDERED if i in RANKED])
 def test_gymnasium_checker_with_rendering(env_id):
     gymnasium_check_env(plain(env_id))
 
@@ -98,6 +199,7 @@ def test_playing_the_optimum_has_no_regret(group):
         assert info["regret"] == 0, env_id
         assert 0 < info["budget_used"] <= 1, env_id
         assert best.gap == 0, env_id
+        assert best.exact, env_id
         assert 0 < best.relaxation <= best.objective, env_id
 
 
@@ -106,11 +208,24 @@ def test_the_ids_say_what_is_played():
     assert problem is hwgym.AssignmentProblem.of(
         "ViT", "MIX", objective="energy", constraint="power", platform="iotx"
     )
-    assert plain("HWAssignLS-ViT-NVDLA-v0").problem.deployment == "LS"
-    assert plain("ConfuciuX-VGG16-Eyeriss-Cloud-v0").problem is hwgym.AssignmentProblem.of(
-        "VGG16", "Eyeriss", platform="cloud", released=True
+    shared = plain("HWAssign-v0", workload="ViT", deployment="LS").problem
+    assert shared is hwgym.AssignmentProblem.of("ViT", deployment="LS")
+    assert plain("ConfuciuX-VGG16-Eyeriss-IoT-v0").problem is hwgym.AssignmentProblem.of(
+        "VGG16", "Eyeriss", platform="iot", released=True
     )
-    assert plain("HWAssign-NCF-NVDLA-v0", objective="edp").problem.objective == "edp"
+    edp = plain("HWAssign-NCF-NVDLA-v0", objective="edp").problem
+    assert edp.objective is METRICS["edp"]
+    many = plain("mo-HWAssign-ViT-MIX-v0").problem
+    assert many is hwgym.AssignmentProblem.of("ViT", "MIX", platform="unlimited")
+    assert problem_of("mo-HWAssign-ViT-MIX-v0") is many
+
+
+@pytest.mark.parametrize("env_id", sorted(MANY)[::17])
+def test_a_vector_reward_keeps_to_gymnasiums_rules_otherwise(env_id):
+    """Its checker takes numbers as rewards only; behind a sum of them it finds nothing to say."""
+    assert gym.spec(env_id).disable_env_checker
+    assert plain(env_id).reward_space.shape == (3,)
+    gymnasium_check_env(Summed(**IDS[env_id]), skip_render_check=True)
 
 
 # --- specifications -------------------------------------------------------------------------------
@@ -121,7 +236,7 @@ def test_every_specification_survives_json():
         spec = gym.spec(env_id)
         text = spec.to_json()
         assert EnvSpec.from_json(text) == spec
-        assert json.loads(text)["kwargs"] == IDS[env_id]
+        assert json.loads(text)["kwargs"] == IDS[env_id] == kwargs_of(env_id)
         assert spec.max_episode_steps is None
 
 
@@ -131,14 +246,89 @@ def test_a_made_environment_is_made_again_from_its_json(env_id):
     again = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert again.unwrapped.problem is env.unwrapped.problem
     assert again.action_space == env.action_space
-    assert env.unwrapped.problem.space.hardware.noc_bandwidth == 64
+    assert env.unwrapped.problem.design.hardware.noc_bandwidth == 64
 
 
 def test_registering_again_changes_nothing():
-    before = dict(gym.registry)
+    before, known = dict(gym.registry), (families(), registered_ids(), ranked_ids())
     envs_registry.register()
+    register_family(FAMILY)
     assert dict(gym.registry) == before
     assert all(gym.registry[key] is spec for key, spec in before.items())
+    assert (families(), registered_ids(), ranked_ids()) == known
+
+
+def test_an_id_that_somebody_else_took_stays_theirs():
+    env_id = "HWAssign-AlexNet-NVDLA-v0"
+    ours = gym.registry[env_id]
+    theirs = gym.registry[env_id] = EnvSpec(env_id, entry_point="their:Env")
+    try:
+        envs_registry.register()
+        assert gym.registry[env_id] is theirs
+    finally:
+        gym.registry[env_id] = ours
+
+
+# --- other people's families ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def other():
+    """A family of another package, forgotten afterwards."""
+    from hwgym.core import family as module
+
+    before = dict(module._families), dict(module._ids), dict(gym.registry)
+    yield Family(
+        "ours", 3, tiny_families.Bags.of, tiny_families.TableWalk.of,
+        lambda: iter([Id("Ours-A-v3", {"bags": 2}), Id("Ours-B-v3", {}, ranked=False)]),
+        tiny_families.View(), "tiny_families:BagsEnv", "tiny_families:BagsVectorEnv",
+    )  # fmt: skip
+    for known, old in zip((module._families, module._ids, gym.registry), before, strict=True):
+        known.clear()
+        known.update(old)
+
+
+def test_a_family_of_ones_own_is_registered(other):
+    register_family(other)
+    assert families()[-1] is other
+    assert family_named("ours") is other
+    assert registered_ids(other) == ("Ours-A-v3", "Ours-B-v3")
+    assert ranked_ids(other) == ("Ours-A-v3",)
+    assert set(registered_ids(other)) < set(registered_ids())
+    assert family_of("Ours-A-v3") is other
+    assert problem_of("Ours-A-v3") is tiny_families.Bags.of(bags=2)
+    assert kwargs_of("Ours-A-v3") == {"bags": 2}
+    assert gym.make("Ours-A-v3").unwrapped.problem.num_steps == 2
+    assert gym.make_vec("Ours-A-v3", 2).unwrapped.problem.num_steps == 2
+    assert other.module == "tiny_families"
+
+
+def test_a_name_is_one_familys(other):
+    clash = dataclasses.replace(other, name="bags", entry_point="another:Env")
+    with pytest.raises(ValueError, match="there is a family 'bags' already, tiny_families:BagsEnv"):
+        register_family(clash)
+    with pytest.raises(ValueError, match="unknown family 'assignments'; did you mean 'assignment'"):
+        family_named("assignments")
+
+
+def test_importing_a_familys_module_registers_it():
+    import_families(["tiny_families", family_of("Bags-3-0-v0").module])
+    code = (
+        "from hwgym.core.family import import_families, families; "
+        "import_families(['tiny_families']); print([f.name for f in families()])"
+    )
+    paths = [str(Path(hwgym.__file__).parents[1]), str(Path(__file__).parent)]
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "bags" in run.stdout
+
+
+# --- importing ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
