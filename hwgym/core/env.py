@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import Parameter, signature
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -15,19 +15,14 @@ from hwgym._names import nearest
 from hwgym.core.actions import ChoiceReader, action_space, check_mode
 from hwgym.core.certificate import Certificate
 from hwgym.core.episode import single_episode, summarise
+from hwgym.core.family import ENVIRONMENT_ARGUMENTS, Family
 from hwgym.core.metric import Metric, find_metric
 from hwgym.core.problem import Problem, Scores
 from hwgym.core.rewards import make_reward
 from hwgym.core.sampler import Sampler, as_sampler
 from hwgym.core.veil import check_lifted
 
-if TYPE_CHECKING:
-    from hwgym.core.family import Family
-
-__all__ = ["ENVIRONMENT_ARGUMENTS", "Environment"]
-
-ENVIRONMENT_ARGUMENTS = ("problem", "action_mode", "reward", "render_mode")
-"""What an environment takes beside the description of its problem."""
+__all__ = ["Environment"]
 
 
 class Environment(gym.Env[Observations, Any]):

@@ -13,12 +13,12 @@ from gymnasium.envs.registration import EnvSpec
 
 from hwgym._names import nearest
 from hwgym.core.dynamics import Dynamics
-from hwgym.core.env import ENVIRONMENT_ARGUMENTS
 from hwgym.core.problem import Problem
 from hwgym.core.sampler import Sampler
 from hwgym.core.view import View
 
 __all__ = [
+    "ENVIRONMENT_ARGUMENTS",
     "Family",
     "Id",
     "UnknownId",
@@ -31,6 +31,9 @@ __all__ = [
     "register_family",
     "registered_ids",
 ]
+
+ENVIRONMENT_ARGUMENTS = ("problem", "action_mode", "reward", "render_mode")
+"""What an environment takes beside the description of its problem."""
 
 
 class Id(NamedTuple):
