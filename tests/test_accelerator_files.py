@@ -216,12 +216,12 @@ class TestDataflow:
     @pytest.mark.parametrize("file", ["accelerator.toml", "dataflow.m"])
     def test_examples_make_problems(self, file):
         problem = AssignmentProblem.of("MobileNetV2", str(EXAMPLES / file))
-        assert problem.space.dataflows == (read_dataflow(EXAMPLES / file),)
+        assert problem.design.dataflows == (read_dataflow(EXAMPLES / file),)
         assert math.isfinite(problem.optimum().objective)
 
     def test_an_environment_takes_a_file(self):
         env = gym.make("HWAssign-MobileNetV2-NVDLA-v0", dataflow=str(EXAMPLES / "dataflow.m"))
-        assert env.unwrapped.problem.space.dataflows[0].name == "dataflow"
+        assert env.unwrapped.problem.design.dataflows[0].name == "dataflow"
         env.close()
 
     def test_a_network_with_depthwise_layers(self, write):
