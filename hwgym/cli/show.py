@@ -22,8 +22,7 @@ from hwgym.cli.options import (
 from hwgym.cli.output import Failure, console, facts, print_json, table, working
 from hwgym.core.agents import agent_names, describe_agents
 from hwgym.core.certificate import Certificate
-from hwgym.core.env import ENVIRONMENT_ARGUMENTS
-from hwgym.core.family import UnknownId, family_of, kwargs_of, registered_ids
+from hwgym.core.family import ENVIRONMENT_ARGUMENTS, UnknownId, family_of, kwargs_of, registered_ids
 from hwgym.core.problem import Problem
 from hwgym.core.view import Row, View
 from hwgym.costs.maestro import DATAFLOW_FILES, DATAFLOWS
