@@ -8,8 +8,9 @@
 2. The genetic refiner reads that log and searches around the best of it.
 3. MaskablePPO of sb3-contrib, a general-purpose agent, searches with as many samples as both.
 
-A *sample* is one complete assignment evaluated. No agent reads the optimum; it is solved for the
-table at the end.
+A *sample* is one complete solution evaluated. No agent can see the optimum; it is solved for the
+table at the end. The first two agents need costs that every step adds on its own, and choices that
+can be enumerated; any family of problems that has them will do.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-import hwgym
-from hwgym import plotting
-from hwgym.agent import Agent, Evaluator, Result, solve
-from hwgym.envs import HWAssignEnv
+from hwgym._arrays import Floats
+from hwgym.core import Agent, Evaluator, Problem, Result, family_of, problem_of, solve
+from hwgym.core.curves import learning_curves
+from hwgym.core.metric import thousands
+from hwgym.plotting import save_figure
 
+from .common import separable
 from .ga_refiner import GARefiner
 from .reinforce import Reinforce
 from .sb3 import MaskablePPO
@@ -52,7 +53,7 @@ class Arguments:
 class Story:
     """Runs the agents one after the other and shows how far they are."""
 
-    def __init__(self, args: Arguments, problem: hwgym.AssignmentProblem, console: Console) -> None:
+    def __init__(self, args: Arguments, problem: Problem, console: Console) -> None:
         self.args, self.problem, self.console = args, problem, console
         columns = TextColumn("{task.description}"), BarColumn(24), TimeRemainingColumn()
         best = TextColumn("{task.fields[best]}")
@@ -60,23 +61,23 @@ class Story:
 
     def run(self, name: str, agent: Agent, samples: int, log: Path | None = None) -> Result:
         """One agent, with a line of progress."""
-        unit = plotting.OBJECTIVE_LABELS[self.problem.objective][1]
+        unit = self.problem.statement.objective.unit
         task = self.progress.add_task(f"{name:<12}", total=samples, best="")
 
         def show(evaluator: Evaluator, task: TaskID = task) -> None:
             best = evaluator.best_objective
-            text = f"best {best:,.0f} {unit}" if np.isfinite(best) else "none feasible yet"
+            text = f"best {thousands(best)} {unit}" if np.isfinite(best) else "none feasible yet"
             self.progress.update(task, completed=evaluator.spent, best=text)
 
         result = solve(
             agent, self.args.env, samples=samples, seed=self.args.seed, log=log, progress=show
         )
         if not self.console.is_terminal:
-            found = f"{result.objective:,.0f} {unit}"
+            found = f"{thousands(result.objective)} {unit}"
             self.console.print(f"{name}: {samples:,} samples in {result.seconds:.0f} s, {found}")
         return result
 
-    def tell(self) -> dict[str, NDArray[np.float64]]:
+    def tell(self) -> dict[str, Floats]:
         """Run everything; the history of each search by name."""
         first = max(1, round(FIRST_SHARE * self.args.samples))
         log = self.args.out / "reinforce"
@@ -86,7 +87,7 @@ class Story:
             search = self.run("REINFORCE", Reinforce(), first, log)
             histories = {"REINFORCE": search.history}
             self.results = {"REINFORCE": search}
-            if self.args.samples > first and search.actions is not None:
+            if self.args.samples > first and search.assignment is not None:
                 refiner = GARefiner(logs=[str(log)])
                 refined = self.run(
                     "GA refiner", refiner, self.args.samples - first, self.args.out / "refined"
@@ -100,53 +101,53 @@ class Story:
         return histories
 
 
-def rows(
-    story: Story, histories: dict[str, NDArray[np.float64]]
-) -> Iterator[tuple[str, int, float, float]]:
+def rows(story: Story, histories: dict[str, Floats]) -> Iterator[tuple[str, int, float, float]]:
     """Who searched, with how many samples, for how long, and the best objective."""
     problem, args = story.problem, story.args
     for name, history in histories.items():
         yield name, len(history), story.results[name].seconds, float(history[-1])
-    uniform = problem.evaluate(problem.uniform())
-    yield "best uniform", problem.num_actions, 0.0, _best(uniform)
-    size = (args.samples, problem.num_steps)
-    random = np.random.default_rng(args.seed).integers(problem.num_actions, size=size)
-    yield "random search", args.samples, 0.0, _best(problem.evaluate_actions(random))
-    yield "proven optimum", 0, problem.optimum().seconds, problem.optimum().objective
+    yield "best uniform", problem.space.num_actions, 0.0, problem.best_uniform()
+    random = problem.space.draw(np.random.default_rng(args.seed), args.samples)
+    yield "random search", args.samples, 0.0, problem.evaluate(random).best
+    known = problem.certificate()
+    yield "proven optimum" if known.exact else "best known", 0, known.seconds, known.objective
 
 
-def _best(scores: hwgym.Scores) -> float:
-    return float(np.where(scores.feasible, scores.objective, np.inf).min())
-
-
-def result_table(story: Story, histories: dict[str, NDArray[np.float64]]) -> Table:
+def result_table(story: Story, histories: dict[str, Floats]) -> Table:
     """The comparison, ready to print."""
-    problem = story.problem
-    what, unit = plotting.OBJECTIVE_LABELS[problem.objective]
-    table = Table(title=f"Best {what} found within the {problem.constraint} budget")
+    problem, statement = story.problem, story.problem.statement
+    what, unit = statement.objective.label, statement.objective.unit
+    within = (
+        "" if statement.constraint is None else f" within the {statement.constraint.label} budget"
+    )
+    table = Table(title=f"Best {what} found{within}")
     table.add_column("found by", no_wrap=True)
-    for heading in ("samples", unit, "regret", "seconds"):
+    known = problem.certificate()
+    for heading in ("samples", unit, known.name, "seconds"):
         table.add_column(heading, justify="right")
     for name, samples, seconds, objective in rows(story, histories):
         found = np.isfinite(objective)
         table.add_row(
             name,
             f"{samples:,}" if samples else "-",
-            f"{objective:,.0f}" if found else "none feasible",
-            f"{problem.regret(objective):.2%}" if found else "-",
+            thousands(objective) if found else "none feasible",
+            f"{known.above(objective):.2%}" if found else "-",
             f"{seconds:.1f}" if seconds >= 0.05 else "-",
         )
-    table.caption = "regret: how far above the optimum; sample: a complete assignment evaluated"
+    above = "optimum" if known.exact else "proven lower bound"
+    table.caption = (
+        f"{known.name}: how far above the {above}; sample: a complete solution evaluated"
+    )
     return table
 
 
-def parse(argv: Sequence[str] | None) -> tuple[Arguments, hwgym.AssignmentProblem]:
+def parse(argv: Sequence[str] | None) -> tuple[Arguments, Problem]:
     """Read the command line; ends the program with 2 and a message where it makes no sense."""
     parser = argparse.ArgumentParser(
         prog="python -m hwgym_agents.demo",
         description="Search an environment of hwgym with REINFORCE, refine what it found, compare "
-        "both with MaskablePPO, uniform assignments, random search and the proven optimum, and "
-        "draw the learning curves and the best assignment.",
+        "both with MaskablePPO, uniform solutions, random search and the proven optimum, and draw "
+        "the learning curves and the best solution.",
     )
     add = parser.add_argument
     add("--env", default="HWAssign-MobileNetV2-NVDLA-v0", help="id (default: %(default)s)")
@@ -159,13 +160,12 @@ def parse(argv: Sequence[str] | None) -> tuple[Arguments, hwgym.AssignmentProble
     if given.seed < 0:
         parser.error(f"--seed must be at least 0, got {given.seed}")
     try:
-        env = gym.make(given.env).unwrapped
+        problem = problem_of(given.env)
+        separable(problem.statement, "REINFORCE")
         given.out.mkdir(parents=True, exist_ok=True)
-    except (gym.error.Error, OSError) as error:
+    except (TypeError, ValueError, OSError) as error:
         parser.error(str(error))
-    if not isinstance(env, HWAssignEnv):
-        parser.error(f"{given.env} is not an environment of hwgym")
-    return Arguments(**vars(given)), env.problem
+    return Arguments(**vars(given)), problem
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, problem = parse(argv)
     console = Console()
     console.print(
-        f"{args.env}: {problem.num_steps} decisions of {problem.num_actions} choices each.",
+        f"{args.env}: {problem.num_steps} decisions of {problem.space.num_actions} choices each.",
         soft_wrap=True,
     )
     story = Story(args, problem, console)
@@ -183,16 +183,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print("stopped")
         return 130
     console.print(result_table(story, histories))
-    curves = plotting.save_figure(
-        plotting.learning_curves(problem, histories), args.out / "learning_curves.png"
-    )
+    curves = save_figure(learning_curves(problem, histories), args.out / "learning_curves.png")
     console.print(f"Learning curves: {curves}", soft_wrap=True)
     best = min(story.results.values(), key=lambda result: result.objective)
     if best.assignment is not None:
-        picture = plotting.save_figure(
-            plotting.assignment_figure(problem, best.assignment), args.out / "assignment.png"
-        )
-        console.print(f"The best assignment found: {picture}", soft_wrap=True)
+        figure = family_of(args.env).view.figure(problem, best.assignment)
+        picture = save_figure(figure, args.out / "assignment.png")
+        console.print(f"The best solution found: {picture}", soft_wrap=True)
     return 0
 
 

@@ -81,7 +81,8 @@ def main(argv: list[str] | None = None) -> None:
     envs.close()
 
     env = gym.make(args.env, **env_kwargs)
-    print(f"optimum: {env.get_wrapper_attr('optimum')().objective:,.0f}")
+    best_known = env.get_wrapper_attr("certificate")()
+    print(f"{'optimum' if best_known.exact else 'best known'}: {best_known.objective:,.0f}")
     print(f"regret of the best of {best.episodes:,} episodes: {best.regret:.1%}")
     print(f"regret of the trained policy: {evaluate(model, env):.1%}")
     env.close()

@@ -25,8 +25,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from hwgym._files import write_text
-from hwgym.agent import solve
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import solve
+from hwgym.families.assignment import AssignmentProblem
 
 MODELS = ("MobileNetV2", "ResNet50", "MnasNet", "VGG16")
 DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao")
@@ -91,8 +91,7 @@ def perform(run: Run) -> dict[str, Any]:
         seed=run.seed,
         settings=ABLATION.get(run.variant, {}),
     )
-    best = problem.optimum().objective
-    regret = result.history / best - 1
+    regret = problem.optimum().above(result.history)
     return {
         **run._asdict(),
         "regret": float(regret[-1]),
