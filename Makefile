@@ -11,7 +11,7 @@ USABLE := $(shell $(BIN)/python -c 'import pip, sys; print(sys.version_info >= (
 VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo notebooks test lint imports docs wheel clean venv
+.PHONY: help demo notebooks test lint docs wheel clean venv
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
@@ -25,12 +25,10 @@ notebooks: $(VENV)/.notebooks  ## Execute the notebooks anew, output and all: ab
 test: $(VENV)/.test  ## Run the tests; WORKERS=2 for two processes
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-lint: $(VENV)/.test  ## Check style, format and types
+lint: $(VENV)/.test  ## Check style, format, types, and that imports point down the house
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
-
-imports: $(VENV)/.test  ## Check that imports point down the house
 	$(BIN)/lint-imports --no-cache
 
 wheel: $(VENV)/.test  ## Build sdist and wheel, install the wheel elsewhere, use both
