@@ -1,2 +1,3 @@
 """Speed (``python -m benchmarks``), parity with the reference (``python -m benchmarks.parity``),
-and the agents' regret (``python -m benchmarks.agents``)."""
+the agents' regret (``python -m benchmarks.agents``), and which ids say nothing (``python -m
+benchmarks.silent``)."""

@@ -30,7 +30,7 @@ from benchmarks.measure import Row, Settings, machine, one_core
 from benchmarks.picture import speed_figure
 from hwgym._files import write_text
 from hwgym._names import nearest
-from hwgym.envs_registry import MODELS, RELEASED_MODELS
+from hwgym.families.assignment.ids import MODELS, RELEASED_MODELS
 from hwgym.plotting import save_figure
 
 PARTS: dict[str, Callable[[Settings], Iterator[Row]]] = {
@@ -129,9 +129,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     Raises:
         ValueError: If the network is unknown, or has no environments.
     """
-    families = [name for name in MODELS if name in RELEASED_MODELS]  # all of them have it
-    if args.model not in families:
-        raise ValueError(nearest("model", args.model, families))
+    models = [name for name in MODELS if name in RELEASED_MODELS]  # both kinds of ids have it
+    if args.model not in models:
+        raise ValueError(nearest("model", args.model, models))
     given = {name: getattr(args, name) for name in ("model", "rounds", "seconds", "maestro")}
     given["zigzag"] = args.zigzag_python
     if given["zigzag"] is None and importlib.util.find_spec("zigzag"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.measure import Row, Settings, alternate, busiest, rating
 from benchmarks.stepping import Replay, env_id, feasible_episodes, scalar_episodes, vector
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.families.assignment import AssignmentProblem
 
 PART = "assignments"
 SCALAR = "gym.make, step by step"

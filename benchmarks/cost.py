@@ -26,8 +26,8 @@ from benchmarks.measure import Row, Settings, Void, alternate, busiest, rating
 from benchmarks.reference import Maestro
 from hwgym import Shapes, evaluate, workload
 from hwgym.costs.maestro import DATAFLOWS
-from hwgym.envs_registry import MODELS
-from hwgym.families.assignment.design_space import FINE_PE_LEVELS, PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment import FINE_PE_LEVELS, PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment.ids import MODELS
 from hwgym.workloads import Workload
 
 PART = "cost"

@@ -14,8 +14,7 @@ from benchmarks.cost import distinct_layers
 from benchmarks.measure import Row, Settings, Spread, alternate, seconds_each
 from benchmarks.stepping import Replay, env_id, vector
 from hwgym import Shapes, evaluate
-from hwgym.families.assignment.design_space import FINE_PE_LEVELS, TILE_LEVELS
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.families.assignment import FINE_PE_LEVELS, TILE_LEVELS, AssignmentProblem
 
 PART = "growth"
 SLOPE = "slope"
@@ -61,7 +60,7 @@ def calls_for(settings: Settings) -> dict[tuple[str, str], dict[int, Callable[[]
     out["layers", "cost model"] = {
         n: cost_model(_first(most, n), pes, tiles) for n in settings.growth["layers"]
     }
-    network = Shapes.of(problem.space.workload)
+    network = Shapes.of(problem.design.workload)
     out["actions", "cost model"] = {
         n: cost_model(network, *levels_for(n)) for n in settings.growth["actions"]
     }

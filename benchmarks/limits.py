@@ -20,13 +20,12 @@ import numpy as np
 
 from benchmarks.measure import Row, Settings, alternate, rating
 from benchmarks.stepping import CARTPOLE, Replay, env_id, pre_drawn, vector
-from hwgym.envs import ACTION_MODES
-from hwgym.families.assignment.problem import AssignmentProblem, Scores
+from hwgym.core import ACTION_MODES
+from hwgym.families.assignment import AssignmentProblem
 
 PART = "machine"
 NUMBER = 8  # bytes of a float64 or int64
 STATE = 3  # numbers an episode must keep: its step, what it used, what it cost
-SCORES = ("cost", "latency", "energy", "area", "power")  # gathered for a layer; and whether valid
 
 
 def copying(size: int) -> Callable[[], object]:
@@ -67,9 +66,9 @@ def cartpole_bytes(env: Any) -> int:
 def assignment_bytes(problem: AssignmentProblem, *, levels: bool) -> int:
     """Bytes to score a complete assignment: choices read, table entries read, scores written."""
     choice = len(problem.space.shape) * NUMBER if levels else NUMBER
-    entries = len(SCORES) * NUMBER + 1
-    written = sum(NUMBER if "Floats" in str(t) else 1 for t in Scores.__annotations__.values())
-    return problem.num_steps * (choice + entries) + written
+    numbers, flags = 1 + len(problem.statement.metrics), 1  # of a layer: cost, metrics; validity
+    # Of the whole: the same, and what it uses; valid and feasible.
+    return problem.num_steps * (choice + numbers * NUMBER + flags) + (numbers + 1) * NUMBER + 2
 
 
 def measure(settings: Settings) -> Iterator[Row]:

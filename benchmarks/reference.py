@@ -14,8 +14,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from hwgym.costs.maestro import Dataflow
-from hwgym.costs.maestro.dataflow import Cluster, Size, SpatialMap
+from hwgym.costs.maestro import Cluster, Dataflow, SpatialMap
+from hwgym.costs.maestro.directives import Size
 from hwgym.workloads import Layer
 
 FLAGS = (

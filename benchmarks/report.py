@@ -28,7 +28,7 @@ TITLES = {
     "machine": "What the machine could do",
     "growth": "Growth",
     "assignments": "Complete assignments",
-    "speed": "Families of environments",
+    "speed": "Kinds of environments",
 }
 
 

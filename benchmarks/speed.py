@@ -1,4 +1,4 @@
-"""Steps per second of every family of environments, relative to CartPole: whole episodes."""
+"""Steps per second of every kind of environment, relative to CartPole: whole episodes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from benchmarks.stepping import (
     scalar_episodes,
     vector,
 )
-from hwgym.envs import ACTION_MODES, HWAssignEnv
+from hwgym.core import ACTION_MODES
 
 PART = "speed"
-FAMILIES = {
-    "HWAssign-{model}-{dataflow}": "HWAssign-{model}-NVDLA-v0",
-    "HWAssign-{model}-MIX": "HWAssign-{model}-MIX-v0",
-    "HWAssignLS-{model}-{dataflow}": "HWAssignLS-{model}-NVDLA-v0",
-    "HWAssignLS-{model}-MIX": "HWAssignLS-{model}-MIX-v0",
-    "ConfuciuX-{model}-{dataflow}": "ConfuciuX-{model}-NVDLA-IoT-v0",
+KINDS: dict[str, tuple[str, dict[str, str]]] = {
+    "HWAssign-{model}-{dataflow}": ("HWAssign-{model}-NVDLA-v0", {}),
+    "HWAssign-{model}-MIX": ("HWAssign-{model}-MIX-v0", {}),
+    "HWAssign-v0, LS": ("HWAssign-v0", {"workload": "{model}", "deployment": "LS"}),
+    "HWAssign-v0, LS, MIX": (
+        "HWAssign-v0",
+        {"workload": "{model}", "deployment": "LS", "dataflow": "MIX"},
+    ),
+    "ConfuciuX-{model}-{dataflow}": ("ConfuciuX-{model}-NVDLA-IoT-v0", {}),
+    "mo-HWAssign-{model}-{dataflow}": ("mo-HWAssign-{model}-NVDLA-v0", {}),
 }
-"""Pattern of the ids, and the one that stands for them."""
+"""Pattern of the ids, and the one that stands for them with what else it is given."""
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    """Rows: a family x an action mode x scalar or vector; whole episodes, replayed."""
+    """Rows: a kind x an action mode x scalar or vector; whole episodes, replayed."""
     seconds, count = settings.seconds, settings.speed_envs
     scalar_cartpole = gym.make(CARTPOLE)
     drawn = [scalar_cartpole.action_space.sample() for _ in range(200)]
@@ -38,16 +42,16 @@ def measure(settings: Settings) -> Iterator[Row]:
         "scalar": rating(scalar_episodes(scalar_cartpole, drawn), len(drawn), seconds),
         count: rating(*pre_drawn(vector(CARTPOLE, count)), seconds),
     }
-    for family, pattern in FAMILIES.items():
+    for kind, (pattern, given) in KINDS.items():
         name = pattern.format(model=settings.model)
+        kwargs = {key: value.format(model=settings.model) for key, value in given.items()}
         for mode in ACTION_MODES:
-            env = gym.make(name, action_mode=mode)
-            assert isinstance(env.unwrapped, HWAssignEnv)
-            problem = env.unwrapped.problem
+            env = gym.make(name, action_mode=mode, **kwargs)  # type: ignore[arg-type]
+            problem = env.get_wrapper_attr("problem")
             problem.optimum()
             numbers = feasible_episodes(problem, 1)[:, 0]
             episode = scalar_episodes(env, list(in_mode(problem, numbers, mode)))
-            replay = Replay(vector(name, count, mode), problem, mode)
+            replay = Replay(vector(name, count, mode, **kwargs), problem, mode)
             ours: dict[int | str, Callable[[], float]] = {
                 "scalar": rating(episode, len(numbers), seconds),
                 count: rating(replay, replay.work, seconds),
@@ -55,14 +59,14 @@ def measure(settings: Settings) -> Iterator[Row]:
             for size in ours:
                 figures = alternate({"ours": ours[size], CARTPOLE: cartpole[size]}, settings.rounds)
                 yield Row.of(
-                    PART, family, {"mode": mode, "environments": size}, "steps/s",
+                    PART, kind, {"mode": mode, "environments": size}, "steps/s",
                     figures["ours"], CARTPOLE, figures[CARTPOLE],
-                    note=f"`{name}` stands for `{family}`.",
+                    note=f"`{name}` stands for `{kind}`.",
                 )  # fmt: skip
 
 
 def speed_markdown(rows: Sequence[Row]) -> str:
-    """The Markdown table of the environment docs: a row a family, a column a way of stepping.
+    """The Markdown table of the environment docs: a row a kind, a column a way of stepping.
 
     Raises:
         ValueError: If no row is of this part.
@@ -77,21 +81,19 @@ def speed_markdown(rows: Sequence[Row]) -> str:
         for size in sizes
         for mode in modes
     ]
-    lines = [f"| family | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
-    for family in dict.fromkeys(row.name for row in rows):
+    lines = [f"| kind | {' | '.join(titles)} |", "| --- |" + " ---: |" * len(titles)]
+    for kind in dict.fromkeys(row.name for row in rows):
         cells = []
         for size in sizes:
             for mode in modes:
                 (row,) = (
                     r
                     for r in rows
-                    if r.name == family
-                    and r.case["mode"] == mode
-                    and r.case["environments"] == size
+                    if r.name == kind and r.case["mode"] == mode and r.case["environments"] == size
                 )
                 assert row.ratio is not None
                 cells.append(f"{row.ratio.median:.2f} x ({_short(row.ours.median)}/s)")
-        lines.append(f"| `{family}` | {' | '.join(cells)} |")
+        lines.append(f"| `{kind}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

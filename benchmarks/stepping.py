@@ -8,11 +8,15 @@ Whole episodes: actions drawn before the time is taken. Ours stay within budget,
 environments of a batch are at different layers; CartPole's are uniformly random, as no choice of
 actions changes its work. Our infos are computed when they are read, which nobody does here; with
 ``read`` somebody does: the masks at every step, and what is said of episodes that ended.
+
+A bank: the same over several problems of different networks and lengths, each episode about the
+next of them; held against a bank of one, the network of all other rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from statistics import median
 from typing import Any
 
@@ -22,15 +26,16 @@ from gymnasium.utils.performance import benchmark_step, benchmark_vector_step
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-import hwgym
 from benchmarks.measure import Row, Settings, Void, alternate, busiest, rating, seconds_each
-from hwgym.envs import ACTION_MODES, HWAssignVectorEnv
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import ACTION_MODES, TableProblem
+from hwgym.families.assignment import AssignmentProblem, HWAssignVectorEnv
+from hwgym.families.assignment.ids import MODELS
 
 PART = "stepping"
 RANDOM = "random actions"
 REPLAYED = "whole episodes"
 CARTPOLE = "CartPole-v1"
+BANK = "whole episodes, a bank of"
 EPISODES = 256  # distinct ones that are replayed
 Env = Any
 
@@ -40,9 +45,10 @@ def env_id(model: str) -> str:
     return f"HWAssign-{model}-NVDLA-v0"
 
 
-def vector(name: str, num_envs: int, mode: str | None = None) -> Env:
+def vector(name: str, num_envs: int, mode: str | None = None, **kwargs: Any) -> Env:
     """The native vector environment of an id; ours with an action mode."""
-    kwargs: dict[str, Any] = {} if mode is None else {"action_mode": mode}
+    if mode is not None:
+        kwargs["action_mode"] = mode
     return gym.make_vec(name, num_envs, vectorization_mode="vector_entry_point", **kwargs)
 
 
@@ -57,7 +63,7 @@ def synchronous(name: str, num_envs: int, mode: str) -> Env:
     )
 
 
-def feasible_episodes(problem: AssignmentProblem, count: int = EPISODES) -> NDArray[np.int64]:
+def feasible_episodes(problem: TableProblem, count: int = EPISODES) -> NDArray[np.int64]:
     """Action numbers (steps, count): each drawn from what the masks allow."""
     env = HWAssignVectorEnv(problem=problem, num_envs=count, action_mode="discrete")
     rng = np.random.default_rng(0)
@@ -70,7 +76,7 @@ def feasible_episodes(problem: AssignmentProblem, count: int = EPISODES) -> NDAr
     return chosen
 
 
-def in_mode(problem: AssignmentProblem, numbers: NDArray[np.int64], mode: str) -> NDArray[Any]:
+def in_mode(problem: TableProblem, numbers: NDArray[np.int64], mode: str) -> NDArray[Any]:
     """Action numbers as an action mode wants them."""
     if mode == "discrete":
         return numbers
@@ -88,9 +94,7 @@ class Replay:
         Void: If an episode does not end within budget after its last layer.
     """
 
-    def __init__(
-        self, env: Env, problem: AssignmentProblem, mode: str, *, read: bool = False
-    ) -> None:
+    def __init__(self, env: Env, problem: TableProblem, mode: str, *, read: bool = False) -> None:
         self.env, self.read = env, read
         steps, count = problem.num_steps, env.num_envs
         behind = np.arange(count) % steps
@@ -128,6 +132,71 @@ class Replay:
                 successes += int(infos["final_info"]["is_success"][ended].sum())
         if not ends == successes == self.env.num_envs:
             raise Void(f"of {self.env.num_envs} episodes {ends} ended and {successes} in budget")
+
+
+class InTurn:
+    """A sampler: the problems of a bank in turn."""
+
+    random = True
+
+    def __init__(self, problems: Sequence[TableProblem]) -> None:
+        self.problems = tuple(problems)
+        self.again()
+
+    def again(self) -> None:
+        """Begin with the first."""
+        self._turn = cycle(range(len(self.problems)))
+
+    def draw(self, rng: np.random.Generator) -> int:
+        return next(self._turn)
+
+
+class ReplayBank:
+    """A vector environment over a bank of problems, through the same whole episodes every time.
+
+    Raises:
+        Void: If an episode does not end within budget.
+    """
+
+    def __init__(self, problems: Sequence[TableProblem], num_envs: int) -> None:
+        self.sampler = InTurn(problems)
+        self.env = HWAssignVectorEnv(
+            problem=self.sampler, num_envs=num_envs, action_mode="discrete"
+        )
+        rng = np.random.default_rng(0)
+        infos = self._begin()
+        self.actions = []
+        ends = successes = 0
+        for _ in range(2 * self.env.num_steps):
+            masks = infos["action_mask"]
+            self.actions.append((rng.random(masks.shape) * masks).argmax(axis=1))
+            _, _, ended, _, infos = self.env.step(self.actions[-1])
+            ends += int(ended.sum())
+            if ended.any():
+                successes += int(infos["final_info"]["is_success"].sum())
+        if not ends == successes >= 2 * num_envs:
+            raise Void(f"of {ends} episodes {successes} ended in budget")
+
+    def _begin(self) -> Any:
+        self.sampler.again()
+        return self.env.reset()[1]
+
+    def __call__(self) -> None:
+        """A reset, and two of the longest episodes' steps."""
+        self._begin()
+        for actions in self.actions:
+            self.env.step(actions)
+
+    @property
+    def work(self) -> int:
+        """Layer-steps of a call."""
+        return len(self.actions) * int(self.env.num_envs)
+
+
+def bank(model: str, count: int = 8) -> list[TableProblem]:
+    """Problems of that network and of others."""
+    names = [model, *(name for name in MODELS if name != model)]
+    return [AssignmentProblem.of(name) for name in names[:count]]
 
 
 def pre_drawn(env: Env, length: int = 64) -> tuple[Callable[[], None], float]:
@@ -186,10 +255,11 @@ def shares(
 
 def measure(settings: Settings) -> Iterator[Row]:
     """Rows: random and replayed x the action modes x batches; scalar environments as batch "-"."""
-    hwgym.AssignmentProblem.of(settings.model).optimum()  # what an environment solves once
+    AssignmentProblem.of(settings.model).optimum()  # what an environment solves once
     yield from _scalar(settings)
     for count in settings.num_envs:
         yield from _vector(settings, count)
+    yield _bank(settings, 1024 if 1024 in settings.num_envs else max(settings.num_envs))
 
 
 def _scalar(settings: Settings) -> Iterator[Row]:
@@ -197,7 +267,7 @@ def _scalar(settings: Settings) -> Iterator[Row]:
     case = {"environments": "scalar"}
     theirs = gym.make(CARTPOLE)
     ours = {mode: gym.make(name, action_mode=mode) for mode in ACTION_MODES}
-    problem: AssignmentProblem = ours["discrete"].unwrapped.problem  # type: ignore[attr-defined]
+    problem: TableProblem = ours["discrete"].unwrapped.problem  # type: ignore[attr-defined]
 
     def random(env: Env) -> Callable[[], float]:
         env.action_space.seed(0)
@@ -285,3 +355,18 @@ def _vector(settings: Settings, count: int) -> Iterator[Row]:
                 PART, REPLAYED, case, "steps/s", figures[mode],
                 "SyncVectorEnv", figures["SyncVectorEnv"],
             )  # fmt: skip
+
+
+def _bank(settings: Settings, count: int) -> Row:
+    problems = bank(settings.model)
+    several = ReplayBank(problems, count)
+    one = Replay(vector(env_id(settings.model), count, "discrete"), problems[0], "discrete")
+    calls = {
+        "several": rating(several, several.work, settings.seconds),
+        "one": rating(one, one.work, settings.seconds),
+    }
+    figures = alternate(calls, settings.rounds)
+    return Row.of(
+        PART, f"{BANK} {len(problems)}", {"mode": "discrete", "environments": count}, "steps/s",
+        figures["several"], "a bank of one", figures["one"], where=busiest(several),
+    )  # fmt: skip

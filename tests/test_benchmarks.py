@@ -26,9 +26,8 @@ from benchmarks.measure import (
 from benchmarks.picture import speed_figure
 from benchmarks.targets import TARGETS, outcomes
 from hwgym import workload
-from hwgym.envs import ACTION_MODES
-from hwgym.envs_registry import environments
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.core import ACTION_MODES, registered_ids
+from hwgym.families.assignment import FAMILY, AssignmentProblem
 from hwgym.plotting import save_figure
 
 TINY = Settings(
@@ -285,7 +284,30 @@ def test_action_modes_say_the_same(mode):
     env.reset(seed=0)
     for action in stepping.in_mode(problem, numbers, mode):
         info = env.step(action)[4]
-    assert problem.actions_of(info["assignment"])[0].tolist() == numbers.tolist()
+    assert problem.space.encode(info["assignment"]).tolist() == numbers.tolist()
+
+
+def test_a_bank_is_of_different_networks_and_its_episodes_repeat():
+    problems = stepping.bank("AlexNet")
+    assert len({p.design.workload.name for p in problems}) == 8
+    assert len({p.num_steps for p in problems}) == 7
+    replay = stepping.ReplayBank(problems, 9)
+    seen = []
+    for _ in range(2):
+        replay()
+        seen.append(replay.env.genes)
+        assert replay.env.which.max() == 7
+    np.testing.assert_array_equal(*seen)
+    assert replay.work == 9 * 2 * max(p.num_steps for p in problems)
+
+
+def test_a_bank_is_void_if_an_episode_fails(monkeypatch):
+    problems = stepping.bank("AlexNet", 2)
+    step = stepping.HWAssignVectorEnv.step
+    worst = np.full(3, problems[0].num_actions - 1)
+    monkeypatch.setattr(stepping.HWAssignVectorEnv, "step", lambda self, _: step(self, worst))
+    with pytest.raises(Void, match="0 ended in budget"):
+        stepping.ReplayBank(problems, 3)
 
 
 def test_steps_that_only_reset_are_no_steps():
@@ -310,6 +332,9 @@ def test_stepping_has_every_mode_and_size(results):
     assert all(row.extra["sampling"] > 0 < row.extra["peer_sampling"] for row in drawn)
     sync = [row for row in rows if row.peer == "SyncVectorEnv"]
     assert {row.case["environments"] for row in sync} == {1}
+    (row,) = (row for row in rows if row.peer == "a bank of one")
+    assert row.name == f"{stepping.BANK} 8"
+    assert row.case["environments"] == 7
 
 
 # --- the other parts ----------------------------------------------------------------------------
@@ -335,6 +360,13 @@ def test_bytes_follow_the_spaces():
     assert moved["action"] == env.action_space.sample()[0].nbytes
     levels = limits.assignment_bytes(env.problem, levels=True)
     assert levels - limits.assignment_bytes(env.problem, levels=False) == 5 * 8
+    scores = env.problem.evaluate_actions(np.zeros((1, 5), int))
+    written = [scores.objective, scores.used, scores.valid, scores.feasible]
+    written += scores.metrics.values()
+    entries = 5 * (8 + 5 * 8 + 1)  # of each layer: action number, cost and four metrics, validity
+    assert limits.assignment_bytes(env.problem, levels=False) == entries + sum(
+        array.itemsize for array in written
+    )
     cartpole = stepping.vector("CartPole-v1", 2)
     assert limits.cartpole_bytes(cartpole) < sum(moved.values())
 
@@ -381,18 +413,18 @@ def test_growth_has_a_slope_an_axis(results):
     assert all(row.ratio.median == 1 for row in firsts.values())
 
 
-def test_every_id_is_of_a_family():
-    ids = [name for name, _ in environments()]
-    for pattern in speed.FAMILIES.values():
-        assert pattern.format(model="MobileNetV2") in ids
-    families = {re.match(r"[A-Za-z]+", name)[0] for name in ids}
-    assert {re.match(r"[A-Za-z]+", name)[0] for name in speed.FAMILIES} == families
+def test_every_id_is_of_a_kind():
+    ids = registered_ids(FAMILY)
+    names = [pattern.format(model="MobileNetV2") for pattern, _ in speed.KINDS.values()]
+    assert set(names) <= set(ids)
+    kinds = {re.match(r"(mo-)?[A-Za-z]+", name)[0] for name in ids}
+    assert {re.match(r"(mo-)?[A-Za-z]+", name)[0] for name in names} == kinds
 
 
 def test_speed_table(results):
     lines = speed.speed_markdown(results["speed"]["rows"]).splitlines()
     assert "3 in a batch, discrete" in lines[0]
-    assert len(lines) == 2 + len(speed.FAMILIES)
+    assert len(lines) == 2 + len(speed.KINDS)
     assert len({line.count("|") for line in lines}) == 1
     with pytest.raises(ValueError, match="no speeds measured"):
         speed.speed_markdown(results["ppo"]["rows"])
