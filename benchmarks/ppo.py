@@ -15,7 +15,7 @@ import gymnasium as gym
 
 from benchmarks.measure import Row, Settings, alternate
 from benchmarks.stepping import env_id
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.families.assignment import AssignmentProblem
 
 PART = "ppo"
 PEER = "DummyVecEnv"
