@@ -12,7 +12,7 @@ from hwgym._arrays import Ints
 __all__ = ["Certificate"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Certificate:
     """The best solution known, and how far it can be from the best there is.
 
@@ -45,7 +45,7 @@ class Certificate:
         """``objective / lower_bound - 1``; 0 if the solution is proven optimal."""
         if self.objective == self.lower_bound:
             return 0.0
-        return self.objective / self.lower_bound - 1 if self.lower_bound else np.inf
+        return self.objective / self.lower_bound - 1 if self.lower_bound else float(np.inf)
 
     @property
     def exact(self) -> bool:
@@ -67,5 +67,15 @@ class Certificate:
 
         Never below 0: rounding does not beat an optimum. Infinite where there is no solution.
         """
-        over = np.maximum(np.asarray(objective, np.float64) / self.yardstick - 1, 0.0)
+        given = np.asarray(objective, np.float64)
+        if self.yardstick == 0:
+            over = np.where(given > 0, np.inf, 0.0)
+        else:
+            over = np.maximum(given / self.yardstick - 1, 0.0)
         return over if over.ndim else float(over)
+
+    def __repr__(self) -> str:
+        return (
+            f"Certificate(objective={self.objective!r}, lower_bound={self.lower_bound!r}, "
+            f"gap={self.gap:.6g}, method={self.method!r}, seconds={self.seconds:.3g})"
+        )
