@@ -355,7 +355,7 @@ class SearchEnvironment(VectorEnvironment):
         """
         if self._unbegun is None:
             self._begin_episodes(actions)
-        return super().step(actions)
+        return self._step(actions)
 
     def _begin_episodes(self, actions: Any) -> None:
         """Set samples aside for the episodes whose first step this is; the others wait."""

@@ -15,7 +15,7 @@ from hwgym._arrays import Bools, Floats, Ints
 from hwgym.core.certificate import Certificate
 from hwgym.core.metric import Metric
 from hwgym.core.space import Space
-from hwgym.core.veil import check_lifted
+from hwgym.core.veil import check_lifted, withheld
 
 __all__ = ["InfeasibleError", "Parts", "Problem", "Scores", "Statement"]
 
@@ -168,6 +168,17 @@ class Problem(ABC):
     What agents get to see while they search is :attr:`statement`, and the scores they pay for
     (:mod:`hwgym.core.evaluator`).
     """
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """What a family writes is behind the veil like what others call."""
+        super().__init_subclass__(**arguments)
+        doors = {
+            "score": "an evaluation past the evaluator",
+            "part": "what each step costs",
+            "certify": "the optimum",
+        }
+        for name in doors.keys() & vars(cls).keys():
+            setattr(cls, name, withheld(doors[name])(vars(cls)[name]))
 
     @property
     @abstractmethod

@@ -17,7 +17,7 @@ from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Outcome, check_bank
 from hwgym.core.rewards import Reward
 from hwgym.core.tables import TableProblem
-from hwgym.core.veil import check_lifted
+from hwgym.core.veil import check_lifted, lifted
 
 __all__ = ["TableEpisode", "TableState", "TableWalk"]
 
@@ -188,7 +188,8 @@ class TableWalk:
 
     def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
         problem = self.problems[which]
-        return problem.totals(problem.space.encode(genes))
+        with lifted():  # a walk is made by whoever may, or for whoever pays
+            return problem.totals(problem.space.encode(genes))
 
     # --- one episode ----------------------------------------------------------------------------
 

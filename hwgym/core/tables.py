@@ -98,28 +98,31 @@ class TableProblem(Problem):
         """Of the constraint's total, with the slack for rounding."""
         return self.statement.limit
 
-    @cached_property
+    @property
     def least_used(self) -> Floats:
         """(steps,): the least that a valid choice takes of the constraint."""
-        least: Floats = np.where(self.valid, self.usage, np.inf).min(axis=1)
-        return _read_only(least)
+        check_lifted("what each choice takes")
+        return self._least_used
 
     @cached_property
+    def _least_used(self) -> Floats:
+        t = self._tables
+        return _read_only(np.where(t.valid, t.usage, np.inf).min(axis=1))
+
+    @property
     def least_used_after(self) -> Floats:
         """(steps + 1,): the least that the steps from each on can take together."""
         return _read_only(np.append(np.cumsum(self.least_used[::-1])[::-1], 0.0))
 
-    @cached_property
+    @property
     def best_cost(self) -> Floats:
         """(steps,): the least cost of a valid choice."""
-        best: Floats = np.where(self.valid, self.cost, np.inf).min(axis=1)
-        return _read_only(best)
+        return _read_only(np.where(self.valid, self.cost, np.inf).min(axis=1))
 
-    @cached_property
+    @property
     def worst_cost(self) -> Floats:
         """(steps,): the greatest cost of a valid choice."""
-        worst: Floats = np.where(self.valid, self.cost, -np.inf).max(axis=1)
-        return _read_only(worst)
+        return _read_only(np.where(self.valid, self.cost, -np.inf).max(axis=1))
 
     def check_feasible(self) -> None:
         """See that there is a solution.
@@ -130,11 +133,11 @@ class TableProblem(Problem):
         """
         for step in np.flatnonzero(~self._tables.valid.any(axis=1)):
             raise ValueError(f"{self.statement.names[int(step)]} has no valid choice")
-        needed = float(np.where(self._tables.valid, self._tables.usage, np.inf).min(axis=1).sum())
+        needed = float(self._least_used.sum())
         if needed > self.limit:
             raise InfeasibleError(f"the least that any solution takes, {needed:.6g}, is too much")
 
-    @cached_property
+    @property
     def binds(self) -> bool:
         """Whether the limit matters: the best choice of every step, taken together, exceeds it."""
         best = self.valid & (self.cost <= self.best_cost[:, None])
@@ -180,7 +183,11 @@ class TableProblem(Problem):
         Args:
             numbers: Action numbers (N, steps), not checked; -1 where an episode did not get to,
                 which adds nothing. The objective is infinite where a choice is invalid.
+
+        Raises:
+            Withheld: While an agent searches.
         """
+        check_lifted("an evaluation past the evaluator")
         names, columns = self._columns
         totals = np.empty((len(numbers), columns.shape[1]))
         first = np.arange(self.num_steps)[:, None] * self.num_actions
@@ -214,7 +221,12 @@ class TableProblem(Problem):
         return self.parts_of(self.space.encode(genes))
 
     def parts_of(self, numbers: Ints) -> Parts:
-        """What each step of solutions (N, steps), given as action numbers, adds."""
+        """What each step of solutions (N, steps), given as action numbers, adds.
+
+        Raises:
+            Withheld: While an agent searches.
+        """
+        check_lifted("what each step costs")
         t, done = self._tables, numbers >= 0
         at = np.arange(self.num_steps), np.maximum(numbers, 0)
 

@@ -197,7 +197,12 @@ class VectorEnvironment(gym.vector.VectorEnv[Observations, Any, Array]):
                 actions beyond [-1, 1] are clipped; NaN is an error.
             gymnasium.error.ResetNeeded: If an episode was never begun; or, with autoreset
                 disabled, is over.
+            Withheld: While an agent searches.
         """
+        check_lifted("an environment of your own")
+        return self._step(actions)
+
+    def _step(self, actions: Any) -> tuple[Observations, Floats, Bools, Bools, dict[str, Any]]:
         kernel = self._kernel
         if self._unbegun is not None:
             raise gym.error.ResetNeeded("call reset() before step()")

@@ -9,11 +9,15 @@ model itself. So results are called self-reported until somebody has read and re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
-__all__ = ["Withheld", "check_lifted", "lifted", "veiled"]
+__all__ = ["Withheld", "check_lifted", "lifted", "veiled", "withheld"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 _veiled: ContextVar[bool] = ContextVar("hwgym_veiled", default=False)
 
@@ -53,3 +57,17 @@ def check_lifted(what: str) -> None:
             f"{what} is withheld while an agent searches: it sees evaluator.statement and buys "
             "samples with evaluator.evaluate(genes) or evaluator.environment(...)"
         )
+
+
+def withheld(what: str) -> Callable[[Method], Method]:
+    """A method that looks first whether it may."""
+
+    def guard(method: Method) -> Method:
+        @wraps(method)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            check_lifted(what)
+            return method(*args, **kwargs)
+
+        return cast(Method, guarded)
+
+    return guard

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from hwgym._arrays import Floats
 from hwgym.core.env import Environment
+from hwgym.core.rewards import VectorReward
 from hwgym.core.vector import VectorEnvironment
 from hwgym.families.assignment.family import FAMILY
+from hwgym.families.assignment.frontier import frontier
+from hwgym.families.assignment.problem import AssignmentProblem
 
 __all__ = ["HWAssignEnv", "HWAssignVectorEnv"]
 
@@ -104,6 +108,33 @@ class HWAssignEnv(Environment):
     """
 
     family = FAMILY
+
+    def pareto_front(self, gamma: float = 1.0, *, epsilon: float = 0.0) -> list[Floats]:
+        """The returns of the Pareto-optimal assignments, under a vector reward: what
+        MO-Gymnasium's users know by this name.
+
+        Args:
+            gamma: 1; layers have no order that a discount could mean something for.
+            epsilon: 0 for the exact front; else a tolerance, as
+                :func:`~hwgym.families.assignment.frontier.frontier` has it.
+
+        Returns:
+            Arrays (metrics,), minus each metric in the order of the reward's, by decreasing first.
+
+        Raises:
+            ValueError: If the reward is a number, gamma is not 1, or the exact front has too many
+                partial assignments to be computed; then ``epsilon`` helps.
+        """
+        if not isinstance(self._reward, VectorReward):
+            raise ValueError(
+                "a front needs a vector reward, such as reward=['latency', 'energy', 'area']"
+            )
+        if gamma != 1:
+            raise ValueError(f"returns are not discounted here: gamma must be 1, got {gamma!r}")
+        names = [metric.name for metric in self._reward.metrics]
+        problem = self.problem
+        assert isinstance(problem, AssignmentProblem)  # the family makes no other
+        return list(-frontier(problem, names, epsilon=epsilon).values)
 
 
 class HWAssignVectorEnv(VectorEnvironment):

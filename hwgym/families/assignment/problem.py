@@ -313,11 +313,6 @@ class AssignmentProblem(TableProblem):
         return table
 
     @cached_property
-    def _least_used(self) -> Floats:
-        found: Floats = np.where(self._tables.valid, self._tables.usage, np.inf).min(axis=1)
-        return found
-
-    @cached_property
     def budget_range(self) -> tuple[float, float]:
         """Least and greatest constraint value, between which platforms take their share."""
         tables = self._tables
