@@ -11,8 +11,10 @@ from conftest import needs_torch
 
 from benchmarks import report
 from benchmarks.measure import Row, Spread
+from benchmarks.speed import KINDS
 from hwgym import AssignmentProblem
-from hwgym.envs_registry import environments
+from hwgym.core import registered_ids
+from hwgym.families.assignment import FAMILY
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(
@@ -26,7 +28,7 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if "_generated" not in path.parts
 }
-UNTESTED = ("cd", "git", "make", "pip", "python -m benchmarks")
+UNTESTED = ("cd", "git", "make", "pip", "python -m benchmarks", "python -m pytest")
 """Commands that install, or take minutes: the benchmarks have tests of their own."""
 
 
@@ -121,10 +123,18 @@ def test_only_known_commands_are_not_run(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pictures_and_included_files_exist(page):
-    found = re.findall(r"^```\{(?:include|figure)\} (\S+)", PAGES[page], re.MULTILINE)
-    for path in found:
-        if "_generated" not in path:
-            assert (DOCS / page).parent.joinpath(path).is_file()
+    found = re.findall(
+        r"^```\{(include|figure|literalinclude)\} (\S+)\n((?::.*\n)*)", PAGES[page], re.MULTILINE
+    )
+    for kind, path, options in found:
+        if "_generated" in path:
+            continue
+        file = (DOCS / page).parent.joinpath(path)
+        assert file.is_file()
+        for option, value in re.findall(r"^:([\w-]+): (.*)$", options, re.MULTILINE):
+            if kind == "literalinclude" and option == "pyobject":
+                pattern = rf"^(?:class|def) {value}\b"
+                assert re.search(pattern, file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_an_output_that_differs_is_noticed():
@@ -147,43 +157,58 @@ def generated():
     sys.modules.pop("generated")
 
 
-def test_every_id_belongs_to_one_family(generated):
-    ids = [
-        e.env_id for f in generated.FAMILIES.values() for e in generated.entries() if f.belongs(e)
-    ]
-    assert sorted(ids) == sorted(env_id for env_id, _ in environments())
+def test_every_id_belongs_to_one_group(generated):
+    ids = [env_id for group in generated.GROUPS.values() for env_id in group.ids]
+    assert sorted(ids) == sorted(registered_ids(FAMILY))
+    for name, group in generated.GROUPS.items():
+        assert group.example in group.ids
+        assert f"| {{doc}}`{name}` | {len(group.ids)} |" in generated.groups()
+        assert f"environments/{name}" in PAGES
 
 
 def test_pages_show_the_proven_optima(generated, monkeypatch):
     some = tuple(e for e in generated.entries() if e.kwargs["workload"] == "AlexNet")
     monkeypatch.setattr(generated, "entries", lambda: some)
-    page = generated.optima(generated.FAMILIES["hwassign"])
+    page = generated.optima(generated.GROUPS["hwassign"])
     optimum = AssignmentProblem.of(
         "AlexNet", "NVDLA", objective="energy", platform="iotx"
     ).optimum()
-    [row] = re.findall(
-        r"^\| AlexNet \| NVDLA \|.*$",
-        page.partition("Energy-Area")[2].partition("###")[0],
-        re.MULTILINE,
-    )
+    part = page.partition("Energy-Area")[2].partition("###")[0]
+    [row] = re.findall(r"^\| AlexNet \| NVDLA \|.*$", part, re.MULTILINE)
     assert row.split(" | ")[-1] == f"{optimum.objective:,.0f} |"
+    assert "NJ, least energy under an area budget" in page
+    shown = sum(len(re.findall(r"\| [\d,]+(?= \|)", line)) for line in page.splitlines())
+    ids = {e.env_id for e in some if generated.GROUPS["hwassign"].belongs(e.env_id, e.kwargs)}
+    assert shown == len([i for i in ids if i.count("-") == 6])
     lines = generated.optima_csv().splitlines()
     assert len(lines) == 1 + len(some)
     assert repr(optimum.objective) in "\n".join(lines)
 
 
+def test_every_group_has_its_parts(generated, monkeypatch):
+    """Whatever a page includes is made, and the other way round."""
+    some = tuple(e for e in generated.entries() if e.kwargs["workload"] == "AlexNet")
+    monkeypatch.setattr(generated, "entries", lambda: some)
+    monkeypatch.setattr(generated, "results", lambda: "")
+    made = {name for name in generated.parts() if name.endswith(".part.md")}
+    text = "\n".join(PAGES.values())
+    assert made == set(re.findall(r"_generated/(\S+\.part\.md)", text))
+
+
 def test_the_speed_column_is_there_when_speeds_have_been_measured(generated, monkeypatch, tmp_path):
-    family = generated.FAMILIES["confuciux"]
+    group = generated.GROUPS["confuciux"]
     monkeypatch.setattr(generated, "SPEEDS", tmp_path / "speed.json")
-    assert "Not measured" in generated.speed(family)
+    assert "Not measured" in generated.speed(group)
     spread = Spread(2.0, 1.0, 3.0)
+    names = [name for g in generated.GROUPS.values() for name in g.speeds]
+    assert sorted(names) == sorted(KINDS)
     rows = [
         Row("speed", name, {"mode": "discrete", "environments": "scalar"}, "steps/s", spread,
             "CartPole-v1", spread, spread)
-        for f in generated.FAMILIES.values() for name in f.speeds
+        for name in names
     ]  # fmt: skip
     report.save(tmp_path / "speed.json", {"speed": {"machine": {}, "settings": {}, "rows": rows}})
-    text = generated.speed(family)
+    text = generated.speed(group)
     assert "2.00 x" in text
     assert "`gym.make`, discrete" in text
     assert len(generated.speed().splitlines()) == 2 + len(rows)
