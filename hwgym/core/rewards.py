@@ -187,7 +187,8 @@ class RelativeReward:
         return 0.0 * earned - 1.0
 
     def finished(self, objective: Any, which: Any) -> Any:
-        return np.log2(self.scale[which] / np.maximum(objective, np.finfo(np.float64).tiny))
+        least = np.finfo(np.float64).tiny  # of an objective of 0, too
+        return np.log2(self.scale[which]) - np.log2(np.maximum(objective, least))
 
 
 REWARDS: Mapping[str, type[ShapedReward | ConfuciuXReward | TerminalReward | RelativeReward]] = {

@@ -218,7 +218,7 @@ class TableEpisode:
         self._none: Any = np.zeros(reward.size) if reward.size is not None else 0.0
         self._earned: Callable[[int], Any] = lambda cell: 0.0
         if table is not None:
-            self._earned = table.__getitem__ if self._vector else table.item
+            self._earned = (lambda cell: table[cell].copy()) if self._vector else table.item
         self._usage, self._invalid, self._cost = (
             table.item for table in (walk.usage, walk.invalid, walk.cost)
         )
