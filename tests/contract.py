@@ -400,7 +400,12 @@ class Contract:
                     gymnasium_check_env(env, skip_render_check=True)
                     sb3.check_env(env, warn=True, skip_render_check=True)
 
-    def test_rendering(self, scalar, problem):
+    def test_rendering(self, scalar, vector, problem, problems):
+        many = vector(problem=problems, num_envs=2, render_mode="ansi")
+        many.reset(seed=0)
+        for _ in range(4):
+            assert [type(text) for text in many.render()] == [str, str]
+            many.step(many.action_space.sample())
         for mode, kind in (("ansi", str), ("rgb_array", np.ndarray)):
             env = scalar(problem=problem, render_mode=mode)
             env.reset(seed=0)
@@ -440,6 +445,29 @@ class Contract:
                 done = len(run[-1]) == 5 and run[-1][2]
             runs.append(run)
         assert_same(*runs)
+
+    def test_what_is_returned_is_the_callers(self, scalar, vector, problems):
+        """Whoever writes to an array of the results, or of the actions, changes nothing."""
+        reward = rewards_of(problems[0])[-1]
+        for make in (
+            lambda: scalar(problem=problems, reward=reward),
+            lambda: vector(problem=problems, reward=reward, num_envs=3),
+        ):
+            spoiled, kept = make(), make()
+            kept.action_space.seed(2)
+            results = [spoiled.reset(seed=1), kept.reset(seed=1)]
+            for _ in range(30):
+                assert_same(*results)
+                for array in arrays(results[0]):
+                    array[...] = 1
+                over = len(results[1]) == 5 and results[1][2] is True
+                if over:
+                    results = [spoiled.reset(), kept.reset()]
+                    continue
+                action = kept.action_space.sample()
+                own = np.array(action)
+                results = [spoiled.step(own), kept.step(action)]
+                own[...] = 0
 
     def test_masked_episodes_end_well(self, scalar, problems):
         """Where masks are exact; else they leave a choice, at least."""

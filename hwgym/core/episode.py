@@ -144,7 +144,8 @@ class EpisodeKernel:
         space = self.dynamics.problems[0].space
         most = int(self._steps.max())
         recent = [taken[rows] for taken in history]
-        return space.unpack(chosen(recent, step_index[rows], most, len(space.axes)))
+        axes = None if space.joint is not None else len(space.axes)
+        return space.unpack(chosen(recent, step_index[rows], most, axes))
 
 
 def _as_rows(mask: Bools, like: Array) -> Bools:
@@ -152,7 +153,7 @@ def _as_rows(mask: Bools, like: Array) -> Bools:
     return mask if like.ndim == 1 else mask[:, None]
 
 
-def chosen(history: Sequence[Array], step_index: Ints, num_steps: int, axes: int) -> Ints:
+def chosen(history: Sequence[Array], step_index: Ints, num_steps: int, axes: int | None) -> Ints:
     """Choices (N, steps), or (N, steps, axes), of episodes that have come to ``step_index``.
 
     Args:
@@ -160,9 +161,9 @@ def chosen(history: Sequence[Array], step_index: Ints, num_steps: int, axes: int
             over.
         step_index: (N,)
         num_steps: Steps of the result, -1 beyond those done.
-        axes: Of a choice that is a row of genes.
+        axes: Of a choice that is a row of genes; None where it is a number.
     """
-    by_number = not history or history[0].ndim == 1
+    by_number = axes is None
     choices = np.full((len(step_index), num_steps, *(() if by_number else (axes,))), -1)
     if history:
         recent = np.stack(history)
