@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
+from hwgym.core.metric import Metric
 from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
     DATAFLOW_FILES,
@@ -36,6 +37,16 @@ TILE_LEVELS = tuple(range(1, 13))
 FINE_PE_LEVELS = tuple(range(1, 129))
 MIX = ("NVDLA", "Eyeriss", "ShiDianNao")
 """What the dataflow ``"MIX"`` lets an agent choose from, for every layer."""
+
+_COLUMNS = {
+    "latency": ("latency_cycles",),
+    "throughput": ("latency_cycles",),
+    "energy": ("energy_nj",),
+    "edp": ("energy_nj", "latency_cycles"),
+    "area": ("area_um2",),
+    "power": ("power_mw",),
+}
+"""The tables that make a metric, multiplied."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +126,14 @@ class DesignSpace:
             _hardware(hardware, counted),
             counted,
         )
+
+    def table(self, metric: Metric) -> Array:
+        """(layers, actions): what each choice adds to a metric, layer by layer."""
+        names = _COLUMNS[metric.name]
+        table: Array = getattr(self, names[0])
+        for name in names[1:]:
+            table = table * getattr(self, name)
+        return table
 
     @property
     def shape(self) -> tuple[int, ...]:

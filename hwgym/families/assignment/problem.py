@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgym._arrays import Array, Floats
+from hwgym._arrays import Bools, Floats
 from hwgym._names import nearest
 from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Statement
@@ -295,19 +295,20 @@ class AssignmentProblem(TableProblem):
 
     def make_tables(self) -> Tables:
         design = self.design
-        latency = self._fold(design.latency_cycles.astype(np.float64), np.add)
-        energy = self._fold(design.energy_nj, np.add)
-        area, power = (self._fold(t, np.maximum) for t in (design.area_um2, design.power_mw))
-        by_name = {"latency": latency, "energy": energy, "area": area, "power": power}
-        cost = {
-            **by_name,
-            "throughput": latency,
-            "edp": self._fold(design.energy_nj * design.latency_cycles, np.add),
-        }[self.objective.name]
-        valid = self._fold(design.valid, np.logical_and)
-        return Tables(cost, by_name[self.constraint.name], valid, by_name)
+        adds = {name: self._fold(METRICS[name], np.add) for name in ("latency", "energy")}
+        # One array runs all layers: it is as large as the one that demands most.
+        takes = {name: self._fold(METRICS[name], np.maximum) for name in CONSTRAINTS}
+        cost = adds.get(self.objective.name)
+        if cost is None:
+            cost = self._fold(self.objective, np.add)
+        valid: Bools = design.valid
+        if self.deployment.shared:
+            valid = np.logical_and.reduce(valid, axis=0, keepdims=True)
+        return Tables(cost, takes[self.constraint.name], valid, adds | takes)
 
-    def _fold(self, table: Array, over_layers: np.ufunc) -> Any:
+    def _fold(self, metric: Metric, over_layers: np.ufunc) -> Floats:
+        """(steps, actions) of a metric; under LS of all layers together."""
+        table = self.design.table(metric).astype(np.float64)
         if self.deployment.shared:
             table = over_layers.reduce(table, axis=0, keepdims=True)
         return table

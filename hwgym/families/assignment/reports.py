@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym._arrays import Array
-from hwgym.core.metric import Metric
 from hwgym.core.problem import InfeasibleError
-from hwgym.families.assignment.design_space import DesignSpace
 from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
 from hwgym.workloads import Workload
 
@@ -23,7 +20,6 @@ __all__ = [
     "describe_problem",
     "describe_workload",
     "layer_rows",
-    "layer_table",
     "to_csv",
 ]
 
@@ -114,8 +110,8 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
         raise ValueError("the assignment is not complete: it has -1 where nothing is chosen")
     layers = np.arange(len(design.workload))
     actions = np.broadcast_to(problem.space.encode(genes), layers.shape)
-    columns = {m.column: layer_table(design, m)[layers, actions] for m in problem.statement.metrics}
-    cost = layer_table(design, problem.objective)[layers, actions]
+    columns = {m.column: design.table(m)[layers, actions] for m in problem.statement.metrics}
+    cost = design.table(problem.objective)[layers, actions]
     usage = columns[problem.constraint.column]
     rows = []
     for i, layer in enumerate(design.workload):
@@ -136,22 +132,6 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
             }
         )
     return rows
-
-
-def layer_table(design: DesignSpace, metric: Metric) -> Array:
-    """(layers, actions): what each choice adds to a metric, layer by layer."""
-    columns = {
-        "latency": ("latency_cycles",),
-        "throughput": ("latency_cycles",),
-        "energy": ("energy_nj",),
-        "edp": ("energy_nj", "latency_cycles"),
-        "area": ("area_um2",),
-        "power": ("power_mw",),
-    }[metric.name]
-    table: Array = getattr(design, columns[0])
-    for name in columns[1:]:
-        table = table * getattr(design, name)
-    return table
 
 
 def compare(

@@ -12,7 +12,7 @@ from hwgym._extras import naming
 from hwgym._names import nearest
 from hwgym.costs.maestro import Costs, evaluate
 from hwgym.families.assignment.problem import AssignmentProblem
-from hwgym.families.assignment.reports import layer_rows, layer_table
+from hwgym.families.assignment.reports import layer_rows
 from hwgym.plotting.style import (
     BLUE,
     COLOURS,
@@ -241,7 +241,7 @@ def design_space_figure(
         figure = Picture(10.0, 1.2 + 3.1 * len(styles))
         axes = figure.subplots(len(styles), 2, squeeze=False)
         for column, metric in enumerate((problem.objective, problem.constraint)):
-            values = metric.shown(layer_table(design, metric)[index]).reshape(*space.shape[:2], -1)
+            values = metric.shown(design.table(metric)[index]).reshape(*space.shape[:2], -1)
             values = np.where(valid, values, np.nan)
             for row, style in enumerate(styles):
                 mine = len(styles) == 1 or chosen[2] == row
