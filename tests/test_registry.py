@@ -17,6 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 import hwgym
+from benchmarks import silent
 from hwgym import envs_registry
 from hwgym.core import (
     METRICS,
@@ -125,6 +126,22 @@ def test_the_list_of_silent_ids():
     assert not silent & set(gym.registry)
     text = files(ids.__package__).joinpath("silent.txt").read_text(encoding="utf-8")
     assert text.splitlines() == sorted(silent)
+
+
+def test_the_list_is_printed_anew(capsys):
+    silent.main(["NCF", "AlexNet"])
+    printed = capsys.readouterr().out.splitlines()
+    of_these = {i for i, kwargs in ALL.items() if kwargs["workload"] in ("NCF", "AlexNet")}
+    assert printed == sorted(ids.silent_ids() & of_these)
+    assert printed
+    silent.main(["NCF", "--why"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == sum(kwargs["workload"] == "NCF" for kwargs in ALL.values())
+    marked = {line.split()[1] for line in lines if line.startswith("-")}
+    assert marked == {i for i in ids.silent_ids() if ALL[i]["workload"] == "NCF"}
+    with pytest.raises(SystemExit):
+        silent.main(["ncf"])
+    assert "did you mean 'NCF'" in capsys.readouterr().err
 
 
 def test_a_silent_problem_remains_by_keyword():
