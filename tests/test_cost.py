@@ -94,6 +94,20 @@ def test_a_point_costs_the_same_whatever_is_asked_beside_it():
                 np.testing.assert_array_equal(values[layer, place], alone[name], err_msg=name)
 
 
+def test_what_the_reference_gives_up_on_is_told_apart_from_its_neighbours():
+    """Its analysis divides by zero for some of these layers, others go through the same states."""
+    filters = np.tile(np.arange(1, 5), 12)
+    rows, columns = np.repeat(np.arange(8, 20), 4), np.full(48, 25)
+    shapes = Shapes(15, 27, rows, columns, 1, filters, stride=3)
+    together = evaluate(shapes, "ShiDianNao", 60, 11).mappable
+    assert 0 < together.sum() < 48
+    alone = [
+        bool(evaluate(Shapes(15, 27, y, 25, 1, s, stride=3), "ShiDianNao", 60, 11).mappable)
+        for y, s in zip(rows, filters, strict=True)
+    ]
+    assert together.tolist() == alone
+
+
 @pytest.mark.parametrize("name", ["NVDLA", "Eyeriss", "ShiDianNao"])
 def test_layers_that_overflow_the_reference(name):
     """A 512 x 4096 x 4096 product: runtime and MACs grow linearly with its rows, all the way."""
