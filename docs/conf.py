@@ -30,9 +30,11 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(np|numpy|npt|gym|gymnasium|torch|nn|pd|pandas|matplotlib|onnx|plotly)(\..*)?"),
     (r"py:.*", r"(stable_baselines3|sb3_contrib|collections|os|pathlib|typing|abc)(\..*)?"),
     (r"py:class", r"(ArrayLike|Figure|Path|dict\[str)"),
-    (r"py:class", r"hwgym\.envs\.rewards\.Number"),
-    # Tables of a module's own.
-    (r"py:data", r"(LABELS|TOO_MANY|OBJECTIVES|DATAFLOWS|TECHNOLOGIES)"),
+    (r"py:class", r"(Array|Bools|Floats|Ints|Observations|Row|SingleEpisode|.*\.Deployment|.*\.Method)"),
+    # Tables of a module's own, and what a class says among its attributes.
+    (r"py:data", r"(.*\.)?(ACCOUNTINGS|DATAFLOWS|OBJECTIVES|REWARDS|STYLE|TECHNOLOGIES|TOO_MANY)"),
+    (r"py:attr", r"statement"),
+    (r"py:mod", r"hwgym\.plotting\.picture"),
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]

@@ -176,7 +176,7 @@ def test_pages_show_the_proven_optima(generated, monkeypatch):
     part = page.partition("Energy-Area")[2].partition("###")[0]
     [row] = re.findall(r"^\| AlexNet \| NVDLA \|.*$", part, re.MULTILINE)
     assert row.split(" | ")[-1] == f"{optimum.objective:,.0f} |"
-    assert "NJ, least energy under an area budget" in page
+    assert "### Least energy (nJ) under an area budget" in page
     shown = sum(len(re.findall(r"\| [\d,]+(?= \|)", line)) for line in page.splitlines())
     ids = {e.env_id for e in some if generated.GROUPS["hwassign"].belongs(e.env_id, e.kwargs)}
     assert shown == len([i for i in ids if i.count("-") == 6])

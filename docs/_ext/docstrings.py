@@ -11,7 +11,10 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
-PAGES = {"hwgym.envs.HWAssignEnv", "hwgym.envs.assignment.HWAssignEnv"}
+PAGES = {
+    f"{module}.HWAssignEnv"
+    for module in ("hwgym.families.assignment", "hwgym.families.assignment.env")
+}
 """Classes whose docstring is a page in Markdown, shown among the environments."""
 
 
@@ -31,7 +34,7 @@ def convert(_app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines:
     """Colons come back, and Markdown's tables become reStructuredText's."""
     if name in PAGES:
         lines[:] = [
-            "One problem as a Gymnasium environment. Spaces, rewards, information and arguments "
+            "Assignment problems as a Gymnasium environment. Spaces, rewards, information and arguments "
             "are described with :doc:`the environments </environments/index>`.",
             "",
         ]

@@ -189,8 +189,8 @@ def optima(group: Group) -> str:
         assert statement.constraint is not None
         an = "an" if statement.constraint.label[0] in "aeiou" else "a"
         titles[pattern] = (
-            f"{statement.objective.unit[0].upper() + statement.objective.unit[1:]}, least "
-            f"{statement.objective.label} under {an} {statement.constraint.label} budget"
+            f"Least {statement.objective.label} ({statement.objective.unit}) under {an} "
+            f"{statement.constraint.label} budget"
         )
         row = tables.setdefault(pattern, {}).setdefault((asked["workload"], asked["dataflow"]), {})
         row[asked["platform"]] = entry
