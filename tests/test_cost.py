@@ -95,15 +95,17 @@ def test_a_point_costs_the_same_whatever_is_asked_beside_it():
 
 
 def test_what_the_reference_gives_up_on_is_told_apart_from_its_neighbours():
-    """Its analysis divides by zero for some of these layers, others go through the same states."""
-    filters = np.tile(np.arange(1, 5), 12)
-    rows, columns = np.repeat(np.arange(8, 20), 4), np.full(48, 25)
-    shapes = Shapes(15, 27, rows, columns, 1, filters, stride=3)
-    together = evaluate(shapes, "ShiDianNao", 60, 11).mappable
-    assert 0 < together.sum() < 48
+    """Its analysis divides by zero for some of these, while others go through the same states."""
+    rng = np.random.default_rng(3)
+    filters = rng.integers(1, 6, (2, 60))
+    rows, columns = rng.integers(0, 24, (2, 60)) + filters
+    pes, stride = rng.integers(1, 9, 60) * 12, rng.integers(1, 4, 60)
+    layers = (rows, columns, *filters, stride)
+    together = evaluate(Shapes(15, 27, *layers), "ShiDianNao", pes, 4).mappable
+    assert 0 < together.sum() < 60
     alone = [
-        bool(evaluate(Shapes(15, 27, y, 25, 1, s, stride=3), "ShiDianNao", 60, 11).mappable)
-        for y, s in zip(rows, filters, strict=True)
+        bool(evaluate(Shapes(15, 27, *layer), "ShiDianNao", count, 4).mappable)
+        for *layer, count in zip(*layers, pes, strict=True)
     ]
     assert together.tolist() == alone
 
