@@ -337,14 +337,14 @@ def test_cost_explains_every_statistic(run, json_of):
     costs = hwgym.evaluate(layer, "Eyeriss", 24, 3, hwgym.Hardware(technology="maestro-2019"))
     for given in (("VGG16", "3"), ("VGG16", layer.name)):
         found = json_of("cost", *given, "--pes", 24, "--tile", 3, "--dataflow", "Eyeriss")
-        for name, statistic in found["statistics"].items():
-            assert statistic["about"]
-            assert statistic["value"] == costs.as_dict()[name].item()
+        for name, column in found["columns"].items():
+            assert column["about"]
+            assert column["value"] == costs.as_dict()[name].item()
     code, out, _ = run("cost", "VGG16", 3, "--pes", 24, "--tile", 3, "-d", "Eyeriss")
     assert code == 0
-    for name, statistic in COLUMNS.items():
+    for name, column in COLUMNS.items():
         assert name in out
-        assert statistic.about in out
+        assert column.about in out
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_cost_explains_every_statistic(run, json_of):
 def test_cost_of_a_layer_of_ones_own(json_of, spec, layer):
     found = json_of("cost", spec, "--pes", 4, "--tile", 2)
     wanted = hwgym.evaluate(layer, "NVDLA", 4, 2)
-    assert found["statistics"]["runtime_cycles"]["value"] == wanted.runtime_cycles.item()
+    assert found["columns"]["runtime_cycles"]["value"] == wanted.runtime_cycles.item()
     assert found["layer"]["repeat"] == layer.repeat
 
 

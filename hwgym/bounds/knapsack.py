@@ -107,7 +107,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     rate = gain / use
     order = np.argsort(-rate, kind="stable")  # along a hull rates fall, so steps stay in order
     # The first upgrade that goes beyond the limit; by a rounding, none does but all together.
-    breaks = np.searchsorted(used + np.cumsum(use[order]), limit, side="right")
+    breaks = int(np.searchsorted(used + np.cumsum(use[order]), limit, side="right"))
     price = float(rate[order[min(breaks, len(order) - 1)]])
     bound = _in_order([(f.cost + price * f.usage).min() for f in fronts]) - price * limit
 

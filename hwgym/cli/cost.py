@@ -90,7 +90,7 @@ def cost(
                 "tile": tile,
                 "technology": array.tech.name,
                 "valid": bool(costs.valid),
-                "statistics": {
+                "columns": {
                     name: {"value": values[name], "unit": s.unit, "about": s.about}
                     for name, s in COLUMNS.items()
                 },
