@@ -255,6 +255,25 @@ def test_the_relaxation_goes_on_after_what_does_not_fit():
     assert relaxed.actions.tolist() == [0, 2]
 
 
+def test_what_cannot_be_in_a_better_one_is_not_looked_at(monkeypatch):
+    rng = np.random.default_rng(1)
+    cost, usage = rng.integers(1, 10**6, (2, 30, 12)).astype(float)
+    fronts, limit = knapsack.fronts_of(cost, usage, cost > 0), usage.min(axis=1).sum() * 1.5
+    relaxed = knapsack.relax(fronts, limit)
+    looked_at, undominated = [], knapsack._undominated
+
+    def counted(used, costs):
+        looked_at.append(len(used))
+        return undominated(used, costs)
+
+    monkeypatch.setattr(knapsack, "_undominated", counted)
+    actions = knapsack.cheapest(
+        fronts, limit, relaxed, lambda a: bool(total(usage, a[None])[0] <= limit)
+    )
+    assert relaxed.bound <= total(cost, actions[None])[0] < relaxed.cost
+    assert sum(looked_at) < 180  # 162; without either bound or the room left, 193 and more
+
+
 def test_of_a_single_step_the_cheapest_that_is_accepted():
     cost, usage = np.array([[3.0, 1.0, 2.0, 2.0]]), np.array([[1.0, 9.0, 2.0, 2.0]])
     allowed = np.array([[True, True, True, False]])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hwgym._arrays import Bools, Floats
 
-__all__ = ["ROUNDING", "check_tables"]
+__all__ = ["ROUNDING", "check_tables", "in_order"]
 
 ROUNDING = 1e-12  # relative: sums of the same numbers in another order differ by less
 
@@ -31,3 +33,8 @@ def check_tables(allowed: Bools, **tables: Floats) -> None:
         wrong = table[allowed & ~((table >= 0) & np.isfinite(table))]
         if len(wrong):
             raise ValueError(f"{name} must be finite and >= 0 where allowed, got {wrong[0]}")
+
+
+def in_order(values: Sequence[float]) -> float:
+    """Their sum, added one by one, as totals are; Python's own ``sum`` differs by version."""
+    return float(np.cumsum(values)[-1])

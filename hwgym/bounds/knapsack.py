@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints
-from hwgym.bounds._tables import ROUNDING, check_tables
+from hwgym.bounds._tables import ROUNDING, check_tables, in_order
 
 __all__ = ["Front", "Relaxation", "cheapest", "fronts_of", "least_usage", "relax"]
 
@@ -82,7 +82,7 @@ def fronts_of(cost: Floats, usage: Floats, allowed: Bools) -> list[Front]:
 
 def least_usage(fronts: Sequence[Front]) -> float:
     """The least that any assignment uses."""
-    return _in_order([f.usage[0] for f in fronts])
+    return in_order([f.usage[0] for f in fronts])
 
 
 def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
@@ -95,8 +95,8 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     if used > limit:
         raise ValueError(f"nothing within {limit:.6g}: the least usage is {used:.6g}")
     chosen = np.zeros(len(fronts), np.int64)
-    if _in_order([f.usage[-1] for f in fronts]) <= limit:
-        cost = _in_order([f.cost[-1] for f in fronts])
+    if in_order([f.usage[-1] for f in fronts]) <= limit:
+        cost = in_order([f.cost[-1] for f in fronts])
         return Relaxation(0.0, cost, np.array([f.actions[-1] for f in fronts]), cost)
 
     hulls = [_hull(f) for f in fronts]
@@ -109,7 +109,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
     # The first upgrade that goes beyond the limit; by a rounding, none does but all together.
     breaks = int(np.searchsorted(used + np.cumsum(use[order]), limit, side="right"))
     price = float(rate[order[min(breaks, len(order) - 1)]])
-    bound = _in_order([(f.cost + price * f.usage).min() for f in fronts]) - price * limit
+    bound = in_order([(f.cost + price * f.usage).min() for f in fronts]) - price * limit
 
     # Take every upgrade that fits, best rate first, each only after those before it on its hull.
     room = limit * (1 - ROUNDING)
@@ -124,7 +124,7 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
         else:
             blocked[step] = True
     pairs = list(zip(fronts, chosen, strict=True))
-    cost = _in_order([f.cost[c] for f, c in pairs])
+    cost = in_order([f.cost[c] for f, c in pairs])
     return Relaxation(price, bound, np.array([f.actions[c] for f, c in pairs]), cost)
 
 
@@ -212,11 +212,6 @@ def _hull(front: Front) -> Ints:
             hull.pop()
         hull.append(i)
     return np.array(hull)
-
-
-def _in_order(values: Sequence[float]) -> float:
-    """Their sum, added one by one, as totals are; a built-in ``sum`` rounds as it likes."""
-    return float(np.cumsum(values)[-1])
 
 
 def _sum_after(values: Floats) -> Floats:

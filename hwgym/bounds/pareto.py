@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwgym._arrays import Bools, Floats, Ints
-from hwgym.bounds._tables import ROUNDING, check_tables
+from hwgym.bounds._tables import ROUNDING, check_tables, in_order
 
 __all__ = ["TOO_MANY", "front", "undominated"]
 
@@ -69,7 +69,7 @@ def front(
     check_tables(allowed, usage=usage, **{f"cost {i}": cost for i, cost in enumerate(costs)})
     steps = len(usage)
     parts = [_part(step, usage, costs, allowed) for step in range(steps)]
-    least = sum(float(part.usage.min()) for part in parts)
+    least = in_order([part.usage.min() for part in parts])
     if least > limit * (1 + ROUNDING):
         raise ValueError(f"nothing within {limit:.6g}: the least usage is {least:.6g}")
     parts.sort(key=len)
@@ -150,8 +150,6 @@ def _combine(
         rows = slice(start, start + block)
         added = np.add.outer(first.usage[rows], second.usage).ravel()
         fits = np.flatnonzero(added <= room)
-        if not len(fits):
-            continue
         pick = np.append(pick, fits + start * width)
         usage = np.append(usage, added[fits])
         costs = [
