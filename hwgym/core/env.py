@@ -25,7 +25,32 @@ from hwgym.core.veil import check_lifted
 __all__ = ["Environment"]
 
 
-class Environment(gym.Env[Observations, Any]):
+class AsksProblem:
+    """What environments, scalar and vector, say of their problem (the first, in a vector)."""
+
+    @property
+    def problem(self) -> Problem:
+        """What it is about."""
+        raise NotImplementedError
+
+    def certificate(self) -> Certificate:
+        """The best that is known and proven of the problem."""
+        return self.problem.certificate()
+
+    def optimum(self) -> Certificate:
+        """The proven optimum of the problem.
+
+        Raises:
+            ValueError: If only a bound is known.
+        """
+        return self.problem.optimum()
+
+    def evaluate(self, assignments: ArrayLike) -> Scores:
+        """Score whole solutions, genes (N, steps, axes), without stepping through them."""
+        return self.problem.evaluate(assignments)
+
+
+class Environment(AsksProblem, gym.Env[Observations, Any]):
     """An environment that walks a problem step by step. A family's own is a subclass.
 
     Args:
@@ -186,22 +211,6 @@ class Environment(gym.Env[Observations, Any]):
         if self.action_mode == "continuous":
             raise ValueError("action masks exist for 'discrete' and 'multi_discrete' actions only")
         return self._episode.mask(self.action_mode)
-
-    def certificate(self) -> Certificate:
-        """The best that is known and proven of this problem."""
-        return self.problem.certificate()
-
-    def optimum(self) -> Certificate:
-        """The proven optimum of this problem.
-
-        Raises:
-            ValueError: If only a bound is known.
-        """
-        return self.problem.optimum()
-
-    def evaluate(self, assignments: ArrayLike) -> Scores:
-        """Score whole solutions, genes (N, steps, axes), without stepping through them."""
-        return self.problem.evaluate(assignments)
 
     def render(self) -> Any:
         """The state of the episode: text (ansi), an image (rgb_array), or a window (human)."""

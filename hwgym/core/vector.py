@@ -9,23 +9,21 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym._names import nearest
 from hwgym.core.actions import choices_of
-from hwgym.core.certificate import Certificate
-from hwgym.core.env import Environment, instance_of
+from hwgym.core.env import AsksProblem, Environment, instance_of
 from hwgym.core.episode import EpisodeKernel, summarise, summary_names
 from hwgym.core.infos import LazyDict
-from hwgym.core.problem import Problem, Scores
+from hwgym.core.problem import Problem
 from hwgym.core.sampler import Sampler
 from hwgym.core.veil import check_lifted
 
 __all__ = ["VectorEnvironment"]
 
 
-class VectorEnvironment(gym.vector.VectorEnv[Observations, Any, Array]):
+class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Array]):
     """N environments of a family as one vector environment. A family's own is a subclass.
 
     What it returns equals, bit for bit, what ``gymnasium.vector.SyncVectorEnv`` over N scalar
@@ -240,22 +238,6 @@ class VectorEnvironment(gym.vector.VectorEnv[Observations, Any, Array]):
         if self.action_mode == "continuous":
             raise ValueError("action masks exist for 'discrete' and 'multi_discrete' actions only")
         return self._kernel.masks(self.action_mode)
-
-    def certificate(self) -> Certificate:
-        """The best that is known of this problem (the first, where there are several)."""
-        return self.problem.certificate()
-
-    def optimum(self) -> Certificate:
-        """The proven optimum of this problem (the first, where there are several).
-
-        Raises:
-            ValueError: If only a bound is known.
-        """
-        return self.problem.optimum()
-
-    def evaluate(self, assignments: ArrayLike) -> Scores:
-        """Score whole solutions, genes (N, steps, axes), without stepping through them."""
-        return self.problem.evaluate(assignments)
 
     def render(self) -> tuple[Any, ...] | None:
         """The state of each episode: text (ansi), an image (rgb_array), or a window (human)."""
