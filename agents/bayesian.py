@@ -21,7 +21,7 @@ from hwgym._arrays import Floats, Ints
 from hwgym._names import nearest
 from hwgym.core import Evaluator, Scores, Sees, Statement
 
-from .common import Judge, best_of_uniform
+from .common import Judge, first_solutions
 
 try:
     import cmaes  # type: ignore[import-untyped, import-not-found, unused-ignore]
@@ -100,7 +100,8 @@ class OptunaSearch:
                 if variables.ordered[i]
                 else optuna.distributions.CategoricalDistribution(range(size))
             )
-        starts, scores = best_of_uniform(evaluator, self.start_share)
+        rng = np.random.default_rng(seed)
+        starts, scores = first_solutions(evaluator, self.start_share, rng)
         judge = Judge(evaluator.statement)
         values, excesses = judge(scores)
         verbosity = optuna.logging.get_verbosity()
@@ -194,7 +195,8 @@ class CMAES:
         """Sample generations until the budget is spent."""
         variables = _Variables(evaluator.statement, self.share_alike)
         sizes = variables.sizes
-        starts, scores = best_of_uniform(evaluator, self.start_share)
+        rng = np.random.default_rng(seed)
+        starts, scores = first_solutions(evaluator, self.start_share, rng)
         judge = Judge(evaluator.statement)
         best = variables.values(starts[:1])[0]
         least = self._charged(judge, scores)[0]

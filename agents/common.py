@@ -17,7 +17,7 @@ from hwgym.core import Evaluator, Scores, Space, Statement
 __all__ = [
     "Judge",
     "best_first",
-    "best_of_uniform",
+    "first_solutions",
     "positive",
     "separable",
     "shares",
@@ -79,8 +79,13 @@ def spread_uniform(space: Space, most: int) -> Ints:
     return np.repeat(spread_choices(space, most)[:, None], space.num_steps, axis=1)
 
 
-def best_of_uniform(evaluator: Evaluator, share: float) -> tuple[Ints, Scores]:
+def first_solutions(
+    evaluator: Evaluator, share: float, rng: np.random.Generator
+) -> tuple[Ints, Scores]:
     """Pay for uniform solutions with a share of the samples, but for at least one.
+
+    Where the objective is one of whole solutions, the same choice at every step may never be valid,
+    say in a permutation. Then random ones follow until one is, for at most half of the samples.
 
     Returns:
         Genes (n, steps, axes), best first, and their scores.
@@ -91,6 +96,11 @@ def best_of_uniform(evaluator: Evaluator, share: float) -> tuple[Ints, Scores]:
     statement = evaluator.statement
     genes = spread_uniform(statement.space, max(int(share * evaluator.samples), 1))
     scores = evaluator.evaluate(genes)
+    if statement.objective.join == "whole":
+        while not scores.valid.any() and 2 * evaluator.spent < evaluator.samples:
+            drawn = statement.space.draw(rng, len(genes))
+            more = evaluator.evaluate(drawn)
+            genes, scores = np.concatenate([genes, drawn]), Scores.join([scores, more])
     order = best_first(statement, scores)
     return genes[order], scores.take(order)
 

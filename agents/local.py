@@ -11,7 +11,7 @@ import numpy as np
 from hwgym._arrays import Bools, Ints
 from hwgym.core import Evaluator, Scores, Sees, Statement
 
-from .common import Judge, best_first, best_of_uniform, positive, shares
+from .common import Judge, best_first, first_solutions, positive, shares
 
 __all__ = ["Genetic", "Moves", "SimulatedAnnealing"]
 
@@ -142,7 +142,7 @@ class SimulatedAnnealing:
         """Anneal until the budget is spent."""
         statement, rng = evaluator.statement, np.random.default_rng(seed)
         moves = Moves(statement, rng, self.reset)
-        starts, scores = best_of_uniform(evaluator, self.start_share)
+        starts, scores = first_solutions(evaluator, self.start_share, rng)
         judge = Judge(statement)
         genes = np.repeat(starts[:1], self.chains, axis=0)
         value, over = (np.repeat(numbers[0], self.chains) for numbers in judge(scores))
@@ -214,7 +214,7 @@ class Genetic:
         """Breed until the budget is spent."""
         statement, rng = evaluator.statement, np.random.default_rng(seed)
         moves = Moves(statement, rng, self.reset)
-        genes, scores = best_of_uniform(evaluator, self.start_share)
+        genes, scores = first_solutions(evaluator, self.start_share, rng)
         while True:
             keep = best_first(statement, scores)
             # Of equal ones only one: clones would take over.
