@@ -193,6 +193,16 @@ def test_metrics_are_one_table():
         METRICS["more"] = METRICS["area"]
 
 
+def test_how_metrics_are_shown():
+    area, latency = METRICS["area"], METRICS["latency"]
+    assert (area.axis, latency.axis) == ("area (mm²)", "latency (cycles)")
+    assert (area.text(8_416_000.0), latency.text(190_338.0)) == ("8.416 mm²", "190,338 cycles")
+    assert area.shown([2e6, 0]).tolist() == [2.0, 0.0]
+    assert latency.shown(3).tolist() == 3.0
+    bare = Metric("x", "", "X")
+    assert (bare.axis, bare.text(2.0), bare.shown_scale) == ("X", "2", 1.0)
+
+
 def test_how_metrics_join():
     assert METRICS["latency"].ufunc is np.add
     assert METRICS["throughput"].ufunc is np.maximum

@@ -196,6 +196,7 @@ def test_the_statement_and_what_is_paid_for_are_the_agents():
 
 def test_the_veil_is_lifted_after_the_search():
     problem = Bags.of(3)
+    assert Evaluator(problem, 1).problem is problem  # before it, too
     searching(problem, lambda e: e.evaluate(GENES))
     check_lifted("anything")
     assert problem.optimum().exact
