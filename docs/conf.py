@@ -30,7 +30,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(np|numpy|npt|gym|gymnasium|torch|nn|pd|pandas|matplotlib|onnx|plotly)(\..*)?"),
     (r"py:.*", r"(stable_baselines3|sb3_contrib|collections|os|pathlib|typing|abc)(\..*)?"),
     (r"py:class", r"(ArrayLike|Figure|Path|dict\[str)"),
-    (r"py:class", r"(Array|Bools|Floats|Ints|Observations|Row|SingleEpisode|.*\.Deployment|.*\.Method)"),
+    (r"py:class", r"(Array|Bools|Floats|Ints|Observations|Row|SingleEpisode)"),
+    (r"py:class", r"hwgym\..*\.(Deployment|Method)"),
     # Tables of a module's own, and what a class says among its attributes.
     (r"py:data", r"(.*\.)?(ACCOUNTINGS|DATAFLOWS|OBJECTIVES|REWARDS|STYLE|TECHNOLOGIES|TOO_MANY)"),
     (r"py:attr", r"statement"),

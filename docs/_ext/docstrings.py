@@ -34,8 +34,8 @@ def convert(_app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines:
     """Colons come back, and Markdown's tables become reStructuredText's."""
     if name in PAGES:
         lines[:] = [
-            "Assignment problems as a Gymnasium environment. Spaces, rewards, information and arguments "
-            "are described with :doc:`the environments </environments/index>`.",
+            "Assignment problems as a Gymnasium environment. Spaces, rewards, information and "
+            "arguments are described with :doc:`the environments </environments/index>`.",
             "",
         ]
     out: list[str] = []
