@@ -3,9 +3,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny_families  # noqa: F401 (registers them)
 from conftest import needs_torch
 
-from hwgym.episodes import read_episodes
+from hwgym.core import read_episodes
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,11 +62,25 @@ def test_demo_tells_the_story(tmp_path):
     ]
 
 
-def test_demo_runs_where_an_episode_is_one_step(tmp_path):
-    run = demo("--env", "HWAssignLS-VGG16-MIX-v0", "--samples", 600, "--out", tmp_path)
+@pytest.mark.parametrize("env_id", ["HWAssign-AlexNet-MIX-v0", "mo-HWAssign-AlexNet-NVDLA-v0"])
+def test_demo_runs_with_more_axes_and_without_a_budget(env_id, tmp_path):
+    run = demo("--env", env_id, "--samples", 150, "--out", tmp_path)
     assert run.returncode == 0, run.stderr
     assert not run.stderr
     assert (tmp_path / "assignment.png").is_file()
+
+
+def test_demo_runs_on_any_family_whose_costs_are_separable(tmp_path, capsys):
+    from hwgym_agents.demo import main  # needs stable-baselines3
+
+    assert main(["--env", "Bags-4-0-v0", "--samples", "60", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "Best cost found within the weight budget" in printed
+    assert "EUR" in printed
+    assert (tmp_path / "assignment.png").is_file()
+    with pytest.raises(SystemExit, match="2"):
+        main(["--env", "Tour-4-v0", "--out", str(tmp_path)])
+    assert "REINFORCE learns what each choice of each step costs" in capsys.readouterr().err
 
 
 def test_unknown_id_is_told_without_a_traceback(tmp_path):

@@ -6,12 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet
 import pytest
+import tiny_families  # noqa: F401 (registers them)
 
 pytest.importorskip("torch")
 
 import hwgym
-from hwgym.agent import BudgetSpent, Evaluator, solve
-from hwgym.episodes import EpisodeLog, LogError, read_episodes
+from hwgym.core import (
+    EpisodeLog,
+    Evaluator,
+    LogError,
+    problem_of,
+    read_episodes,
+    search,
+    solve,
+)
 from hwgym.families.assignment.design_space import FINE_PE_LEVELS
 from hwgym_agents.ga_refiner import GARefiner
 from hwgym_agents.reinforce import Reinforce
@@ -24,9 +32,9 @@ def small():
 
 
 def run(agent, problem, samples, seed=0):
-    evaluator = Evaluator(problem, samples)
-    with pytest.raises(BudgetSpent):
-        agent.search(evaluator, seed)
+    """Search behind the veil."""
+    evaluator = Evaluator(problem, samples, sees=agent.sees)
+    search(agent, evaluator, seed)
     return evaluator
 
 
@@ -43,7 +51,7 @@ def test_with_masks_every_sample_is_feasible_and_without_some_fail(small, tmp_pa
     solve(Reinforce(masks=False), small, samples=64, log=tmp_path / "without")
     frame = read_episodes(tmp_path / "without")
     assert not frame["feasible"].all()
-    assert frame["actions"].map(len).min() < 5
+    assert frame["genes"].map(len).min() < 5
 
 
 @pytest.mark.parametrize(
@@ -94,21 +102,13 @@ def test_seeds_are_honoured(small):
 def test_a_resumed_run_ends_as_if_it_had_not_stopped(small, tmp_path):
     whole = run(Reinforce(), small, 320)
     agent = Reinforce(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=1)
-    evaluator = Evaluator(small, 320)
 
-    class Stop(Exception):
-        pass
+    def stop(evaluator):
+        if evaluator.spent > 160:
+            raise KeyboardInterrupt
 
-    evaluate = evaluator.evaluate
-
-    def interrupted(actions, returns=None):
-        if evaluator.spent >= 160:
-            raise Stop
-        return evaluate(actions, returns)
-
-    evaluator.evaluate = interrupted
-    with pytest.raises(Stop):
-        agent.search(evaluator, 0)
+    with pytest.raises(KeyboardInterrupt):
+        search(agent, Evaluator(small, 320, sees="layers", progress=stop), 0)
     resumed = run(agent, small, 320)
     assert resumed.spent == 320
     np.testing.assert_array_equal(resumed.history, whole.history)
@@ -142,10 +142,10 @@ def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
     path = str(tmp_path / "run.pt")
     run(Reinforce(checkpoint=path), small, 40)
     with pytest.raises(ValueError, match="was made with hidden=128, not 64"):
-        Reinforce(checkpoint=path, hidden=64).search(Evaluator(small, 80), 0)
+        run(Reinforce(checkpoint=path, hidden=64), small, 80)
     other = hwgym.AssignmentProblem.of("AlexNet", "ShiDianNao")
-    with pytest.raises(ValueError, match="is a checkpoint of"):
-        Reinforce(checkpoint=path).search(Evaluator(other, 80), 0)
+    with pytest.raises(ValueError, match=r"is a checkpoint of AlexNet, NVDLA.* not AlexNet, Shi"):
+        run(Reinforce(checkpoint=path), other, 80)
 
 
 def test_metrics_go_to_csv(small, tmp_path):
@@ -156,34 +156,87 @@ def test_metrics_go_to_csv(small, tmp_path):
     assert best == sorted(best, reverse=True)
 
 
-def test_learning_does_not_read_the_optimum(small, monkeypatch):
-    def forbidden(self):
-        raise AssertionError("an agent asked for the optimum")
+def seen_in(problem, genes):
+    """(steps, actions): was in one of the solutions, at a step alike."""
+    seen = np.zeros((problem.num_steps, problem.num_actions), bool)
+    numbers = problem.space.encode(genes)
+    for members in problem.statement.groups:
+        for step in members:
+            row = numbers[:, step]
+            seen[np.ix_(members, np.unique(row[row >= 0]))] = True
+    return seen
 
-    monkeypatch.setattr(hwgym.AssignmentProblem, "optimum", forbidden)
-    run(ReinforceThenGA(), small, 200)
 
-
-@pytest.mark.parametrize("agent", [Reinforce(), ReinforceThenGA()], ids=lambda a: type(a).__name__)
-def test_what_was_never_seen_makes_no_difference(agent, small):
-    """Not so for the constraint, whose least values the masks know."""
-    first = run(agent, small, 150)
-    evaluated = []
-
-    class Watched(Evaluator):
-        def evaluate(self, actions, returns=None):
-            evaluated.append(actions[: self.remaining])
-            return super().evaluate(actions, returns)
-
-    with pytest.raises(BudgetSpent):
-        agent.search(Watched(small, 150), 0)
-    seen = np.zeros((small.num_steps, small.num_actions), bool)
-    seen[np.arange(small.num_steps), np.concatenate(evaluated)] = True
-    assert not seen.all()
-    corrupt = np.where(seen, small.space.latency_cycles, 7 * small.space.latency_cycles + 1)
-    space = replace(small.space, latency_cycles=corrupt)
-    second = run(agent, hwgym.AssignmentProblem(space, budget=small.budget), 150)
+@pytest.mark.parametrize(
+    "agent",
+    [
+        Reinforce(),
+        Reinforce(memory=False, epochs=1),
+        Reinforce(masks=False, memory=False, epochs=1),
+        ReinforceThenGA(),
+    ],
+    ids=["reinforce", "no memory", "no masks", "both stages"],
+)
+def test_what_was_never_seen_makes_no_difference(agent, small, tmp_path):
+    """Not so for what choices take where masks are used, which tell of it."""
+    masks = getattr(agent, "masks", True)
+    first = solve(agent, small, samples=150, log=tmp_path / "log")
+    rows = read_episodes(tmp_path / "log")["genes"]
+    genes = np.full((150, small.num_steps, 2), -1)
+    for row, episode in zip(genes, rows, strict=True):
+        row[: len(episode)] = np.stack(list(episode))
+    seen = seen_in(small, genes)
+    assert 0.1 < seen.mean() < 0.9
+    design, changed = small.design, {}
+    names = ("latency_cycles",) if masks else ("latency_cycles", "area_um2")
+    for name in names:
+        table = getattr(design, name)
+        changed[name] = np.where(seen, table, 7 * table + 1).astype(table.dtype)
+    other = hwgym.AssignmentProblem(replace(design, **changed), budget=small.budget)
+    assert not np.array_equal(other.cost, small.cost)
+    second = solve(agent, other, samples=150)
     np.testing.assert_array_equal(first.history, second.history)
+    np.testing.assert_array_equal(first.assignment, second.assignment)
+
+
+@pytest.mark.parametrize("env_id", ["Bags-3-0-v0", "Bags-4-1-v0"])
+@pytest.mark.parametrize("agent", [Reinforce(), Reinforce.paper(), ReinforceThenGA()], ids=repr)
+def test_any_separable_family(agent, env_id):
+    result = solve(agent, env_id, samples=200)
+    assert result.samples == 200
+    if agent != Reinforce.paper():
+        assert result.regret < 0.05
+
+
+def test_what_a_problem_must_have_is_said():
+    with pytest.raises(ValueError, match=r"learns what each choice .* is known of whole"):
+        solve(Reinforce(), "Tour-4-v0", samples=10)
+    with pytest.raises(ValueError, match="learns what each choice"):
+        solve(ReinforceThenGA(), "Tour-4-v0", samples=10)
+    with pytest.raises(ValueError, match="more than the 65,536 that can be numbered"):
+        solve(Reinforce.paper(), "Tour-4-v0", samples=10)
+    with pytest.raises(ValueError, match="declare sees = 'layers'"):
+        search(Reinforce(), Evaluator(problem_of("Bags-3-0-v0"), 10), 0)
+
+
+@pytest.mark.parametrize("samples", [1, 33, 70])
+@pytest.mark.parametrize("masks", [True, False])
+def test_the_budget_is_spent_exactly(samples, masks, small, tmp_path):
+    agent = Reinforce(masks=masks, memory=False, epochs=1)
+    result = solve(agent, small, samples=samples, log=tmp_path / "log")
+    assert result.samples == samples
+    rows = read_episodes(tmp_path / "log")
+    assert rows["sample"].tolist() == list(range(samples))
+    whole = rows["genes"].map(len) == small.num_steps
+    assert whole.all() == masks
+    # An episode is shorter only where it failed.
+    assert not rows.loc[~whole, "feasible"].any()
+
+
+def test_time_ends_both_stages(small):
+    result = solve(ReinforceThenGA(), small, samples=10**6, time_limit=1.0)
+    assert result.timed_out
+    assert 0 < result.samples < 10**6
 
 
 @pytest.mark.parametrize(
@@ -218,18 +271,18 @@ def test_never_worse_than_the_log_and_soon_optimal(small, log):
 
 def test_refines_in_the_fine_space(tmp_path):
     coarse = hwgym.AssignmentProblem.of("AlexNet", "Eyeriss")
-    fine = coarse.with_levels(FINE_PE_LEVELS, coarse.space.tile_levels)
+    fine = coarse.with_levels(FINE_PE_LEVELS, coarse.design.tile_levels)
     assert fine.budget == coarse.budget
     solve(Reinforce(), coarse, samples=100, log=tmp_path / "log")
     result = solve(GARefiner(logs=[str(tmp_path / "log")]), fine, samples=600)
     assert result.objective < 0.9 * coarse.optimum().objective
     pes = np.array(FINE_PE_LEVELS)[result.assignment[:, 0]]
-    assert not set(pes) <= set(coarse.space.pe_levels)
+    assert not set(pes) <= set(coarse.design.pe_levels)
 
 
 def test_reads_many_logs_of_any_agent(small, log, tmp_path):
     with EpisodeLog(tmp_path / "second", small, agent="by hand") as second:
-        second.add(small.actions_of(small.optimum().assignment))
+        second.add(small.optimum().assignment)
     result = solve(GARefiner(logs=[log, str(tmp_path / "second")]), small, samples=20)
     assert result.regret == 0
 
@@ -241,19 +294,23 @@ def test_logs_that_do_not_serve_are_refused(small, log, tmp_path):
     with pytest.raises(LogError, match="another problem: budget differ"):
         solve(GARefiner(logs=[log]), other, samples=10)
     with EpisodeLog(tmp_path / "failed", small) as failed:
-        failed.add(np.full((3, 5), 143))
+        failed.add(np.full((3, 5, 2), 11))
     with pytest.raises(LogError, match="none of the 3 complete episodes is feasible"):
         solve(GARefiner(logs=[str(tmp_path / "failed")]), small, samples=10)
 
 
 def test_damaged_rows_are_left_out_and_said(small, log, tmp_path, capsys):
     with EpisodeLog(tmp_path / "damaged", small) as damaged:
-        damaged.add(np.array([[0, 0, -1, -1, -1], [0, 0, 0, 0, 0]]))
+        genes = np.zeros((2, 5, 2), np.int64)
+        genes[0, 2:] = -1
+        damaged.add(genes)
     part = tmp_path / "damaged" / "part-00000.parquet"
     table = pyarrow.parquet.read_table(part)
-    column = table.column_names.index("actions")
-    broken = pyarrow.array([[0, 0], [0, 0, 0, 0, 999]], table.schema.field("actions").type)
-    pyarrow.parquet.write_table(table.set_column(column, "actions", broken), part)
+    column = table.column_names.index("genes")
+    values = table["genes"].to_pylist()
+    values[1][4] = [0, 999]
+    broken = pyarrow.array(values, table.schema.field("genes").type)
+    pyarrow.parquet.write_table(table.set_column(column, "genes", broken), part)
     assert solve(GARefiner(logs=[log, str(tmp_path / "damaged")]), small, samples=20).samples == 20
     assert "left out 2" in capsys.readouterr().err
 

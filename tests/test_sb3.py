@@ -1,11 +1,13 @@
 """The adapter to stable-baselines3, the agents behind it, and the script to copy."""
 
+import dataclasses
 import warnings
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import tiny_families  # noqa: F401 (registers them)
 import yaml
 from conftest import assert_same
 
@@ -23,10 +25,11 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 from hwgym import AssignmentProblem
-from hwgym.agent import Evaluator, solve
-from hwgym.envs import ACTION_MODES, HWAssignEnv
+from hwgym.core import ACTION_MODES, Evaluator, Withheld, problem_of, search, solve
+from hwgym.core.actions import actions_of
+from hwgym.families.assignment import HWAssignEnv, HWAssignVectorEnv
 from hwgym_agents import sb3, train_sb3
-from hwgym_agents.vec_env import HWAssignVecEnv
+from hwgym_agents.vec_env import SuiteVecEnv
 
 N = 4
 TINY = {"policy_kwargs": {"net_arch": [8]}}
@@ -47,6 +50,10 @@ def problem(three_kinds):
     return AssignmentProblem.of(three_kinds, "NVDLA", ratio=0.3)
 
 
+def adapted(num_envs=N, **kwargs):
+    return SuiteVecEnv(HWAssignVectorEnv(num_envs=num_envs, **kwargs))
+
+
 # --- the adapter ----------------------------------------------------------------------------------
 
 
@@ -57,7 +64,7 @@ def test_equals_dummy_vec_env(three_kinds, action_mode, deployment):
         "problem": AssignmentProblem.of(three_kinds, "MIX", ratio=0.3, deployment=deployment),
         "action_mode": action_mode,
     }
-    ours = HWAssignVecEnv(num_envs=N, **kwargs)
+    ours = adapted(**kwargs)
     dummy = DummyVecEnv([lambda: HWAssignEnv(**kwargs)] * N)
     assert ours.observation_space == dummy.observation_space
     assert ours.action_space == dummy.action_space
@@ -82,7 +89,7 @@ def test_equals_dummy_vec_env(three_kinds, action_mode, deployment):
 
 
 def test_attributes_and_methods(problem):
-    env = HWAssignVecEnv(problem=problem, num_envs=N)
+    env = adapted(problem=problem)
     assert env.get_attr("problem", [0, 2]) == [problem] * 2
     assert env.get_attr("action_space") == [HWAssignEnv(problem=problem).action_space] * N
     assert env.has_attr("action_masks")
@@ -97,7 +104,8 @@ def test_attributes_and_methods(problem):
     env.reset()
     assert [len(mask) for mask in env.env_method("action_masks", indices=[1, 3])] == [24, 24]
     assert env.env_method("optimum", indices=0) == [problem.optimum()]
-    assert len(env.env_method("evaluate", problem.uniform()[:2])) == N
+    assert env.env_method("certificate") == [problem.certificate()] * N
+    assert len(env.env_method("evaluate", problem.space.uniform()[:2])) == N
     with pytest.raises(AttributeError, match="there are action_masks"):
         env.env_method("nothing")
     assert env.env_is_wrapped(Monitor) == [False] * N
@@ -106,7 +114,7 @@ def test_attributes_and_methods(problem):
 
 
 def test_images(problem):
-    env = HWAssignVecEnv(problem=problem, num_envs=2, render_mode="rgb_array")
+    env = adapted(2, problem=problem, render_mode="rgb_array")
     env.reset()
     assert env.render().ndim == 3
     assert len(env.get_images()) == 2
@@ -115,16 +123,44 @@ def test_images(problem):
 
 
 def test_takes_an_id():
-    env = HWAssignVecEnv("HWAssignLS-AlexNet-NVDLA-v0", 3, action_mode="discrete")
+    env = SuiteVecEnv("HWAssign-AlexNet-NVDLA-v0", 3, action_mode="discrete")
     assert env.num_envs == 3
-    assert env.spec.id == "HWAssignLS-AlexNet-NVDLA-v0"
+    assert env.spec.id == "HWAssign-AlexNet-NVDLA-v0"
+    assert SuiteVecEnv("Tour-4-v0").num_envs == 16
     with pytest.raises(gym.error.NameNotFound):
-        HWAssignVecEnv("HWAssign-Nothing-v0")
+        SuiteVecEnv("HWAssign-Nothing-v0")
+
+
+@pytest.mark.parametrize("env_id", ["Bags-4-0-v0", "Tour-4-v0"])
+def test_adapts_any_family(env_id):
+    ours = SuiteVecEnv(env_id, 2)
+    dummy = DummyVecEnv([lambda: gym.make(env_id).unwrapped] * 2)
+    assert_same(ours.reset(), dummy.reset())
+    ours.action_space.seed(1)
+    for _ in range(20):
+        actions = np.array([ours.action_space.sample() for _ in range(2)])
+        assert_same(ours.step(actions), dummy.step(actions))
+
+
+def test_takes_a_vector_environment_as_it_is(problem):
+    envs = HWAssignVectorEnv(problem=problem, num_envs=N)
+    assert SuiteVecEnv(envs).envs is envs
+    assert SuiteVecEnv(envs, N).num_envs == N
+    with pytest.raises(ValueError, match="give no arguments beside it"):
+        SuiteVecEnv(envs, N + 1)
+    with pytest.raises(ValueError, match="give no arguments beside it"):
+        SuiteVecEnv(envs, action_mode="discrete")
+    with pytest.raises(ValueError, match="autoreset_mode 'SameStep', got 'NextStep'"):
+        SuiteVecEnv(HWAssignVectorEnv(problem=problem, autoreset_mode="NextStep"))
+    with pytest.raises(ValueError, match="an id or a vector environment of hwgym"):
+        SuiteVecEnv(HWAssignEnv(problem=problem))
+    with pytest.raises(ValueError, match="numbers, not vectors"):
+        SuiteVecEnv("mo-HWAssign-AlexNet-NVDLA-v0")
 
 
 def test_maskable_ppo_trains_evaluates_saves_and_loads(problem, tmp_path):
     def make():
-        return VecMonitor(HWAssignVecEnv(problem=problem, num_envs=N, action_mode="discrete"))
+        return VecMonitor(adapted(problem=problem, action_mode="discrete"))
 
     env = VecNormalize(make(), gamma=1.0)
     model = MaskablePPO(
@@ -155,7 +191,7 @@ def test_maskable_ppo_trains_evaluates_saves_and_loads(problem, tmp_path):
 
 def test_ppo_with_eval_callback(problem):
     def make():
-        return VecMonitor(HWAssignVecEnv(problem=problem, num_envs=N))
+        return VecMonitor(adapted(problem=problem))
 
     model = PPO("MlpPolicy", make(), n_steps=6, batch_size=12, n_epochs=1, device="cpu", seed=0)
     check = EvalCallback(make(), n_eval_episodes=4, eval_freq=6, verbose=0)
@@ -181,17 +217,8 @@ AGENTS = {
 }
 
 
-class Recorder(Evaluator):
-    """Remembers what it was asked."""
-
-    def __init__(self, problem, samples):
-        super().__init__(problem, samples)
-        self.asked, self.returns = [], []
-
-    def evaluate(self, actions, returns=None):
-        self.asked.extend(actions.tolist())
-        self.returns.extend(returns.tolist())
-        return super().evaluate(actions, returns)
+def account(problem):
+    return Evaluator(problem, 100, sees="layers")
 
 
 def test_every_algorithm_has_an_agent():
@@ -203,6 +230,7 @@ def test_every_algorithm_has_an_agent():
 def test_agents_spend_their_budget_exactly(problem, agent):
     result = solve(agent(hyperparameters=AGENTS[agent], num_envs=3), problem, samples=40, seed=1)
     assert result.samples == 40
+    assert not result.timed_out
     if agent is sb3.MaskablePPO:
         assert np.isfinite(result.history).all()
 
@@ -214,32 +242,109 @@ def test_equal_seeds_give_equal_results(problem):
     assert not np.array_equal(a.history, c.history)
 
 
+@pytest.mark.parametrize("env_id", ["Bags-4-0-v0", "Tour-4-v0"])
+@pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: agent.__name__)
+def test_any_family(agent, env_id):
+    searcher = agent(hyperparameters=AGENTS[agent], num_envs=3)
+    if env_id.startswith("Tour") and agent in (sb3.DQN, sb3.QRDQN):
+        with pytest.raises(ValueError, match="more than the 65,536 that can be numbered"):
+            solve(searcher, env_id, samples=31)
+        return
+    result = solve(searcher, env_id, samples=31, seed=1)
+    assert result.samples == 31
+    if agent is sb3.MaskablePPO:  # Bags' choices are masked jointly, Tour's on each axis
+        assert np.isfinite(result.history).all()
+
+
 @pytest.mark.parametrize("normalize", [False, True])
-def test_samples_are_the_episodes_in_the_order_in_which_they_end(problem, normalize):
-    evaluator = Recorder(problem, 30)
+def test_samples_are_the_episodes_in_the_order_in_which_they_end(problem, normalize, monkeypatch):
+    evaluator = Evaluator(problem, 30, sees="layers")
+    asked, returns = [], []
+    charge = Evaluator._charge
+
+    def record(self, genes, returned):
+        asked.extend(genes)
+        returns.extend(returned)
+        return charge(self, genes, returned)
+
+    monkeypatch.setattr(Evaluator, "_charge", record)
     settings = {**ON_POLICY, "normalize": normalize}
-    sb3.PPO(hyperparameters=settings, num_envs=3).search(evaluator, seed=0)
-    assert evaluator.spent == 30
+    search(sb3.PPO(hyperparameters=settings, num_envs=3), evaluator, seed=0)
+    assert evaluator.spent == len(asked) == 30
     # Played again one by one, each breaks off where it did and returns what it did.
     env = HWAssignEnv(problem=problem, action_mode="discrete")
-    for actions, returned in zip(evaluator.asked, evaluator.returns, strict=True):
+    for genes, returned in zip(asked, returns, strict=True):
         env.reset()
         total, ended = 0.0, False
-        for action in actions:
+        for action in actions_of(problem.space, "discrete", genes):
             assert ended == (action < 0)
             if not ended:
-                _, reward, ended, _, _ = env.step(action)
+                _, reward, ended, _, _ = env.step(int(action))
                 total += reward
         assert ended
         assert returned == pytest.approx(total, abs=1e-6)
-    assert any(actions[-1] < 0 for actions in evaluator.asked)
+    assert any(genes[-1, 0] < 0 for genes in asked)
 
 
 def test_no_budget_no_training(problem):
-    evaluator = Evaluator(problem, 1)
-    evaluator.evaluate(np.zeros((1, problem.num_steps), np.int64))
-    sb3.PPO().search(evaluator, seed=0)
+    evaluator = Evaluator(problem, 1, sees="layers")
+    evaluator.evaluate(np.zeros((1, problem.num_steps, 2), np.int64))
+    search(sb3.PPO(), evaluator, seed=0)
     assert evaluator.spent == 1
+
+
+def test_training_sees_no_optimum_and_no_problem(problem):
+    """What is built for training is the evaluator's, behind the veil."""
+    caught = {}
+
+    class Curious(sb3.PPO):
+        def build(self, evaluator, seed):
+            env, model = super().build(evaluator, seed)
+            for name in ("problem", "sampler"):
+                with pytest.raises(Withheld):
+                    env.get_attr(name)
+            for name in ("optimum", "certificate"):
+                with pytest.raises(Withheld):
+                    env.env_method(name)
+            caught["asked"] = True
+            return env, model
+
+    solve(Curious(hyperparameters=ON_POLICY), problem, samples=10)
+    assert caught
+
+
+def test_what_no_episode_tried_makes_no_difference(problem):
+    """But for the best and the worst choice of a step, by which rewards are scaled."""
+    agent = sb3.PPO(hyperparameters=ON_POLICY, num_envs=3)
+    evaluator = Evaluator(problem, 30, sees="layers")
+    tried = np.zeros(problem.cost.shape, bool)
+    charge = evaluator._charge
+
+    def record(genes, returned):
+        numbers = problem.space.encode(genes)
+        rows, steps = np.nonzero(numbers >= 0)
+        tried[steps, numbers[rows, steps]] = True
+        return charge(genes, returned)
+
+    evaluator._charge = record
+    search(agent, evaluator, seed=0)
+    worst, best = problem.worst_cost[:, None], problem.best_cost[:, None]
+    free = ~tried & problem.valid & (problem.cost < worst) & (problem.cost > best)
+    assert 0.1 < free.mean() < 0.9
+    design = problem.design
+    middle = ((worst + best) / 2).astype(design.latency_cycles.dtype)
+    other = AssignmentProblem(
+        dataclasses.replace(
+            design,
+            latency_cycles=np.where(free, middle, design.latency_cycles),
+            area_um2=np.where(tried, design.area_um2, 2 * design.area_um2 + 1),
+        ),
+        budget=problem.budget,
+    )
+    assert (other.cost != problem.cost).any()
+    np.testing.assert_array_equal(
+        solve(agent, other, samples=30, seed=0).history, evaluator.history
+    )
 
 
 def test_saves_the_model(problem, tmp_path):
@@ -248,9 +353,16 @@ def test_saves_the_model(problem, tmp_path):
     assert MaskablePPO.load(tmp_path / "model", device="cpu").gamma == 1.0
 
 
+def test_saves_the_model_when_the_time_is_up(problem, tmp_path):
+    agent = sb3.MaskablePPO(hyperparameters=ON_POLICY, save=str(tmp_path / "model"))
+    assert solve(agent, problem, samples=10**6, time_limit=0.5).timed_out
+    assert (tmp_path / "model.zip").exists()
+
+
 def test_rollouts_are_whole_episodes_and_batches_divide_them(problem):
     settings = {**TINY, "n_steps": 7, "batch_size": 20}
-    env, model = sb3.PPO(hyperparameters=settings, num_envs=4).build(problem, seed=0)
+    agent = sb3.PPO(hyperparameters=settings, num_envs=4)
+    env, model = agent.build(account(problem), seed=0)
     assert model.n_steps == 9  # of three steps each
     assert model.batch_size == 18
     env.close()
@@ -260,9 +372,9 @@ def test_rollouts_are_whole_episodes_and_batches_divide_them(problem):
 def test_hyperparameters_fit_the_longest_and_the_shortest_episode(algorithm):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for env_id in ("HWAssign-MobileNetV2-NVDLA-v0", "HWAssignLS-MobileNetV2-NVDLA-v0"):
-            problem = gym.make(env_id).unwrapped.problem
-            env, model = sb3.SB3Agent(algorithm).build(problem, seed=0)
+        one_step = AssignmentProblem.of("MobileNetV2", deployment="LS")
+        for problem in (problem_of("HWAssign-MobileNetV2-NVDLA-v0"), one_step):
+            env, model = sb3.SB3Agent(algorithm).build(account(problem), seed=0)
             assert model.gamma == sb3.hyperparameters(algorithm)["gamma"]
             env.close()
 
@@ -295,12 +407,12 @@ def test_wrong_settings(settings, message):
 )
 def test_wrong_hyperparameters(problem, agent, changed, message):
     with pytest.raises(ValueError, match=message):
-        agent(hyperparameters=changed).build(problem, seed=0)
+        agent(hyperparameters=changed).build(account(problem), seed=0)
 
 
 def test_settings_are_left_as_they_were(problem):
     settings = {"policy_kwargs": {"net_arch": [8]}}
-    sb3.PPO(hyperparameters=settings).build(problem, seed=0)
+    sb3.PPO(hyperparameters=settings).build(account(problem), seed=0)
     assert settings == {"policy_kwargs": {"net_arch": [8]}}
     assert sb3.hyperparameters("ppo")["policy_kwargs"] == {"net_arch": [64, 64]}
 
@@ -317,7 +429,7 @@ def test_the_file_has_a_default_for_every_algorithm():
 
 @pytest.mark.parametrize("algo", ["maskable-ppo", "dqn"])
 def test_the_script(algo, capsys, tmp_path):
-    env_id = "HWAssignLS-AlexNet-NVDLA-v0"
+    env_id = "HWAssign-AlexNet-NVDLA-v0"
     train_sb3.main(
         ["--env", env_id, "--algo", algo, "--timesteps", "600", "--out", str(tmp_path / "model")]
     )
