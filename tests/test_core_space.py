@@ -298,6 +298,23 @@ def test_a_certificate_of_a_bound():
     np.testing.assert_array_equal(found.above(np.array([3.0, 4.0, 8.0, np.inf])), [0, 0, 1, np.inf])
 
 
+def test_an_optimum_of_nothing():
+    found = Certificate(np.zeros((1, 1), int), 0.0, 0.0, "m")
+    assert (found.exact, found.gap, found.yardstick) == (True, 0.0, 0.0)
+    assert found.above(0.0) == 0.0
+    assert found.above(1e-9) == np.inf
+    np.testing.assert_array_equal(found.above(np.array([0.0, 2.0, np.inf])), [0, np.inf, np.inf])
+    bound = Certificate(np.zeros((1, 1), int), 2.0, 0.0, "m")
+    assert (bound.exact, bound.gap, bound.name) == (False, np.inf, "gap")
+
+
+def test_what_a_certificate_says_of_itself():
+    found = Certificate(np.zeros((1, 1), int), 8.0, 4.0, "m", seconds=0.25)
+    assert repr(found) == (
+        "Certificate(objective=8.0, lower_bound=4.0, gap=1, method='m', seconds=0.25)"
+    )
+
+
 def test_a_bound_does_not_exceed_what_it_bounds():
     with pytest.raises(ValueError, match=r"the lower bound 9\.0 exceeds the objective 8\.0"):
         Certificate(np.zeros((1, 1), int), 8.0, 9.0, "m")
