@@ -22,7 +22,7 @@ UNITS = [1.0, 0.1, 1 / 3]  # sums of tenths and thirds depend on their order
 @st.composite
 def tables(draw, number=2, steps=(1, 4), choices=(1, 6), tops=(3, 30, 10**6), giants=(0, 0, 10**7)):
     """``number`` tables (steps, choices) of multiples of a unit, 0 among them, and what is allowed;
-    one step may dwarf the others."""
+    one step may dwarf the others, and the more a choice uses the less may it cost."""
     shape = draw(st.integers(*steps)), draw(st.integers(*choices))
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     numbers = []
@@ -31,6 +31,8 @@ def tables(draw, number=2, steps=(1, 4), choices=(1, 6), tops=(3, 30, 10**6), gi
         table = table * draw(st.sampled_from(UNITS))
         table[0] += draw(st.sampled_from(giants))
         numbers.append(table)
+    if draw(st.booleans()):
+        numbers = [np.sort(numbers[0]), *(np.sort(table)[:, ::-1] for table in numbers[1:])]
     allowed = rng.random(shape) < draw(st.sampled_from([0.5, 1.0]))
     allowed[np.arange(shape[0]), rng.integers(0, shape[1], shape[0])] = True
     for table in numbers:
@@ -489,6 +491,25 @@ def test_undominated_points(columns, data):
     wanted = np.unique(points[~beaten(points)], axis=0)
     np.testing.assert_array_equal(np.unique(points[keep], axis=0), wanted)
     assert len(keep) == len(wanted)
+
+
+@pytest.mark.parametrize("columns", [2, 3])
+@given(st.data())
+def test_the_least_of_every_cell_that_no_other_beats(columns, data):
+    """Of a grid held as an array as of one that is sorted."""
+    count, ratio = data.draw(st.integers(1, 30)), data.draw(st.sampled_from([1.01, 1.3, 4.0]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 10**6)))
+    points = rng.integers(0, 100, (count, columns)).astype(float)
+    with np.errstate(divide="ignore"):
+        cells = np.floor(np.log(points[:, 1:]) / np.log(ratio))
+    cells = np.where(points[:, 1:] == 0, -1e9, cells)
+    in_cells = np.column_stack((points[:, 0], cells - cells.min() + 1))
+    wanted = np.unique(in_cells[~beaten(in_cells)], axis=0)
+    for held in (2**22, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pareto, "_CELLS", held)
+            kept = in_cells[pareto.undominated(*points.T, ratio=ratio)]
+        np.testing.assert_array_equal(kept[np.lexsort(kept.T[::-1])], wanted)
 
 
 def test_points_that_differ_by_rounding_are_one():
