@@ -374,6 +374,7 @@ ID = "HWAssign-AlexNet-NVDLA-v0"
 PROBLEM = hwgym.AssignmentProblem.of(TINY, **describe())
 MADE = gym.make(ID)
 MADE_VECTOR = gym.make_vec(ID, 2, vectorization_mode="vector_entry_point")
+MADE_VECTOR.reset()
 
 DOORS = {
     "the problem": lambda e: e.problem,
@@ -401,6 +402,7 @@ DOORS = {
     ),
     "an environment made before": lambda e: MADE.reset(),
     "a vector environment made before": lambda e: MADE_VECTOR.reset(),
+    "a vector environment under way": lambda e: MADE_VECTOR.step(np.zeros((2, 2), int)),
     "an environment's optimum": lambda e: MADE.unwrapped.optimum(),
     "an environment's evaluation": lambda e: MADE.unwrapped.evaluate(np.zeros((5, 2), int)),
 }
