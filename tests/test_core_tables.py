@@ -108,10 +108,9 @@ def test_everything_about_small_tables(drawn):
     assert problem.binds == (cheapest > problem.limit)
     if after[0] > problem.limit:
         with pytest.raises(InfeasibleError, match="is too much"):
-            problem.check_feasible()
+            problem.certificate()
         assert not scores.feasible.any()
         return
-    problem.check_feasible()
     best = problem.optimum()
     assert best.objective == scores.best
     assert best.relaxation <= best.objective
@@ -122,7 +121,7 @@ def test_everything_about_small_tables(drawn):
 def test_a_step_without_a_valid_choice_is_named():
     problem = Given([[1, 1], [1, 1]], [[1, 1], [1, 1]], [[1, 1], [0, 0]], 9)
     with pytest.raises(ValueError, match="step 2 has no valid choice"):
-        problem.check_feasible()
+        problem.certificate()
 
 
 def test_without_a_constraint_nothing_is_used():

@@ -17,7 +17,6 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
-from hwgym.core.env import Environment
 from hwgym.core.family import family_named
 from hwgym.core.log import EpisodeLog
 from hwgym.core.problem import Problem, Scores, Statement
@@ -398,8 +397,3 @@ class SearchEnvironment(VectorEnvironment):
         scores = self._evaluator._charge(genes, returns)
         if self._on_paid is not None:
             self._on_paid(genes, scores, returns)
-
-
-def is_environment(env: object) -> bool:
-    """Whether it is one of this suite's, scalar or vector."""
-    return isinstance(env, Environment | VectorEnvironment)

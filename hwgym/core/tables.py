@@ -245,8 +245,13 @@ class TableProblem(Problem):
 
         Args:
             method: ``exact``, or ``milp`` for HiGHS with the Lagrangian bound.
+
+        Raises:
+            ValueError, InfeasibleError: As :meth:`check_feasible`.
+            RuntimeError: If HiGHS fails.
         """
         start = time.perf_counter()
+        self.check_feasible()
         t = self._tables
 
         def accept(actions: Ints) -> bool:
