@@ -115,7 +115,8 @@ class HWAssignEnv(Environment):
 
         Args:
             gamma: 1; layers have no order that a discount could mean something for.
-            epsilon: 0 for the exact front; else a tolerance, as
+            epsilon: 0 for the exact front, which takes seconds for ten layers and may take very
+                long for fifty; else a tolerance, as
                 :func:`~hwgym.families.assignment.frontier.frontier` has it.
 
         Returns:
