@@ -394,6 +394,26 @@ def test_a_log_becomes_a_minari_dataset(tmp_path, monkeypatch):
         to_minari(tmp_path / "anonymous", "hwgym/other-v0")
 
 
+@pytest.mark.parametrize("make", [scalar_vector, own_vector, None])
+def test_closing_the_log_closes_the_environment(tmp_path, make):
+    inner = make() if make else gym.make("HWAssign-AlexNet-NVDLA-v0")
+    closed = []
+    close = inner.close
+    inner.close = lambda **kwargs: closed.append(close(**kwargs))
+    log_episodes(inner, tmp_path / "log").close()
+    assert len(closed) == 1
+
+
+def test_an_id_that_is_not_registered_is_noted_all_the_same(problem, tmp_path):
+    EpisodeLog(tmp_path / "log", problem, env_id="Elsewhere-v0").close()
+    about = read_settings(tmp_path / "log")
+    assert about["env_id"] == "Elsewhere-v0"
+    assert about["env_spec"] is None
+    EpisodeLog(tmp_path / "none", problem).close()
+    about = read_settings(tmp_path / "none")
+    assert (about["env_id"], about["env_spec"]) == (None, None)
+
+
 def test_settings_that_are_no_json_are_written_as_text(problem, tmp_path):
     EpisodeLog(tmp_path / "log", problem, settings={"where": Path("x"), "rate": 0.5}).close()
     assert read_settings(tmp_path / "log")["settings"] == {"where": "x", "rate": 0.5}
