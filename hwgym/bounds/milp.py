@@ -33,6 +33,7 @@ def cheapest(fronts: Sequence[Front], limit: float, relaxation: Relaxation) -> I
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import csr_array
 
+    fronts = [f.keep(f.usage <= limit) for f in fronts]
     sizes = [len(f.actions) for f in fronts]
     cost = np.concatenate([f.cost for f in fronts])
     usage = np.concatenate([f.usage for f in fronts])
