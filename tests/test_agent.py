@@ -10,6 +10,7 @@ import tiny_families  # noqa: F401 (registers them)
 import hwgym
 from hwgym.core import (
     BudgetSpent,
+    EpisodeLog,
     Evaluator,
     Withheld,
     find_agent,
@@ -521,3 +522,51 @@ def test_the_veil_falls_when_a_search_fails(problem):
     with pytest.raises(KeyError):
         search(Doing(fail), Evaluator(problem, 3), 0)
     assert problem.optimum().exact
+
+
+@pytest.mark.parametrize(
+    "name", ["samples", "sees", "spent", "timed_out", "best_objective", "improvements", "statement"]
+)
+def test_the_account_is_not_the_agents_to_write(name, problem):
+    def write(evaluator):
+        with pytest.raises(AttributeError):
+            setattr(evaluator, name, None)
+        evaluator.evaluate(draw(evaluator, 3))
+        with pytest.raises(ValueError, match="read-only"):
+            evaluator.improvements[0][1][:] = 0
+        evaluator.history[:] = 0.0
+
+    result = solve(Doing(write), hwgym.AssignmentProblem.of(TINY, ratio=1.0), samples=3)
+    assert result.samples == 3
+    assert (result.history > 0).all()
+
+
+def test_an_account_cannot_be_written_by_taking_one_up(problem):
+    state = {"spent": 0, "improvements": [], "history": []}
+    bought = draw(problem, 5)
+    evaluator = Evaluator(problem, 9)
+    evaluator.evaluate(bought)
+    with pytest.raises(ValueError, match="before the first sample"):
+        evaluator.restore(state)
+    assert evaluator.spent == 5
+    for wrong in (
+        {**state, "history": [1.0]},
+        {**state, "improvements": [[0, bought[0].tolist()]]},
+        {"spent": 1, "history": [1.0], "improvements": [[1, bought[0].tolist()]]},
+    ):
+        with pytest.raises(ValueError, match="does not add up"):
+            Evaluator(problem, 9).restore(wrong)
+    # A stage would score what it is said to have evaluated: each must have been paid for.
+    free = {**state, "evaluated": [bought.tolist()], "whole": state}
+    with pytest.raises(ValueError, match="does not add up"):
+        Evaluator(problem, 9).part(9).restore(free)
+
+
+def test_the_log_scores_nothing_that_was_not_paid_for(problem, tmp_path):
+    log = EpisodeLog(tmp_path / "log", problem)
+
+    def peek(evaluator):
+        log.add(draw(evaluator, 1))
+
+    with pytest.raises(Withheld):
+        solve(Doing(peek), problem, samples=3)

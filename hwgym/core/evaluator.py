@@ -48,14 +48,6 @@ class Evaluator:
         progress: Called with this object after each batch of samples.
         time_limit: Wall seconds after which no more samples are sold, or None.
 
-    Attributes:
-        statement: All that may be known of the problem without paying.
-        samples: The budget.
-        spent: Samples used so far.
-        timed_out: A sample was refused because of the time.
-        improvements: The feasible solutions that were better than all before, in order: sample
-            number, counted from 0, and genes (steps, axes).
-        best_objective: That of the last of them; infinite while there is none.
     """
 
     def __init__(
@@ -72,13 +64,12 @@ class Evaluator:
             raise ValueError(f"samples must be a positive integer, got {samples!r}")
         if time_limit is not None and not time_limit > 0:
             raise ValueError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
-        self._problem = problem
-        self.statement: Statement = problem.statement
-        self.samples, self.sees, self.log, self.progress = samples, sees, log, progress
-        self.time_limit, self.timed_out = time_limit, False
-        self.spent = 0
-        self.improvements: list[tuple[int, Ints]] = []
-        self.best_objective = np.inf
+        self._problem, self._statement = problem, problem.statement
+        self._samples, self._sees, self._log, self._progress = samples, sees, log, progress
+        self._time_limit, self._timed_out = time_limit, False
+        self._spent = 0
+        self._improvements: list[tuple[int, Ints]] = []
+        self._best_objective = float(np.inf)
         self._history = np.full(samples, np.inf)
         self._open = 0  # episodes under way, each of which will be a sample
         self._environments: list[SearchEnvironment] = []
@@ -96,24 +87,66 @@ class Evaluator:
         return self._problem
 
     @property
+    def statement(self) -> Statement:
+        """All that may be known of the problem without paying."""
+        return self._statement
+
+    @property
     def space(self) -> Space:
         """What can be chosen."""
-        return self.statement.space
+        return self._statement.space
+
+    # The account can be read, not written.
+
+    @property
+    def samples(self) -> int:
+        """The budget."""
+        return self._samples
+
+    @property
+    def sees(self) -> Sees:
+        """``layers`` or ``totals``."""
+        return self._sees
+
+    @property
+    def spent(self) -> int:
+        """Samples used so far."""
+        return self._spent
 
     @property
     def remaining(self) -> int:
         """Samples left, but for those of episodes under way."""
-        return self.samples - self.spent - self._open
+        return self._samples - self._spent - self._open
+
+    @property
+    def timed_out(self) -> bool:
+        """A sample was refused because of the time."""
+        return self._timed_out
+
+    @property
+    def improvements(self) -> tuple[tuple[int, Ints], ...]:
+        """The feasible solutions that were better than all before, in order: sample number, counted
+        from 0, and genes (steps, axes)."""
+        return tuple(self._improvements)
+
+    @property
+    def best_objective(self) -> float:
+        """That of the last of them; infinite while there is none."""
+        return self._best_objective
 
     @property
     def best(self) -> Ints | None:
         """Genes (steps, axes) of the best feasible solution so far, or None."""
-        return self.improvements[-1][1] if self.improvements else None
+        return self._improvements[-1][1] if self._improvements else None
 
     @property
     def history(self) -> Floats:
         """(spent,): the best feasible objective after each sample; infinite before the first."""
-        return self._history[: self.spent]
+        return self._history[: self._spent].copy()
+
+    def write_to(self, log: EpisodeLog) -> None:
+        """Write every sample from now on to a log."""
+        self._log = log
 
     # --- buying ---------------------------------------------------------------------------------
 
@@ -165,7 +198,7 @@ class Evaluator:
         Raises:
             ValueError: If the agent says that it sees totals only, or an argument is wrong.
         """
-        if self.sees != "layers":
+        if self._sees != "layers":
             raise ValueError(
                 "an agent that sees totals has no environment, whose observations and rewards "
                 "tell what each step took: declare sees = 'layers'"
@@ -211,8 +244,8 @@ class Evaluator:
         """
         if self.remaining < count:
             raise BudgetSpent
-        if self.time_limit is not None and self._seconds() > self.time_limit:
-            self.timed_out = True
+        if self._time_limit is not None and self._seconds() > self._time_limit:
+            self._timed_out = True
             raise BudgetSpent
         self._open += count
 
@@ -220,22 +253,22 @@ class Evaluator:
         """Evaluate solutions for which samples were set aside."""
         with lifted():
             scores = self._problem.evaluate(genes)
-            if self.log is not None or self.sees == "layers":
+            if self._log is not None or self._sees == "layers":
                 parts = self._problem.parts(genes)
                 scores = Scores(**{**vars(scores), "parts": parts})
-        start = self.spent
+        start = self._spent
         self._keep(genes, scores)
-        if self.log is not None:
-            self.log.add(
+        if self._log is not None:
+            self._log.add(
                 genes,
                 scores=scores,
-                samples=np.arange(start, self.spent),
+                samples=np.arange(start, self._spent),
                 returns=returns,
                 wall_time=self._seconds(),
             )
-        if self.progress is not None:
-            self.progress(self)
-        if self.sees != "layers" and scores.parts is not None:
+        if self._progress is not None:
+            self._progress(self)
+        if self._sees != "layers" and scores.parts is not None:
             scores = Scores(**{**vars(scores), "parts": None})
         return scores
 
@@ -244,21 +277,23 @@ class Evaluator:
 
     def _keep(self, genes: Ints, scores: Scores) -> None:
         objective = np.where(scores.feasible, scores.objective, np.inf)
-        start, count = self.spent, len(genes)
-        self.spent += count
+        start, count = self._spent, len(genes)
+        self._spent += count
         self._open -= count
-        best = np.minimum(np.minimum.accumulate(objective), self.best_objective)
-        better = best < np.concatenate([[self.best_objective], best[:-1]])
+        best = np.minimum(np.minimum.accumulate(objective), self._best_objective)
+        better = best < np.concatenate([[self._best_objective], best[:-1]])
         for row in np.flatnonzero(better):
-            self.improvements.append((start + int(row), genes[row].copy()))
-        self._history[start : self.spent] = best
+            kept = genes[row].copy()
+            kept.setflags(write=False)  # what was paid for stays what it was
+            self._improvements.append((start + int(row), kept))
+        self._history[start : self._spent] = best
         if count:
-            self.best_objective = float(best[-1])
+            self._best_objective = float(best[-1])
 
     def state(self) -> dict[str, Any]:
         """The account, for a checkpoint; the log is written up to it."""
-        if self.log is not None:
-            self.log.flush()
+        if self._log is not None:
+            self._log.flush()
         improvements = [[sample, genes.tolist()] for sample, genes in self.improvements]
         history = self.history.tolist()
         return {"spent": self.spent, "improvements": improvements, "history": history}
@@ -267,18 +302,24 @@ class Evaluator:
         """Go on from an account; the log, if there is one, drops what came after it.
 
         Raises:
-            ValueError: If the account has more samples than the budget, or the log fewer than it.
+            ValueError: If samples were spent already, the account does not add up or has more
+                samples than the budget, or the log fewer than it.
         """
-        if state["spent"] > self.samples:
+        spent, history = int(state["spent"]), np.array(state["history"], np.float64)
+        if self._spent or self._open:
+            raise ValueError("an account is taken up before the first sample, not after it")
+        if spent > self._samples:
             raise ValueError(
-                f"the checkpoint has {state['spent']} samples, the budget only {self.samples}"
+                f"the checkpoint has {spent} samples, the budget only {self._samples}"
             )
-        if self.log is not None:
-            self.log.truncate(int(state["spent"]))
-        self.spent = int(state["spent"])
-        self._history[: self.spent] = state["history"]
-        self.improvements = [(int(s), np.array(g, np.int64)) for s, g in state["improvements"]]
-        self.best_objective = float(self._history[self.spent - 1]) if self.spent else np.inf
+        improvements = [(int(s), np.array(g, np.int64)) for s, g in state["improvements"]]
+        if len(history) != spent or any(not 0 <= s < spent for s, _ in improvements):
+            raise ValueError("the checkpoint's account does not add up")
+        if self._log is not None:
+            self._log.truncate(spent)
+        self._spent, self._improvements = spent, improvements
+        self._history[:spent] = history
+        self._best_objective = float(history[-1]) if spent else float(np.inf)
 
 
 class Stage(Evaluator):
@@ -315,9 +356,12 @@ class Stage(Evaluator):
         return {**super().state(), "evaluated": evaluated, "whole": self.whole.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        evaluated = [np.array(batch, np.int64) for batch in state["evaluated"]]
+        if not sum(map(len, evaluated)) == state["spent"] <= state["whole"]["spent"]:
+            raise ValueError("the checkpoint's account does not add up")
         super().restore(state)
         self.whole.restore(state["whole"])
-        self.evaluated = [np.array(batch, np.int64) for batch in state["evaluated"]]
+        self.evaluated = evaluated
         with lifted():  # they were paid for
             for genes in self.evaluated:
                 scores = self._problem.evaluate(genes)

@@ -43,7 +43,6 @@ from hwgym._extras import naming
 from hwgym._files import replacing
 from hwgym.core.actions import actions_of
 from hwgym.core.problem import Parts, Problem, Scores, Statement
-from hwgym.core.veil import lifted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,12 +163,12 @@ class EpisodeLog:
 
         Raises:
             ValueError: If genes are not solutions of the problem.
+            Withheld: If scores are not given, while an agent searches.
         """
         checked = self._problem.space.check(genes)
         if scores is None or (self._separable and scores.parts is None):
-            with lifted():
-                scores = self._problem.evaluate(checked)
-                parts = self._problem.parts(checked)
+            scores = self._problem.evaluate(checked)
+            parts = self._problem.parts(checked)
         else:
             parts = scores.parts
         count = len(checked)

@@ -135,8 +135,9 @@ def solve(
         raise ValueError(f"{name}: {nearest('value of sees', sees, get_args(Sees))}")
     evaluator = Evaluator(target, samples, sees=sees, progress=progress, time_limit=time_limit)
     start = time.perf_counter()
+    writer = None
     if log is not None:
-        evaluator.log = EpisodeLog(
+        writer = EpisodeLog(
             log,
             target,
             agent=name,
@@ -145,11 +146,12 @@ def solve(
             settings=_settings_of(searcher),
             resume=resume,
         )
+        evaluator.write_to(writer)
     try:
         search(searcher, evaluator, seed)
     finally:
-        if evaluator.log is not None:
-            evaluator.log.close()
+        if writer is not None:
+            writer.close()
     return Result(
         agent=name,
         problem=target,
@@ -157,10 +159,10 @@ def solve(
         samples=evaluator.spent,
         assignment=evaluator.best,
         objective=evaluator.best_objective,
-        history=evaluator.history.copy(),
+        history=evaluator.history,
         seconds=time.perf_counter() - start,
         timed_out=evaluator.timed_out,
-        improvements=tuple(evaluator.improvements),
+        improvements=evaluator.improvements,
     )
 
 

@@ -45,6 +45,7 @@ class Walk:
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
+        check_lifted("an episode past the evaluator")
         check_bank(problems)
         self.problems = tuple(problems)
         first = self.problems[0].statement
@@ -65,7 +66,6 @@ class Walk:
             ValueError: If the problems cannot be stepped together.
             Withheld: While an agent searches.
         """
-        check_lifted("an episode past the evaluator")
         return cls(problems)
 
     # --- what a family may say ------------------------------------------------------------------
