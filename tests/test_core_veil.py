@@ -147,7 +147,15 @@ def test_what_a_family_adds_is_behind_the_veil_without_its_saying_so():
 def test_an_environment_of_before_is_of_no_use(scalar):
     problem = scalar.family.make()
     env = begun(scalar, problem=problem)
-    for door in (env.reset, env.optimum, env.certificate, lambda: env.evaluate(GENES)):
+    action = env.action_space.sample()
+    doors = (
+        lambda: env.step(action),
+        env.reset,
+        env.optimum,
+        env.certificate,
+        lambda: env.evaluate(GENES),
+    )
+    for door in doors:
         with pytest.raises(Withheld):
             searching(problem, lambda e, door=door: door())
 

@@ -99,7 +99,6 @@ class ChoiceReader:
         self._shape, self._axes = space.shape, (len(space.shape),)
         self._joint = space.joint or 0
         self._discrete, self._continuous = mode == "discrete", mode == "continuous"
-        self._kinds = "f" if self._continuous else "iu"
 
     def __call__(self, action: Any) -> Any:
         """The choice of one action.
@@ -111,8 +110,12 @@ class ChoiceReader:
             is_number = isinstance(action, int | np.integer) and not isinstance(action, bool)
             if is_number and 0 <= action < self._joint:
                 return int(action)
-        elif self._joint and isinstance(action, np.ndarray):
-            number = self._number(action)
+        elif self._joint and isinstance(action, np.ndarray) and action.shape == self._axes:
+            kind = action.dtype.kind
+            if self._continuous:
+                number = self._of_shares(action.tolist()) if kind == "f" else None
+            else:
+                number = self._of_levels(action.tolist()) if kind in "iu" else None
             if number is not None:
                 return number
         choices = choices_of(self.space, self.mode, action)
@@ -120,19 +123,23 @@ class ChoiceReader:
             raise ValueError(f"step takes one action, got {action!r}")
         return int(choices[0]) if self._joint else choices[0]
 
-    def _number(self, action: Array) -> int | None:
-        """Of a level, or a share in [-1, 1], for each axis; None if it is not that."""
-        if action.shape != self._axes or action.dtype.kind not in self._kinds:
-            return None
+    def _of_levels(self, levels: list[int]) -> int | None:
+        """The action number of a level for each axis; None if one is out of range."""
         number = 0
-        for level, count in zip(action.tolist(), self._shape, strict=True):
-            if self._continuous:
-                if level != level:  # NaN
-                    return None
-                level = min(int((min(max(level, -1.0), 1.0) + 1.0) / 2.0 * count), count - 1)
+        for level, count in zip(levels, self._shape, strict=True):
             if not 0 <= level < count:
                 return None
             number = number * count + level
+        return number
+
+    def _of_shares(self, shares: list[float]) -> int | None:
+        """The action number of a share in [-1, 1] for each axis; None if one is not a number."""
+        number = 0
+        for share, count in zip(shares, self._shape, strict=True):
+            if share != share:  # NaN
+                return None
+            level = int((min(max(share, -1.0), 1.0) + 1.0) / 2.0 * count)
+            number = number * count + min(level, count - 1)
         return number
 
 

@@ -190,7 +190,9 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
             ValueError: If the action is not one of the action space. Continuous actions beyond
                 [-1, 1] are clipped; NaN is an error.
             gymnasium.error.ResetNeeded: If the episode is over.
+            Withheld: While an agent searches, whose environments come from its evaluator.
         """
+        check_lifted("an environment of your own")
         episode = self._episode
         if episode.over:
             raise gym.error.ResetNeeded("the episode is over: call reset() before step()")

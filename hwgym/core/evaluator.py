@@ -309,9 +309,7 @@ class Evaluator:
         if self._spent or self._open:
             raise ValueError("an account is taken up before the first sample, not after it")
         if spent > self._samples:
-            raise ValueError(
-                f"the checkpoint has {spent} samples, the budget only {self._samples}"
-            )
+            raise ValueError(f"the checkpoint has {spent} samples, the budget only {self._samples}")
         improvements = [(int(s), np.array(g, np.int64)) for s, g in state["improvements"]]
         if len(history) != spent or any(not 0 <= s < spent for s, _ in improvements):
             raise ValueError("the checkpoint's account does not add up")

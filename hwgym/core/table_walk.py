@@ -188,8 +188,10 @@ class TableWalk:
 
     def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
         problem = self.problems[which]
+        # Of what an episode chose, so nothing needs to be checked; -1 gives numbers below 0.
+        numbers = problem.space.pack(genes, check=False)
         with lifted():  # a walk is made by whoever may, or for whoever pays
-            return problem.totals(problem.space.encode(genes))
+            return problem.totals(numbers)
 
     # --- one episode ----------------------------------------------------------------------------
 

@@ -181,8 +181,8 @@ class TableProblem(Problem):
         """What solutions come to, by name, (N,) each: ``objective``, ``used`` and the metrics.
 
         Args:
-            numbers: Action numbers (N, steps), not checked; -1 where an episode did not get to,
-                which adds nothing. The objective is infinite where a choice is invalid.
+            numbers: Action numbers (N, steps), not checked; below 0 where an episode did not get
+                to, which adds nothing. The objective is infinite where a choice is invalid.
 
         Raises:
             Withheld: While an agent searches.
