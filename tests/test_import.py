@@ -804,7 +804,7 @@ class TestLoadWorkload:
         onnx.save(one("Conv", {"a": (1, 4, 8, 8)}, {"b": (5, 4, 3, 3)}), fixed)
         problem = AssignmentProblem.of(str(fixed))
         assert problem is AssignmentProblem.of(str(fixed))
-        assert problem.space.workload.name == "fixed"
+        assert problem.design.workload.name == "fixed"
         env = gym.make("HWAssign-MobileNetV2-NVDLA-v0", workload=str(fixed))
         assert env.unwrapped.problem is problem
         env.close()

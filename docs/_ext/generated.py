@@ -21,9 +21,10 @@ import hwgym
 from benchmarks import report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, TableProblem, describe_agents, family_of, problem_of
-from hwgym.core.family import kwargs_of, ranked_ids, registered_ids
+from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
 from hwgym.costs.maestro import DATAFLOWS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
+from hwgym.families import FAMILIES
 from hwgym.families.assignment.ids import PLATFORMS
 from hwgym.leaderboard import SUITES
 from hwgym.leaderboard.board import load
@@ -47,11 +48,16 @@ class Entry:
     problem: TableProblem
 
 
+def own_ids(of: Callable[[Family], tuple[str, ...]]) -> list[str]:
+    """Ids of the families of this suite, whoever else has registered some."""
+    return [env_id for family in FAMILIES for env_id in of(family)]
+
+
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every id that poses one problem with a scalar objective."""
     found = []
-    for env_id in ranked_ids():
+    for env_id in own_ids(ranked_ids):
         problem = problem_of(env_id)
         assert isinstance(problem, TableProblem)
         found.append(Entry(env_id, kwargs_of(env_id), problem))
@@ -80,7 +86,7 @@ class Group:
     @property
     def ids(self) -> list[str]:
         """All of them."""
-        return [i for i in registered_ids() if self.belongs(i, kwargs_of(i))]
+        return [i for i in own_ids(registered_ids) if self.belongs(i, kwargs_of(i))]
 
 
 def _scalar(kwargs: Mapping[str, Any]) -> bool:
