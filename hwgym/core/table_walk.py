@@ -240,13 +240,15 @@ class TableEpisode:
         self._used = self._objective = 0.0
         self.earned = self._none
         self._row = int(walk._rows[which])
+        self._cells = self._row * self._num_actions  # where those of the next step begin
         problem = walk.problems[which]
         self._limit, self._num_steps = problem.limit, problem.num_steps
 
     def step(self, choice: int) -> tuple[Any, bool, bool]:
         """Give the next step its choice: reward, failed, finished."""
         reward = self.reward
-        cell = (self._row + self._step) * self._num_actions + choice
+        cell = self._cells + choice
+        self._cells += self._num_actions
         self.choices.append(choice)
         self._previous = choice
         self._step += 1

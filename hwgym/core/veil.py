@@ -15,11 +15,15 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-__all__ = ["Withheld", "check_lifted", "lifted", "veiled", "withheld"]
+__all__ = ["Withheld", "check_lifted", "is_veiled", "lifted", "veiled", "withheld"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _veiled: ContextVar[bool] = ContextVar("hwgym_veiled", default=False)
+
+
+is_veiled = _veiled.get
+"""Whether an agent is searching; for who asks at every step, and has no time for more."""
 
 
 class Withheld(RuntimeError):
