@@ -155,7 +155,14 @@ def test_highs_finds_what_enumeration_finds(data):
     assert total(usage, highs.actions[None])[0] <= limit * (1 + 1e-6) + 1e-6
     assert total(cost, highs.actions[None])[0] <= exact.bound * (1 + 1e-5) + 1e-5
     assert highs.bound == highs.relaxation == exact.relaxation
-    assert "HiGHS" in highs.method
+    assert highs.method == "HiGHS, bounded by Lagrangian relaxation"
+
+
+def test_highs_where_nothing_may_be_used():
+    pytest.importorskip("scipy")
+    cost, usage = np.array([[1.0, 5.0], [7.0, 2.0]]), np.array([[0.1, 0.0], [0.0, 0.2]])
+    found = cheapest_choice(cost, usage, usage >= 0, 0.0, method="milp")
+    assert found.actions.tolist() == [1, 0]
 
 
 def test_highs_says_so_if_it_fails():
@@ -227,6 +234,7 @@ def test_whoever_accepts_has_the_last_word(join, limit):
 
     found = cheapest_choice(cost, usage, usage > 0, limit, join=join, accept=accept)
     assert found.actions.tolist() == [0, 0]
+    assert "best choice fits" not in found.method
     assert len(asked) > 1
     with pytest.raises(ValueError, match="nothing within"):
         cheapest_choice(cost, usage, usage > 0, limit, join=join, accept=lambda _: False)
@@ -351,6 +359,16 @@ def test_mistakes_are_explained(changes, message):
             least_greatest(**given)
         with pytest.raises(ValueError, match=message):
             pareto.front(ONES, [ONES], [np.add], ONES > 0, given["limit"])
+
+
+def test_the_least_usage_is_named():
+    usage = np.array([[3.0, 1.0], [2.0, 5.0], [4.0, 9.0]])
+    message = r"nothing within 6\.5: the least usage is 7"
+    for join in ("add", "maximum"):
+        with pytest.raises(ValueError, match=message):
+            cheapest_choice(usage, usage, usage > 0, 6.5, join=join)
+    with pytest.raises(ValueError, match=message):
+        pareto.front(usage, [usage], [np.add], usage > 0, 6.5)
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3,), (1, 2, 3)])

@@ -63,8 +63,8 @@ def cheapest_choice(
         method: ``"exact"``, or ``"milp"`` for HiGHS where costs add up over several steps.
         accept: Last word on whether actions (steps,) are within the limit, since a sum in another
             order may be a hair off. Without it usage is added up step by step.
-        value: The exact cost of actions (steps,), for the same reason. Without it costs are joined
-            step by step.
+        value: The exact cost of actions (steps,), for the same reason, where costs add up. Without
+            it they are added up step by step.
 
     Raises:
         ValueError: If a name is unknown, the tables are not as above, a step allows no choice, or
@@ -82,10 +82,9 @@ def cheapest_choice(
             return bool(np.add.accumulate(usage[rows, actions])[-1] <= limit)
 
     if value is None:
-        joined = np.maximum if join == "maximum" else np.add
 
         def value(actions: Ints) -> float:
-            return float(joined.accumulate(cost[rows, actions])[-1])
+            return float(np.add.accumulate(cost[rows, actions])[-1])
 
     if join == "maximum":
         actions, bound = bottleneck.least_greatest(cost, usage, allowed, limit, accept)
@@ -103,7 +102,7 @@ def cheapest_choice(
         return Solution(actions, relaxation.bound, relaxation.bound, how)
     actions = knapsack.cheapest(fronts, limit, relaxation, accept)
     how = "exact: undominated partial assignments, Lagrangian bounds"
-    if relaxation.price == 0.0:
+    if actions is relaxation.actions:  # accepted as they are
         how = "exact: every step's best choice fits the budget"
     return Solution(actions, value(actions), relaxation.bound, how)
 
