@@ -17,8 +17,9 @@ NAMES = ("latency", "energy", "area")
 LEVELS = {"pe_levels": (1, 4, 9, 32), "tile_levels": (1, 2, 7)}
 
 
-def play(env, rng, masked=True):
-    """An episode of random choices: genes, rewards, the last info."""
+def play(env, seed, masked=True):
+    """An episode of random choices: rewards, the last info."""
+    env.action_space.seed(seed)
     _, info = env.reset()
     rewards, done = [], False
     while not done:
@@ -90,14 +91,13 @@ def test_what_is_no_reward_is_refused(reward):
 @pytest.mark.parametrize("make", [BagsEnv, TourEnv])
 def test_rewards_at_the_end_only(make, reward):
     env = make(reward=reward)
-    env.action_space.seed(0)
     problem = env.problem
     best, scale = problem.optimum().objective, problem.statement.scale
     # The worst that a feasible episode may get, or ten times the optimum where nothing says so.
     worst = problem.worst_cost.sum() / best if make is BagsEnv else 10.0
     ended = set()
-    for masked in [True, False] * 10:
-        rewards, info = play(env, None, masked)
+    for seed in range(20):
+        rewards, info = play(env, seed, masked=seed % 2 == 0)
         assert rewards[:-1] == [0.0] * (len(rewards) - 1)
         assert all(type(r) is float for r in rewards)
         ended.add(info["is_success"])
@@ -120,8 +120,8 @@ def test_shaped_where_all_choices_cost_the_same():
             tables = super().make_tables()
             return type(tables)(np.ones((3, 12)), tables.usage, tables.valid, tables.metrics)
 
-    env = BagsEnv(problem=Flat(3, 0), reward="shaped")
-    rewards, info = play(env, None)
+    env = BagsEnv(problem=Flat(3, 0), reward="shaped", action_mode="discrete")
+    rewards, info = play(env, 0)
     assert info["is_success"]
     assert rewards == [0.0] * 3
 
@@ -133,9 +133,8 @@ def test_the_return_is_minus_the_metrics_to_the_last_bit():
     env = gym.make(ID)
     space = env.unwrapped.reward_space
     assert (space.shape, space.dtype) == ((3,), np.float64)
-    env.action_space.seed(0)
-    for _ in range(20):
-        rewards, info = play(env, None)
+    for seed in range(20):
+        rewards, info = play(env, seed)
         total = np.zeros(3)
         for reward in rewards:
             assert reward in space
@@ -160,8 +159,8 @@ def test_an_array_of_rewards_is_nobody_elses():
 def test_any_metrics_in_any_order():
     problem = AssignmentProblem.of("NCF", "MIX")
     for names in (["power", "latency"], ["energy"], list(NAMES)[::-1]):
-        env = HWAssignEnv(problem=problem, reward=names)
-        rewards, info = play(env, None)
+        env = HWAssignEnv(problem=problem, reward=names, action_mode="discrete")
+        rewards, info = play(env, 0)
         np.testing.assert_array_equal(np.sum(rewards, axis=0), [-info[name] for name in names])
     mixed = HWAssignEnv(problem=problem, reward=[METRICS["power"], "latency"])
     assert mixed.reward_space.shape == (2,)
@@ -211,6 +210,7 @@ def test_logged_returns_of_a_vector_are_left_out():
         2, reward=["latency", "area"], on_paid=lambda *each: paid.append(each)
     )
     env.reset()
+    env.action_space.seed(0)
     for _ in range(problem.num_steps):
         env.step(env.action_space.sample())
     assert paid
