@@ -107,6 +107,16 @@ class Space:
         Raises:
             ValueError: If the shape is another one, they are no integers, or one is out of range.
         """
+        given = self.shaped(genes)
+        self._least(given)
+        return given.astype(np.int64, copy=False)
+
+    def shaped(self, genes: ArrayLike) -> Array:
+        """Genes as (N, steps, axes), whose range is not looked at.
+
+        Raises:
+            ValueError: If the shape is another one, or they are no integers.
+        """
         given = np.asarray(genes)
         wanted = (self.num_steps, len(self.axes))
         if given.ndim == 2:
@@ -118,9 +128,21 @@ class Space:
             )
         if given.dtype.kind not in "iu":
             raise ValueError(f"genes must be integers, got {given.dtype}")
-        if given.size and (given.min() < -1 or (given >= np.array(self.shape)).any()):
+        return given
+
+    def _least(self, genes: Array) -> int:
+        """The least of genes (..., axes), at most 0.
+
+        Raises:
+            ValueError: If one is out of range.
+        """
+        least = int(genes.min(initial=0))
+        if genes.size and (
+            least < -1
+            or any(genes[..., axis].max() >= count for axis, count in enumerate(self.shape))
+        ):
             raise ValueError(f"genes must lie in 0..{[n - 1 for n in self.shape]}, or be -1")
-        return given.astype(np.int64, copy=False)
+        return least
 
     def encode(self, genes: ArrayLike) -> Ints:
         """Action numbers (...) of genes (..., axes); -1 where they are.
@@ -136,14 +158,9 @@ class Space:
                 f"genes must be integers of shape (..., {len(self.shape)}), "
                 f"got {given.dtype} of shape {given.shape}"
             )
-        low = given.min(initial=0)
-        if given.size and (
-            low < -1
-            or any(given[..., axis].max() >= count for axis, count in enumerate(self.shape))
-        ):
-            raise ValueError(f"genes must lie in 0..{[n - 1 for n in self.shape]}, or be -1")
+        least = self._least(given)
         numbers = self._numbers(given)
-        return np.where((given < 0).any(axis=-1), -1, numbers) if low < 0 else numbers
+        return np.where((given < 0).any(axis=-1), -1, numbers) if least < 0 else numbers
 
     def _numbers(self, genes: Array) -> Ints:
         numbers: Ints = genes[..., 0].astype(np.int64)

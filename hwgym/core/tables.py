@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hwgym._arrays import Bools, Floats, Ints
 from hwgym.bounds.optimum import cheapest_choice
@@ -146,6 +147,10 @@ class TableProblem(Problem):
 
     # --- solutions ------------------------------------------------------------------------------
 
+    def evaluate(self, genes: ArrayLike) -> Scores:
+        """As :meth:`Problem.evaluate`; the range of genes is looked at once."""
+        return self.score(self.space.shaped(genes))
+
     def score(self, genes: Ints) -> Scores:
         return self._score_numbers(self.space.encode(genes))
 
@@ -165,12 +170,13 @@ class TableProblem(Problem):
 
     def _score_numbers(self, numbers: Ints) -> Scores:
         totals = self.totals(numbers)
-        objective = totals["objective"]
-        complete: Bools = np.logical_and.reduce(numbers >= 0, axis=1)
-        valid = np.isfinite(objective) & complete
-        used = totals["used"]
+        objective, used = totals["objective"], totals["used"]
+        if numbers.min(initial=0) < 0:
+            complete: Bools = np.logical_and.reduce(numbers >= 0, axis=1)
+            objective = np.where(complete, objective, np.inf)
+        valid = np.isfinite(objective)
         return Scores(
-            objective=np.where(complete, objective, np.inf),
+            objective=objective,
             used=used,
             valid=valid,
             feasible=valid & (used <= self.limit),
