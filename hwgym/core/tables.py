@@ -253,7 +253,7 @@ class TableProblem(Problem):
             method: ``exact``, or ``milp`` for HiGHS with the Lagrangian bound.
 
         Raises:
-            ValueError, InfeasibleError: As :meth:`check_feasible`.
+            ValueError: As :meth:`check_feasible`.
             RuntimeError: If HiGHS fails.
         """
         start = time.perf_counter()
