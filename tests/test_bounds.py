@@ -130,6 +130,24 @@ def test_fronts_are_what_no_other_choice_beats(data):
         np.testing.assert_array_equal(c[front.actions], front.cost)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_the_hull_is_what_no_chord_undercuts(seed):
+    rng = np.random.default_rng(seed)
+    usage = np.cumsum(rng.integers(1, 5, 12)).astype(float)
+    drops = np.sort(rng.integers(1, 200, 12))[::-1] * rng.choice([1, 3], 12)
+    cost = 10_000.0 - np.cumsum(drops)
+    [front] = knapsack.fronts_of(cost[None], usage[None], usage[None] > 0)
+
+    def under(i, k, j):
+        share = (usage[k] - usage[i]) / (usage[j] - usage[i])
+        return cost[i] + (cost[j] - cost[i]) * share <= cost[k] * (1 + ROUNDING)
+
+    chords = list(itertools.combinations(range(12), 3))
+    wanted = set(range(12)) - {k for i, k, j in chords if under(i, k, j)}
+    assert 2 < len(wanted) < 12
+    assert knapsack._hull(front).tolist() == sorted(wanted)
+
+
 @given(st.data())
 def test_the_least_greatest_cost(data):
     cost, usage, allowed = data.draw(tables())
@@ -161,7 +179,8 @@ def test_highs_finds_what_enumeration_finds(data):
 def test_highs_where_nothing_may_be_used():
     pytest.importorskip("scipy")
     cost, usage = np.array([[1.0, 5.0], [7.0, 2.0]]), np.array([[0.1, 0.0], [0.0, 0.2]])
-    found = cheapest_choice(cost, usage, usage >= 0, 0.0, method="milp")
+    with np.errstate(all="raise"):
+        found = cheapest_choice(cost, usage, usage >= 0, 0.0, method="milp")
     assert found.actions.tolist() == [1, 0]
 
 

@@ -40,12 +40,11 @@ def cheapest(fronts: Sequence[Front], limit: float, relaxation: Relaxation) -> I
     columns = np.arange(len(cost))
     owner = np.repeat(np.arange(len(fronts)), sizes)
     one_each = csr_array((np.ones(len(cost)), (owner, columns)), shape=(len(fronts), len(cost)))
-    most = len(fronts) if limit else 0.0
     result = milp(
         cost / (relaxation.cost or 1.0) * 1e4,
         constraints=[
             LinearConstraint(one_each, 1, 1),
-            LinearConstraint(usage[None] / (limit or 1.0) * len(fronts), -np.inf, most),
+            LinearConstraint(usage[None] / (limit or 1.0) * len(fronts), -np.inf, len(fronts)),
         ],
         integrality=np.ones(len(cost)),
         bounds=Bounds(0, 1),
