@@ -552,8 +552,8 @@ def test_the_least_of_every_cell_that_no_other_beats(columns, data):
 def test_points_that_differ_by_rounding_are_one():
     hair = 1 + 1e-14
     points = np.array([[1, 2 * hair, 3], [hair, 2, 3 * hair], [2, 1, 3], [2 * hair, 1, 3]])
-    for columns in (2, 3):
-        assert len(pareto.undominated(*points.T[:columns])) == 2
+    for columns, scale in itertools.product((2, 3), (1e-6, 1, 1e6)):
+        assert len(pareto.undominated(*points.T[:columns] * scale)) == 2
 
 
 @pytest.mark.parametrize(
