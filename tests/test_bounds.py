@@ -575,3 +575,9 @@ def test_a_fronts_mistakes_are_explained(changes, message):
     assert len(pareto.front(**given)) == 1
     with pytest.raises(ValueError, match=message):
         pareto.front(**given | changes)
+
+
+def test_a_hair_in_the_second_of_three_columns_saves_no_point():
+    """The first point beats the second but for a rounding: one of them is enough."""
+    points = np.array([[1.0, 2.0, 3.0], [1.0, 2.0 * (1 - 1e-14), 4.0]])
+    assert pareto.undominated(*points.T).tolist() == [0]

@@ -182,12 +182,11 @@ def undominated(*columns: Floats, ratio: float | None = None) -> Ints:
             places = [cell.astype(np.int64) for cell in cells]
             return _of_grid(columns[0], np.ravel_multi_index(places, shape), shape)
         columns = (columns[0], *cells)
-    levels = _levels(columns[0])
-    order = np.lexsort((*columns[:0:-1], levels))
-    others = [column[order] for column in columns[1:]]
-    if len(others) == 1:
-        return order[_records(others[0])]
-    return order[_sweep(levels[order], others[0], others[1])]
+    levels, last = [_levels(column) for column in columns[:-1]], columns[-1]
+    order = np.lexsort((last, *levels[::-1]))
+    if len(levels) == 1:
+        return order[_records(last[order])]
+    return order[_sweep(levels[0][order], levels[1][order], last[order])]
 
 
 def _of_grid(values: Floats, cells: Ints, shape: Sequence[int]) -> Ints:
@@ -229,7 +228,7 @@ def _records(values: Floats, slack: float = ROUNDING) -> Bools:
     return keep
 
 
-def _sweep(levels: Ints, x: Floats, y: Floats) -> Bools:
+def _sweep(levels: Ints, x: Ints, y: Floats) -> Bools:
     """Which points, sorted by (level, x, y), no other beats in all three.
 
     Level by level; the undominated (x, y) of all levels so far are a staircase, x up and y down.
