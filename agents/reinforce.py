@@ -149,7 +149,8 @@ class Reinforce:
     within_episode: bool = False
     """Standardise rewards inside each episode, as the paper's code does, not across episodes."""
     reward: str | None = None
-    """Of the environment, for ``credit="return"``; by default the environment's own."""
+    """Of the environment; by default ``shaped`` for ``credit="return"``, else ``relative``, whose
+    scale tells nothing of what was not paid for."""
     device: str = "cpu"
     """``cpu``, ``cuda``, or ``auto``."""
     checkpoint: str | None = None
@@ -270,7 +271,7 @@ class _Run:
         return self.evaluator.environment(
             count,
             action_mode="discrete",
-            reward=self.args.reward,
+            reward=self.args.reward or ("shaped" if self.args.credit == "return" else "relative"),
             on_paid=lambda genes, scores, returns: self.paid.append((genes, scores)),
             once=True,
         )

@@ -10,6 +10,7 @@ scalar environments would, number by number, at the speed of the vector environm
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvStepReturn
 
 from hwgym.core import VectorEnvironment
+from hwgym.core.infos import LazyDict
 
 __all__ = ["SuiteVecEnv"]
 
@@ -102,16 +104,9 @@ class SuiteVecEnv(VecEnv):
         observations, rewards, ended, _, infos = self.envs.step(self._actions)
         split = self._split(infos)
         if ended.any():
-            final, last = infos["final_info"], infos["final_obs"]
-            rows = np.flatnonzero(ended)
-            values = {
-                key: final[key][rows].tolist() if final[key].ndim == 1 else final[key][rows]
-                for key in final
-                if not key.startswith("_")
-            }
-            for k, i in enumerate(rows):
-                self.reset_infos[i] = split[i]
-                split[i] = {key: value[k] for key, value in values.items()}
+            last, final = infos["final_obs"], self._split(infos["final_info"])
+            for i in np.flatnonzero(ended):
+                self.reset_infos[i], split[i] = split[i], final[i]
                 split[i]["terminal_observation"] = last[i]
         for info in split:
             info["TimeLimit.truncated"] = False
@@ -180,6 +175,19 @@ class SuiteVecEnv(VecEnv):
         return list(self._get_indices(indices))
 
     def _split(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
-        if "action_mask" not in infos:
-            return [{} for _ in range(self.num_envs)]
-        return [{"action_mask": mask} for mask in infos["action_mask"]]
+        """An info for each environment; what it says is looked up when it is read."""
+        names = [name for name in infos if f"_{name}" in infos and not name.startswith("final_")]
+        groups = [[n for n in names if (n == "action_mask") == masks] for masks in (True, False)]
+        split: list[dict[str, Any]] = []
+        for i in range(self.num_envs):
+            info = LazyDict()
+            for group in groups:
+                info.later(group, partial(_row, infos, group, i))
+            split.append(info)
+        return split
+
+
+def _row(infos: dict[str, Any], names: list[str], i: int) -> dict[str, Any]:
+    """What one environment says, as it would itself: numbers are Python's."""
+    values = {name: infos[name][i] for name in names}
+    return {n: v.item() if isinstance(v, np.generic) else v for n, v in values.items()}

@@ -1,5 +1,6 @@
 """Rewards: what they need, what they pay, and vectors of several metrics."""
 
+import dataclasses
 import math
 
 import gymnasium as gym
@@ -8,7 +9,8 @@ import pytest
 from tiny_families import Bags, BagsEnv, Tour, TourEnv
 
 from hwgym import AssignmentProblem, frontier
-from hwgym.core import METRICS, REWARDS, Evaluator
+from hwgym.bounds.optimum import cheapest_choice
+from hwgym.core import METRICS, REWARDS, Axis, Evaluator, Space, Tables, problem_of
 from hwgym.core.rewards import default_reward, make_reward
 from hwgym.families.assignment import HWAssignEnv
 
@@ -34,6 +36,7 @@ def play(env, seed, masked=True):
 
 def test_needs():
     assert {name: cls.needs for name, cls in REWARDS.items()} == {
+        "capped": "parts",
         "shaped": "parts",
         "confuciux": "parts",
         "terminal": "certificate",
@@ -44,7 +47,7 @@ def test_needs():
 @pytest.mark.parametrize(
     ("problem", "with_certificate", "without"),
     [
-        (Bags.of(3), "shaped", "shaped"),
+        (Bags.of(3), "capped", "capped"),
         (Tour.of(4), "terminal", "relative"),
         (AssignmentProblem.of("NCF", objective="throughput"), "terminal", "relative"),
     ],
@@ -73,7 +76,7 @@ def test_a_reward_that_cannot_be_had_says_why(problem, reward, message):
 
 
 def test_one_that_tells_the_optimum_may_be_forbidden():
-    for problem, instead in ((Bags.of(3), "shaped"), (Tour.of(4), "relative")):
+    for problem, instead in ((Bags.of(3), "capped"), (Tour.of(4), "relative")):
         with pytest.raises(ValueError, match=f"tells the optimum, .*; use '{instead}'"):
             make_reward("terminal", [problem], certificate=False)
 
@@ -126,6 +129,97 @@ def test_shaped_where_all_choices_cost_the_same():
     assert rewards == [0.0] * 3
 
 
+# --- capped costs ---------------------------------------------------------------------------------
+
+
+class Steep(Bags):
+    """Three choices a step, the worst of them absurd; the last step is dear whatever is chosen."""
+
+    COSTS = np.array([[1.0, 2.0, 1000.0], [2.0, 3.0, 500.0], [100.0, 150.0, 9000.0]])
+
+    @property
+    def statement(self):
+        space = Space(3, (Axis("size", (1, 2, 3)),))
+        return dataclasses.replace(super().statement, space=space, limit=6.0)
+
+    def make_tables(self):
+        usage = np.tile([3.0, 2.0, 1.0], (3, 1))
+        return Tables(self.COSTS, usage, np.ones((3, 3), bool), {})
+
+
+def test_capped_costs_by_hand():
+    """The best uniform solution, 2 2 2, costs 155: 51.67 a step, so the caps are 206.67, 206.67 and
+    four times 100."""
+    problem = Steep(3, 0)
+    typical = 4 * 155 / 3
+    worst = np.array([typical, typical, 400.0])
+    expected = (worst[:, None] - np.minimum(Steep.COSTS, worst[:, None])) / (
+        worst - [1, 2, 100]
+    ).sum()
+    table = make_reward("capped", [problem]).table
+    np.testing.assert_allclose(table[:9].reshape(3, 3), expected, rtol=1e-12)
+    assert expected[2, 0] > expected[2, 1] > expected[2, 2] == 0  # a dear step still tells
+
+
+def test_where_no_uniform_solution_fits_an_equal_share_is_typical():
+    class Tight(Steep):
+        def make_tables(self):
+            usage = np.array([[1.5, 1.2, 1.0], [1.9, 2.0, 3.0], [9.0, 4.0, 3.0]])
+            return Tables(self.COSTS, usage, np.ones((3, 3), bool), {})
+
+    problem = Tight(3, 0)
+    assert problem.best_uniform() == np.inf
+    # Of 2 a step the first two steps take their best, the last its least: 9003, so 12004 is a cap.
+    table = make_reward("capped", [problem]).table[:9].reshape(3, 3)
+    span = 999 + 498 + 8900
+    np.testing.assert_allclose(table[0] * span, [999, 998, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("make", [BagsEnv, HWAssignEnv])
+def test_no_failure_returns_more_than_any_success(make):
+    env = make(problem=Bags.of(6)) if make is BagsEnv else make(workload="AlexNet", platform="iotx")
+    returns = {True: [], False: []}
+    for seed in range(60):
+        rewards, info = play(env, seed, masked=seed % 2 == 0)
+        returns[info["is_success"]].append(sum(rewards))
+        assert all(0 <= reward <= 1 for reward in rewards[:-1])
+        if not info["is_success"]:
+            assert rewards[-1] == -1.0
+    assert max(returns[False]) <= 0 <= min(returns[True]) < max(returns[True]) <= 1
+
+
+@pytest.mark.parametrize("reward", ["capped", "shaped", "confuciux", ["latency", "energy"]])
+def test_what_a_step_pays_follows_from_what_is_observed(reward):
+    """Two ways to the same observation: equal choices pay the same, also where they fail."""
+    levels = {"pe_levels": (1, 8, 64), "tile_levels": (1,)}
+    env = HWAssignEnv(workload="AlexNet", platform="iotx", reward=reward, **levels)
+    env.action_space.seed(0)
+    seen, again = {}, 0
+    for seed in range(300):
+        observation, info = env.reset()
+        done = False
+        while not done:
+            action = env.action_space.sample(info["action_mask"] if seed % 2 else None)
+            key = (observation.tobytes(), action)
+            observation, paid, done, _, info = env.step(action)
+            again += key in seen
+            np.testing.assert_allclose(paid, seen.setdefault(key, paid), rtol=1e-6)
+    assert again > 300
+
+
+def test_the_optimum_of_capped_costs_is_the_optimum():
+    """Where costs are capped at four times the mean, they are not: see SqueezeNet at iotx."""
+    for env_id in ("HWAssign-MobileNetV2-NVDLA-v0", "HWAssign-ResNet50-Eyeriss-v0",
+                   "HWAssign-GoogLeNet-MIX-v0", "ConfuciuX-VGG16-ShiDianNao-IoT-v0"):  # fmt: skip
+        problem = problem_of(env_id)
+        steps = (problem.num_steps, problem.num_actions)
+        table = make_reward("capped", [problem]).table[: np.prod(steps)].reshape(steps)
+        found = cheapest_choice(1 - table, problem.usage, problem.valid, problem.limit)
+        assert problem.evaluate_actions(found.actions[None]).objective[0] == pytest.approx(
+            problem.optimum().objective, rel=1e-12
+        )
+
+
 # --- vectors --------------------------------------------------------------------------------------
 
 
@@ -149,11 +243,11 @@ def test_the_return_is_minus_the_metrics_to_the_last_bit():
 def test_an_array_of_rewards_is_nobody_elses():
     env = gym.make(ID)
     env.reset()
-    first = env.step(np.array([3, 3]))[1]
+    first = env.step(39)[1]
     kept = first.copy()
     first[:] = 0
     env.reset()
-    np.testing.assert_array_equal(env.step(np.array([3, 3]))[1], kept)
+    np.testing.assert_array_equal(env.step(39)[1], kept)
 
 
 def test_any_metrics_in_any_order():
@@ -251,7 +345,13 @@ def test_the_front_is_that_of_all_assignments(three_kinds, every_assignment, nam
 
 
 def test_a_point_of_the_front_can_be_played():
-    env = HWAssignEnv(workload="NCF", dataflow="NVDLA", platform="unlimited", reward=list(NAMES))
+    env = HWAssignEnv(
+        workload="NCF",
+        dataflow="NVDLA",
+        platform="unlimited",
+        reward=list(NAMES),
+        action_mode="multi_discrete",
+    )
     front = env.pareto_front()
     found = frontier(env.problem, NAMES)
     assert len(front) == len(found) == 220

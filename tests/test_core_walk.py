@@ -195,7 +195,7 @@ def test_observations_of_a_walk_by_hand():
             if step < problem.places:
                 features = problem.statement.features[step]
             shares = np.array(previous) / [6, 1000, 1000]
-            expected = [*features, *shares, step / problem.places]
+            expected = [*features, *shares, step / problem.places, 0]  # the reward comes last
             np.testing.assert_allclose(observation, 2 * np.array(expected) - 1, atol=1e-6)
             assert observation.dtype == np.float32
             if step < problem.places:

@@ -52,7 +52,7 @@ def masked_episode(env, rng):
 # --- observations ---------------------------------------------------------------------------------
 
 
-def expected_observation(env, step, previous, used):
+def expected_observation(env, step, previous, used, earned):
     """From the words of the class's page. ``previous``: level indices, or None."""
     problem = env.problem
     layers = problem.design.workload
@@ -71,37 +71,38 @@ def expected_observation(env, step, previous, used):
     if previous is not None:
         before = [(level + 1) / levels for level, levels in zip(previous, shape, strict=True)]
     left = max(0.0, 1 - used / problem.budget)
-    entries = [*shown, *before, step / len(layers), left]
+    entries = [*shown, *before, step / len(layers), left, earned]
     return np.array([2 * x - 1 for x in entries])
 
 
 @pytest.mark.parametrize("dataflow", ["NVDLA", "MIX"])
 def test_observations_by_hand(three_kinds, dataflow):
-    env = make(three_kinds, dataflow, ratio=0.5)
-    assert env.observation_space.shape == (11 if dataflow == "NVDLA" else 12,)
+    env = make(three_kinds, dataflow, ratio=0.5, action_mode="multi_discrete")
+    assert env.observation_space.shape == (12 if dataflow == "NVDLA" else 13,)
     choices = [[5, 3, 2], [0, 11, 0], [4, 4, 1]]
     observation, _ = env.reset()
-    previous, used = None, 0.0
+    previous, used, earned = None, 0.0, 0.0
     for step, choice in enumerate([*choices, None]):
-        expected = expected_observation(env, step, previous, used)
+        expected = expected_observation(env, step, previous, used, max(earned, 0.0))
         assert observation.dtype == np.float32
         assert observation in env.observation_space
         np.testing.assert_allclose(observation, expected, atol=1e-6)
         if choice is not None:
             previous = choice[: len(env.problem.space.shape)]
             used += env.problem.usage[step, env.problem.space.encode(previous)]
-            observation, *_ = env.step(np.array(previous))
+            observation, reward, *_ = env.step(np.array(previous))
+            earned += reward
     np.testing.assert_array_equal(observation[:7], -1)  # no layer is left
 
 
 def test_one_configuration_sees_the_mean_layer(three_kinds):
-    env = make(three_kinds, deployment="LS")
+    env = make(three_kinds, deployment="LS", action_mode="multi_discrete")
     observation, _ = env.reset()
-    layered = make(three_kinds, ratio=1.0)
+    layered = make(three_kinds, ratio=1.0, action_mode="multi_discrete")
     seen = [layered.reset()[0][:7]]
     seen += [layered.step([0, 0])[0][:7] for _ in range(2)]
     np.testing.assert_allclose(observation[:7], np.mean(seen, axis=0), atol=1e-6)
-    np.testing.assert_array_equal(observation[7:], [-1, -1, -1, 1])
+    np.testing.assert_array_equal(observation[7:], [-1, -1, -1, 1, -1])
     after, _, terminated, _, _ = env.step([1, 1])
     assert terminated
     np.testing.assert_array_equal(after[:7], -1)
@@ -134,7 +135,7 @@ def test_action_spaces(three_kinds, dataflow):
         "discrete": gym.spaces.Discrete(math.prod(shape)),
         "continuous": gym.spaces.Box(-1.0, 1.0, (len(shape),), np.float32),
     }
-    assert make(three_kinds).action_space == gym.spaces.MultiDiscrete((12, 12))
+    assert make(three_kinds).action_space == gym.spaces.Discrete(144)
 
 
 @pytest.mark.parametrize("dataflow", ["NVDLA", "MIX"])
@@ -237,14 +238,14 @@ def test_a_step_needs_a_running_episode(wrapped):
     env = gym.make(OWN, workload="NCF", deployment="LS", disable_env_checker=True)
     env = env if wrapped else env.unwrapped
     with pytest.raises(gym.error.ResetNeeded):
-        env.step(np.array([0, 0]))
+        env.step(0)
     env.reset()
-    assert env.step(np.array([0, 0]))[2]
+    assert env.step(0)[2]
     if not wrapped:
         with pytest.raises(gym.error.ResetNeeded, match="reset"):
-            env.step(np.array([0, 0]))
+            env.step(0)
     env.reset()
-    assert env.step(np.array([0, 0]))[2]
+    assert env.step(0)[2]
 
 
 def test_the_same_actions_give_the_same_everything():
@@ -267,12 +268,13 @@ def test_the_same_actions_give_the_same_everything():
 
 
 def test_info_at_the_end(three_kinds):
-    env = make(three_kinds, "MIX", ratio=0.6, constraint="power", objective="edp")
+    env = make(
+        three_kinds, "MIX", ratio=0.6, constraint="power", objective="edp",
+        action_mode="multi_discrete",
+    )  # fmt: skip
     env.reset()
     levels = [[2, 3, 0], [3, 4, 1], [1, 5, 2]]
-    infos = [env.step(np.array(each))[4] for each in levels]
-    assert all(info.keys() == {"action_mask"} for info in infos[:-1])
-    info = infos[-1]
+    info = [env.step(np.array(each))[4] for each in levels][-1]
     scores = env.evaluate(levels)
     assert info["is_success"] is True
     assert info["objective"] == scores.objective[0]
@@ -287,12 +289,39 @@ def test_info_at_the_end(three_kinds):
     assert all(type(info[k]) is float for k in ("objective", "latency", "regret", "budget_used"))
 
 
+@pytest.mark.parametrize("mode", ACTION_MODES)
+def test_every_info_says_what_there_is_so_far(three_kinds, mode):
+    env = make(three_kinds, "MIX", ratio=0.6, constraint="power", action_mode=mode)
+    env.action_space.seed(4)
+    ended = set()
+    for _ in range(30):
+        infos, terminated = [env.reset()[1]], False
+        while not terminated:
+            _, _, terminated, _, info = env.step(env.action_space.sample())
+            infos.append(info)
+        assert len({tuple(sorted(info)) for info in infos}) == 1
+        ended.add(infos[-1]["is_success"])
+        for done, info in enumerate(infos):
+            taken = infos[-1]["assignment"][:done]
+            np.testing.assert_array_equal(info["assignment"][:done], taken)
+            assert (info["assignment"][done:] == -1).all()
+            parts = env.problem.parts(info["assignment"]).metrics
+            for name in ("latency", "energy", "area", "power"):
+                assert type(info[name]) is float
+                assert info[name] == sum(parts[name][0, :done], 0.0)  # in order
+            assert info["objective"] in (info["latency"], math.inf)  # what cannot be built
+            assert info["budget_used"] == info["power"] / env.problem.limit
+            if done < len(infos) - 1:
+                assert (info["is_success"], info["regret"]) == (False, math.inf)
+    assert ended == {True, False}
+
+
 @pytest.mark.parametrize(
     ("workload", "dataflow", "action", "cause"),
     [("VGG16", "Eyeriss", [0, 0], "invalid"), ("NCF", "NVDLA", [11, 11], "budget")],
 )
 def test_a_failed_episode_ends_at_once(workload, dataflow, action, cause):
-    env = make(workload, dataflow, platform="iotx")
+    env = make(workload, dataflow, platform="iotx", action_mode="multi_discrete")
     env.reset()
     if cause == "invalid":  # one PE for three filter rows
         assert not env.problem.valid[0, 0]
@@ -322,7 +351,7 @@ ADDING_UP = [
 
 @pytest.mark.parametrize(("workload", "dataflow", "settings"), ADDING_UP)
 def test_shaped_return_is_linear_in_the_objective(workload, dataflow, settings):
-    env = make(workload, dataflow, action_mode="discrete", **settings)
+    env = make(workload, dataflow, action_mode="discrete", reward="shaped", **settings)
     table = np.where(env.problem.valid, env.problem.cost, np.nan)
     worst, best = np.nanmax(table, axis=1).sum(), np.nanmin(table, axis=1).sum()
     rng = np.random.default_rng(6)
@@ -334,8 +363,9 @@ def test_shaped_return_is_linear_in_the_objective(workload, dataflow, settings):
         assert 0 <= sum(rewards) <= 1
 
 
-def test_the_shaped_return_reaches_one():
-    env = make("AlexNet", platform="unlimited")
+@pytest.mark.parametrize("reward", ["capped", "shaped"])
+def test_the_shaped_return_reaches_one(reward):
+    env = make("AlexNet", platform="unlimited", reward=reward, action_mode="multi_discrete")
     env.reset()
     assert sum(env.step(levels)[1] for levels in env.optimum().assignment) == pytest.approx(1)
 
@@ -415,9 +445,8 @@ def test_relative_reward_knows_the_statement_only(objective):
 
 
 def test_throughput_takes_rewards_at_the_end_only():
-    default = make("NCF", objective="throughput")
-    named = make("NCF", objective="throughput", reward="terminal")
-    for env in (default, named):
+    modes = {"objective": "throughput", "action_mode": "multi_discrete"}
+    for env in (make("NCF", **modes), make("NCF", reward="terminal", **modes)):
         env.reset()
         rewards = [env.step(levels)[1] for levels in env.optimum().assignment]
         assert rewards == [0.0] * (len(rewards) - 1) + [-1.0]
@@ -548,7 +577,8 @@ def test_masks_and_observations_are_copies():
 
 def test_continuous_actions_have_no_masks():
     env = make("NCF", action_mode="continuous")
-    assert env.reset()[1] == {}
+    assert "action_mask" not in env.reset()[1]
+    assert "action_mask" not in env.step(env.action_space.sample())[4]
     with pytest.raises(ValueError, match="discrete"):
         env.action_masks()
 

@@ -71,7 +71,7 @@ def plain(env_id, **kwargs):
 
 
 def test_the_table():
-    assert len(list(envs_registry.environments())) == len(IDS) == 767
+    assert len(list(envs_registry.environments())) == len(IDS) == 893
     assert (len(RANKED), len(MANY)) == (698, 68)
     assert set(IDS) <= set(gym.registry)
     assert IDS["HWAssign-ViT-MIX-Energy-Power-IoTx-v0"] == {
@@ -204,7 +204,7 @@ def test_gymnasium_checker_with_rendering(env_id):
 @pytest.mark.parametrize("group", GROUPS)
 def test_playing_the_optimum_has_no_regret(group):
     for env_id in GROUPS[group]:
-        env = plain(env_id)
+        env = plain(env_id, action_mode="multi_discrete")
         best = env.optimum()
         env.reset()
         *earlier, (_, _, terminated, truncated, info) = [env.step(a) for a in best.assignment]

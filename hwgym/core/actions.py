@@ -21,7 +21,7 @@ __all__ = [
     "choices_of",
 ]
 
-ACTION_MODES = ("multi_discrete", "discrete", "continuous")
+ACTION_MODES = ("discrete", "multi_discrete", "continuous")
 
 
 def action_modes(space: Space) -> tuple[str, ...]:
@@ -29,12 +29,14 @@ def action_modes(space: Space) -> tuple[str, ...]:
     return tuple(m for m in ACTION_MODES if m != "discrete" or space.joint is not None)
 
 
-def check_mode(space: Space, mode: str) -> str:
-    """The mode, if the space allows it.
+def check_mode(space: Space, mode: str | None) -> str:
+    """The mode, if the space allows it; of those it does the first, if none is given.
 
     Raises:
         ValueError: If it is unknown, or the space does not allow it.
     """
+    if mode is None:
+        return action_modes(space)[0]
     if mode not in ACTION_MODES:
         raise ValueError(nearest("action mode", mode, ACTION_MODES))
     if mode == "discrete":

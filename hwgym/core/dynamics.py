@@ -6,7 +6,7 @@ Two kinds are ready-made: :class:`hwgym.core.table_walk.TableWalk` for problems 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -75,8 +75,9 @@ class Dynamics(Protocol):
         """
         ...
 
-    def observe(self, state: Any) -> Observations:
-        """(N, observation_size) float32 in [-1, 1]; always a new array."""
+    def observe(self, state: Any, room: int = 0) -> Observations:
+        """(N, observation_size + room) float32 in [-1, 1]; always a new array, in which the last
+        ``room`` entries are left to the caller."""
         ...
 
     def masks(self, state: Any, mode: str) -> Bools | None:
@@ -109,6 +110,8 @@ class SingleEpisode(Protocol):
     def reset(self, which: int = 0) -> None: ...
 
     def step(self, choice: Any) -> tuple[Any, bool, bool]: ...
+
+    def totals(self) -> Callable[[], dict[str, float]]: ...
 
     def observe(self) -> Observations: ...
 

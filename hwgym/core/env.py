@@ -14,8 +14,9 @@ from hwgym._arrays import Bools, Ints, Observations
 from hwgym._names import nearest
 from hwgym.core.actions import ChoiceReader, action_space, check_mode
 from hwgym.core.certificate import Certificate
-from hwgym.core.episode import single_episode, summarise
+from hwgym.core.episode import observation_size, said, single_episode, summary_names
 from hwgym.core.family import ENVIRONMENT_ARGUMENTS, Family
+from hwgym.core.infos import LazyDict
 from hwgym.core.metric import Metric, find_metric
 from hwgym.core.problem import Problem, Scores
 from hwgym.core.rewards import make_reward
@@ -57,7 +58,7 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
         problem: What it is about; several, one of which is drawn at each reset; or a
             :class:`~hwgym.core.sampler.Sampler`. By default the family's, made from
             ``description``.
-        action_mode: One of :func:`~hwgym.core.actions.action_modes`.
+        action_mode: One of :func:`~hwgym.core.actions.action_modes`; by default the first of them.
         reward: A key of :data:`~hwgym.core.rewards.REWARDS`, or metrics for a vector reward.
         render_mode: ``ansi``, ``rgb_array`` or ``human``.
         description: What the family makes a problem from.
@@ -79,7 +80,7 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
         self,
         *,
         problem: Any = None,
-        action_mode: str = "multi_discrete",
+        action_mode: str | None = None,
         reward: Any = None,
         render_mode: str | None = None,
         **description: Any,
@@ -93,13 +94,14 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
         self.action_mode, self.render_mode = check_mode(space, action_mode), render_mode
         self._reward = make_reward(_metrics(reward), problems, certificate=self.tells_regret)
         self._dynamics = self.family.dynamics(problems)
-        size = self._dynamics.observation_size
+        size = observation_size(self._dynamics, self._reward)
         self.observation_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self.action_space = action_space(space, self.action_mode)
         self._choice = ChoiceReader(space, self.action_mode)
         if self._reward.size is not None:
             self.reward_space = spaces.Box(-np.inf, np.inf, (self._reward.size,), np.float64)
         self._episode = single_episode(self._dynamics, self._reward)
+        self._told = summary_names(self._dynamics, certificate=self.tells_regret)
         self._most = max(p.num_steps for p in problems)
         self._ends = tuple(np.cumsum(space.shape).tolist())  # of each axis in a flat mask
         self._viewer: Any = None
@@ -144,15 +146,13 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
     @property
     def genes(self) -> Ints:
         """(steps, axes) what was chosen in the current episode; -1 where nothing is yet."""
-        return self._genes()[: self.problem.num_steps]
+        return self._genes(self._episode.choices)[: self.problem.num_steps]
 
-    def _genes(self) -> Ints:
-        """The same, as long as the longest problem of the bank."""
+    def _genes(self, choices: list[Any]) -> Ints:
+        """Those of choices, as many as the longest problem of the bank has steps."""
         genes = np.full((self._most, len(self._space.axes)), -1)
-        if self._episode.choices:
-            genes[: len(self._episode.choices)] = self._space.unpack(
-                np.array(self._episode.choices)
-            )
+        if choices:
+            genes[: len(choices)] = self._space.unpack(np.array(choices))
         return genes
 
     @property
@@ -198,9 +198,7 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
         if episode.over:
             raise gym.error.ResetNeeded("the episode is over: call reset() before step()")
         reward, failed, finished = episode.step(self._choice(action))
-        info = self._info()
-        if failed or finished:
-            info |= self._final_info(success=finished)
+        info = self._info(success=finished)
         if self.render_mode == "human":
             self.render()
         return episode.observe(), reward, failed or finished, False, info
@@ -235,24 +233,25 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
             self._viewer.close()
             self._viewer = None
 
-    def _info(self) -> dict[str, Any]:
-        if self.action_mode == "continuous":
-            return {}
-        mask = self._episode.mask(self.action_mode).view(np.int8)
-        if self.action_mode == "discrete":
-            return {"action_mask": mask}
-        ends = self._ends
-        return {"action_mask": tuple(mask[a:b] for a, b in zip((0, *ends), ends, strict=False))}
+    def _info(self, *, success: bool = False) -> LazyDict:
+        info, episode = LazyDict(), self._episode
+        if self.action_mode != "continuous":
+            mask: Any = episode.mask(self.action_mode).view(np.int8)
+            if self.action_mode == "multi_discrete":
+                ends = self._ends
+                mask = tuple(mask[a:b] for a, b in zip((0, *ends), ends, strict=False))
+            info["action_mask"] = mask
+        problem, choices, done = self.problem, episode.choices, len(episode.choices)
+        totals = episode.totals()
 
-    def _final_info(self, *, success: bool) -> dict[str, Any]:
-        values = summarise(
-            self._dynamics,
-            np.array([self._episode.which]),
-            self._genes()[None],
-            np.array([success]),
-            certificate=self.tells_regret,
-        )
-        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in values.items()}
+        def compute() -> dict[str, Any]:
+            found = said(problem, totals(), success, certificate=self.tells_regret)
+            if self.tells_regret:
+                found["regret"] = float(found["regret"])
+            return {**found, "assignment": self._genes(choices[:done])}
+
+        info.later(self._told, compute)
+        return info
 
 
 def instance_of(options: dict[str, Any] | None, count: int) -> int | None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Dynamics, SingleEpisode, merge
-from hwgym.core.rewards import Reward
+from hwgym.core.problem import Problem
+from hwgym.core.rewards import Reward, shown
 
 __all__ = [
     "Episode",
     "EpisodeKernel",
+    "Moment",
     "StepResult",
+    "observation_size",
+    "said",
     "single_episode",
     "summarise",
     "summary_names",
@@ -28,6 +32,25 @@ class StepResult(NamedTuple):
     reward: Floats
     failed: Bools
     finished: Bools
+
+
+class Moment(NamedTuple):
+    """Where the episodes of a kernel are; its arrays are replaced at every step, so it stays true.
+
+    Attributes:
+        state, which, earned: The kernel's.
+        history: The kernel's, as a tuple.
+    """
+
+    state: Any
+    which: Ints
+    earned: Floats
+    history: tuple[Array, ...]
+
+
+def observation_size(dynamics: Dynamics, reward: Reward) -> int:
+    """Entries of an observation: those of the dynamics, and the return so far."""
+    return dynamics.observation_size + (reward.size or 1)
 
 
 class EpisodeKernel:
@@ -55,6 +78,7 @@ class EpisodeKernel:
         self._steps = np.array([p.num_steps for p in dynamics.problems])
         most = int(self._steps.max())
         self._axis = None if reward.size is None else 0  # of rewards, which are in a row
+        self._room = reward.size or 1
         self.history: deque[Array] = deque(maxlen=most)
         self._begin_all(which)
 
@@ -116,9 +140,32 @@ class EpisodeKernel:
         self.over = failed | finished if idle is None else self.over | failed | finished
         return StepResult(earned, failed, finished)
 
-    def observe(self) -> Observations:
-        """(N, observation_size) float32 in [-1, 1]; always a new array."""
-        return self.dynamics.observe(self.state)
+    @property
+    def moment(self) -> Moment:
+        """Where the episodes are now."""
+        return Moment(self.state, self.which, self.earned, tuple(self.history))
+
+    def observe(self, at: Moment | None = None, where: Bools | None = None) -> Observations:
+        """(N, entries) float32 in [-1, 1]; always a new array.
+
+        What the dynamics say, and the return so far as a share of ``Reward.full``, mapped from [0,
+        1] to [-1, 1]; of a vector reward one entry a metric.
+
+        Args:
+            at: When; by default now.
+            where: (N,) of which episodes; by default all.
+        """
+        state, which, earned = (self.state, self.which, self.earned) if at is None else at[:3]
+        if where is not None:
+            state, which, earned = _rows(state, where), which[where], earned[where]
+        out = self.dynamics.observe(state, self._room)
+        full = self.reward.full
+        share = shown(earned, full[0] if self.single else full[which])
+        if self._axis is None:
+            out[:, -1] = share
+        else:
+            out[:, -self._room :] = share
+        return out
 
     def masks(self, mode: str = "discrete") -> Bools:
         """(N, entries): see :meth:`Dynamics.masks`."""
@@ -129,23 +176,20 @@ class EpisodeKernel:
     @property
     def genes(self) -> Ints:
         """(N, most steps, axes) chosen so far; -1 where nothing is yet."""
-        return self.genes_at(tuple(self.history), self.state.step)
+        return self.genes_at(self.moment)
 
-    def genes_at(
-        self, history: Sequence[Array], step_index: Ints, rows: Ints | slice = slice(None)
-    ) -> Ints:
-        """Genes (n, most steps, axes) of episodes that had come to ``step_index`` (N,).
-
-        Args:
-            history: As it was then.
-            step_index: As it was then.
-            rows: Of which episodes.
-        """
+    def genes_at(self, at: Moment, rows: Ints | slice = slice(None)) -> Ints:
+        """Genes (n, most steps, axes) of some episodes, as they were then."""
         space = self.dynamics.problems[0].space
         most = int(self._steps.max())
-        recent = [taken[rows] for taken in history]
+        recent = [taken[rows] for taken in at.history]
         axes = None if space.joint is not None else len(space.axes)
-        return space.unpack(chosen(recent, step_index[rows], most, axes))
+        return space.unpack(chosen(recent, at.state.step[rows], most, axes))
+
+
+def _rows(state: Any, where: Bools) -> Any:
+    """A state with the rows of a mask only."""
+    return type(state)(*(None if field is None else field[where] for field in state))
 
 
 def _as_rows(mask: Bools, like: Array) -> Bools:
@@ -211,9 +255,21 @@ class Episode:
         return (float(earned) if self._number else earned), failed, finished
 
     def observe(self) -> Observations:
-        """(observation_size,) float32 in [-1, 1]; always a new array."""
+        """(entries,): see :meth:`EpisodeKernel.observe`; always a new array."""
         observation: Observations = self._kernel.observe()[0]
         return observation
+
+    def totals(self) -> Callable[[], dict[str, float]]:
+        """What it has come to by now: a function that says so, now or later."""
+        kernel, at, which = self._kernel, self._kernel.moment, self.which
+
+        def then() -> dict[str, float]:
+            steps = kernel.dynamics.problems[which].num_steps
+            genes = kernel.genes_at(at)[:, :steps]
+            found = kernel.dynamics.summary(which, genes)
+            return {name: values[0].item() for name, values in found.items()}
+
+        return then
 
     def mask(self, mode: str) -> Bools:
         """(entries,): see :meth:`Dynamics.masks`; always a new array."""
@@ -226,7 +282,7 @@ def single_episode(dynamics: Dynamics, reward: Reward) -> SingleEpisode:
     return dynamics.episode(reward) or Episode(dynamics, reward)
 
 
-# --- what is said of episodes that ended --------------------------------------------------------
+# --- what is said of episodes -------------------------------------------------------------------
 
 
 def summary_names(dynamics: Dynamics, *, certificate: bool = True) -> tuple[str, ...]:
@@ -238,54 +294,55 @@ def summary_names(dynamics: Dynamics, *, certificate: bool = True) -> tuple[str,
     return tuple(names)
 
 
-def summarise(
-    dynamics: Dynamics, which: Ints, genes: Ints, success: Bools, *, certificate: bool = True
-) -> dict[str, Array]:
-    """What to say of episodes that ended: arrays (N, ...), by name.
+def said(
+    problem: Problem, totals: Mapping[str, Any], success: Any, *, certificate: bool = True
+) -> dict[str, Any]:
+    """What to say of an episode, or of many of one problem: numbers, or arrays (N,), by name.
 
-    ``objective`` and the metrics of what was chosen, ``budget_used`` (share of the limit),
-    ``is_success``, ``regret`` (objective / optimum - 1, or / lower bound where no optimum is
-    proven; infinite for a failed episode) and ``assignment`` (genes; -1 where nothing was chosen).
+    ``objective`` and the metrics of what was chosen so far, ``budget_used`` (share of the limit),
+    ``is_success``, and ``regret`` (objective / optimum - 1, or / lower bound where no optimum is
+    proven; infinite as long as the episode has not finished well).
 
     Args:
-        dynamics: That they walked.
-        which: (N,) their problems.
-        genes: (N, most steps, axes); -1 where an episode did not get to.
-        success: (N,) whether it finished.
+        problem: That they walk.
+        totals: What they have come to, as :meth:`Dynamics.summary` gives it.
+        success: Whether they finished well.
         certificate: Whether the regret may be told.
     """
-    if len(dynamics.problems) == 1:
-        return _summary_of(dynamics, 0, genes, success, certificate=certificate)
-    found: dict[str, Array] = {}
-    for index in np.unique(which):
-        rows = np.flatnonzero(which == index)
-        own = genes[rows, : dynamics.problems[index].num_steps]
-        values = _summary_of(dynamics, int(index), own, success[rows], certificate=certificate)
-        values["assignment"] = genes[rows]
-        for name, value in values.items():
-            if name not in found:
-                found[name] = np.empty((len(which), *value.shape[1:]), value.dtype)
-            found[name][rows] = value
-    return found
-
-
-def _summary_of(
-    dynamics: Dynamics, which: int, genes: Ints, success: Bools, *, certificate: bool
-) -> dict[str, Array]:
-    """Of episodes of one problem."""
-    problem = dynamics.problems[which]
     statement = problem.statement
-    totals = dynamics.summary(which, genes)
-    found: dict[str, Array] = {"objective": totals["objective"]}
+    found = {"objective": totals["objective"]}
     for metric in statement.metrics:
         found[metric.name] = totals[metric.name]
     if statement.constraint is not None:
         found["budget_used"] = totals["used"] / statement.limit
     found["is_success"] = success
     if certificate:
-        found["regret"] = np.full(len(genes), np.inf)
-        if success.any():
-            above = problem.certificate().above(totals["objective"][success])
-            found["regret"][success] = above
-    found["assignment"] = genes
+        reached = np.where(success, totals["objective"], np.inf)
+        # Asked for once there is something to compare: it may take long to prove.
+        found["regret"] = problem.certificate().above(reached) if np.any(success) else reached
     return found
+
+
+def summarise(
+    dynamics: Dynamics, which: Ints, genes: Ints, success: Bools, *, certificate: bool = True
+) -> dict[str, Array]:
+    """What to say of episodes: arrays (N, ...), by name: that of :func:`said`, and ``assignment``,
+    their genes.
+
+    Args:
+        dynamics: That they walk.
+        which: (N,) their problems.
+        genes: (N, most steps, axes); -1 where nothing is chosen.
+        success: (N,) whether they finished well.
+        certificate: Whether the regret may be told.
+    """
+    found: dict[str, Array] = {}
+    for index in np.unique(which):
+        problem, rows = dynamics.problems[index], np.flatnonzero(which == index)
+        totals = dynamics.summary(int(index), genes[rows, : problem.num_steps])
+        values = said(problem, totals, success[rows], certificate=certificate)
+        for name, value in values.items():
+            if name not in found:
+                found[name] = np.empty(len(which), value.dtype)
+            found[name][rows] = value
+    return {**found, "assignment": genes}

@@ -430,7 +430,7 @@ class SearchEnvironment(VectorEnvironment):
         if not len(rows):
             return
         kernel = self._kernel
-        genes = kernel.genes_at(tuple(kernel.history), kernel.state.step, rows)
+        genes = kernel.genes_at(kernel.moment, rows)
         earned: Array = kernel.earned[rows]
         returns = earned if earned.ndim == 1 else None
         begun = self._begun.copy()

@@ -15,6 +15,7 @@ from hwgym.core.tables import TableProblem
 
 __all__ = [
     "REWARDS",
+    "CappedReward",
     "ConfuciuXReward",
     "Needs",
     "RelativeReward",
@@ -24,6 +25,7 @@ __all__ = [
     "VectorReward",
     "default_reward",
     "make_reward",
+    "shown",
 ]
 
 Needs = Literal["parts", "certificate"] | None
@@ -40,6 +42,8 @@ class Reward(Protocol):
             for a vector. None if such steps earn nothing.
         ends: Whether the last step has a reward of its own, :meth:`finished`, instead.
         size: Entries of a vector reward; None for a number.
+        full: (problems,), or (problems, size): the return that observations show as all there is
+            to earn.
     """
 
     @property
@@ -54,6 +58,9 @@ class Reward(Protocol):
     @property
     def size(self) -> int | None: ...
 
+    @property
+    def full(self) -> Floats: ...
+
     def failed(self, earned: Any, which: Any) -> Any:
         """Of a step that failed, after ``earned`` so far, in an episode of problem ``which``."""
         ...
@@ -61,6 +68,12 @@ class Reward(Protocol):
     def finished(self, objective: Any, which: Any) -> Any:
         """Of the last step, if nothing failed, given the episode's objective."""
         ...
+
+
+def shown(earned: Floats, full: Floats) -> Floats:
+    """What observations show of a return: its share of ``full``, from [0, 1] to [-1, 1]."""
+    share: Floats = np.minimum(np.maximum(earned / full, 0.0), 1.0) * 2.0 - 1.0
+    return share
 
 
 class _PartsReward:
@@ -78,6 +91,11 @@ class _PartsReward:
             tables += [rewards, np.zeros((1, *rewards.shape[1:]))]  # a row for when none is left
         table = np.concatenate(tables)
         self.table: Floats | None = table.reshape(-1, *table.shape[2:])
+        self.full = np.array([self.most(p) for p in problems if isinstance(p, TableProblem)])
+
+    def most(self, problem: TableProblem) -> Any:
+        """What no return exceeds in absolute value: a number, or one a metric."""
+        return 1.0
 
     def of_choices(self, problem: TableProblem) -> Floats:
         """(steps, actions), or (steps, actions, metrics)."""
@@ -85,6 +103,42 @@ class _PartsReward:
 
     def finished(self, objective: Any, which: Any) -> Any:
         raise NotImplementedError("the last step is rewarded like the others")
+
+
+class CappedReward(_PartsReward):
+    """``(worst - cost) / sum(worst - best)`` with every cost capped; a step that fails pays -1.
+
+    A step's cap is four times its own least cost, or four times the mean cost of a step of the best
+    uniform solution, whichever is more; so that what is absurd, a thousand times too dear, does not
+    make the difference between good and very good vanish. The undiscounted return of a feasible
+    episode lies in [0, 1], and is linear in the objective as long as no cost is capped; that of a
+    failed one is what it had earned less 1, so no more than 0. What a step pays depends on nothing
+    but its choice and on whether the episode fails.
+    """
+
+    CAP: ClassVar[float] = 4.0
+
+    def of_choices(self, problem: TableProblem) -> Floats:
+        typical = typical_cost(problem) / problem.num_steps
+        caps = self.CAP * np.maximum(typical, problem.best_cost)
+        worst = np.minimum(problem.worst_cost, caps)
+        span = float((worst - problem.best_cost).sum())
+        table: Floats = (worst[:, None] - np.minimum(problem.cost, worst[:, None])) / (span or 1.0)
+        return table
+
+    def failed(self, earned: Any, which: Any) -> Any:
+        return 0.0 * earned - 1.0
+
+
+def typical_cost(problem: TableProblem) -> float:
+    """An objective such as a simple solution has: that of the best uniform one or, where none is
+    feasible, what the steps cost if each takes an equal share of the limit, or its least."""
+    uniform = problem.best_uniform()
+    if np.isfinite(uniform):
+        return uniform
+    share = np.maximum(problem.limit / problem.num_steps, problem.least_used)[:, None]
+    fits = problem.valid & (problem.usage <= share)
+    return float(np.where(fits, problem.cost, np.inf).min(axis=1).sum())
 
 
 class ShapedReward(_PartsReward):
@@ -115,6 +169,9 @@ class ConfuciuXReward(_PartsReward):
         table: Floats = problem.worst_cost.max() - problem.cost
         return table
 
+    def most(self, problem: TableProblem) -> float:
+        return float((problem.worst_cost.max() - problem.best_cost).sum()) or 1.0
+
     def failed(self, earned: Any, which: Any) -> Any:
         return -earned
 
@@ -129,13 +186,12 @@ class VectorReward(_PartsReward):
     def __init__(self, problems: Sequence[Problem], metrics: Sequence[Metric]) -> None:
         self.metrics, self.size = tuple(metrics), len(metrics)
         super().__init__(problems)
-        self.worst = -np.stack(
-            [
-                np.where(p.valid[..., None], self._adds(p), -np.inf).max(axis=1).sum(axis=0)
-                for p in problems
-                if isinstance(p, TableProblem)
-            ]
-        )
+        self.worst = -self.full
+
+    def most(self, problem: TableProblem) -> Floats:
+        valid = problem.valid[..., None]
+        worst: Floats = np.where(valid, self._adds(problem), -np.inf).max(axis=1).sum(axis=0)
+        return worst
 
     def _adds(self, problem: TableProblem) -> Floats:
         return np.stack([problem.tables.metrics[m.name] for m in self.metrics], axis=-1)
@@ -159,6 +215,7 @@ class TerminalReward:
     FAILED: ClassVar[float] = 10.0
 
     def __init__(self, problems: Sequence[Problem]) -> None:
+        self.full = np.ones(len(problems))
         self.scale = np.array([p.certificate().yardstick for p in problems])
         self.worst = np.array(
             [_worst(p) or self.FAILED * s for p, s in zip(problems, self.scale, strict=True)]
@@ -181,6 +238,7 @@ class RelativeReward:
     size = None
 
     def __init__(self, problems: Sequence[Problem]) -> None:
+        self.full = np.ones(len(problems))
         self.scale = np.array([p.statement.scale for p in problems])
 
     def failed(self, earned: Any, which: Any) -> Any:
@@ -191,7 +249,10 @@ class RelativeReward:
         return np.log2(self.scale[which]) - np.log2(np.maximum(objective, least))
 
 
-REWARDS: Mapping[str, type[ShapedReward | ConfuciuXReward | TerminalReward | RelativeReward]] = {
+_Named = CappedReward | ShapedReward | ConfuciuXReward | TerminalReward | RelativeReward
+
+REWARDS: Mapping[str, type[_Named]] = {
+    "capped": CappedReward,
     "shaped": ShapedReward,
     "confuciux": ConfuciuXReward,
     "terminal": TerminalReward,
@@ -219,7 +280,7 @@ def default_reward(problem: Problem, *, certificate: bool = True) -> str:
         certificate: Whether the reward may know the certificate.
     """
     if _has_parts(problem):
-        return "shaped"
+        return "capped"
     return "terminal" if certificate else "relative"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Outcome, check_bank
-from hwgym.core.rewards import Reward
+from hwgym.core.rewards import Reward, shown
 from hwgym.core.tables import TableProblem
 from hwgym.core.veil import check_lifted, lifted
 
@@ -69,6 +69,7 @@ class TableWalk:
         observation_size: Entries of an observation.
         cost, usage, invalid: Of each choice, in a row a problem, in it a row a step, and one more
             of zeros for when none is left; an invalid choice costs infinity.
+        metrics: What each choice adds to each metric, likewise.
     """
 
     def __init__(self, problems: Sequence[TableProblem]) -> None:
@@ -96,8 +97,12 @@ class TableWalk:
         self.invalid = np.concatenate(invalid).ravel()
         self.least_after = np.concatenate([p.least_used_after for p in self.problems])
         self.some_invalid = bool(self.invalid.any())
-        self._observations = np.concatenate([_observations(p) for p in self.problems])
-        self.observation_size = int(self._observations.shape[1])
+        self.metrics = {
+            name: np.concatenate([np.vstack([t.metrics[name], nothing]) for t in tables]).ravel()
+            for name in tables[0].metrics
+        }
+        self.observation_size = first.features.shape[1] + len(self._shape) + 2
+        self._observations: dict[int, Observations] = {}
         self._masks: dict[str, _Masks] = {}
 
     @staticmethod
@@ -143,14 +148,21 @@ class TableWalk:
         after = TableState(step, choices, used, objective, which)
         return after, Outcome(failed, finished, cells, objective)
 
-    def observe(self, state: TableState) -> Observations:
+    def observe(self, state: TableState, room: int = 0) -> Observations:
         rows, limit = state.step, self._limits
         if state.which is not None:
             rows, limit = rows + self._rows[state.which], self._limits[state.which]  # type: ignore[index]
-        out = self._observations.take(rows * (self.num_actions + 1) + state.previous, axis=0)
+        table = self._observation_table(room)
+        out = table.take(rows * (self.num_actions + 1) + state.previous, axis=0)
         left = 1.0 - state.used / limit
-        out[:, -1] = np.minimum(np.maximum(left, 0.0), 1.0) * 2.0 - 1.0
+        out[:, self.observation_size - 1] = np.minimum(np.maximum(left, 0.0), 1.0) * 2.0 - 1.0
         return out
+
+    def _observation_table(self, room: int) -> Observations:
+        if room not in self._observations:
+            tables = [_observations(p, room) for p in self.problems]
+            self._observations[room] = np.concatenate(tables)
+        return self._observations[room]
 
     def masks(self, state: TableState, mode: str) -> Bools:
         table = self._mask_table(mode)
@@ -224,6 +236,10 @@ class TableEpisode:
         self._usage, self._invalid, self._cost = (
             table.item for table in (walk.usage, walk.invalid, walk.cost)
         )
+        self._full = reward.full if reward.size is not None else reward.full.tolist()
+        self._metrics = [table.item for table in walk.metrics.values()]
+        self._room = reward.size or 1
+        self._observations = walk._observation_table(self._room)
         self._num_actions = walk.num_actions
         self.over = True
         self._begin(0)
@@ -238,6 +254,7 @@ class TableEpisode:
         self.choices: list[Any] = []
         self._step, self._previous = 0, self._num_actions
         self._used = self._objective = 0.0
+        self._totals = [0.0] * len(self._metrics)
         self.earned = self._none
         self._row = int(walk._rows[which])
         self._cells = self._row * self._num_actions  # where those of the next step begin
@@ -255,25 +272,41 @@ class TableEpisode:
         self._used += self._usage(cell)
         failed = self._used > self._limit or self._invalid(cell)
         finished = not failed and self._step == self._num_steps
+        cost = self._cost(cell)
+        self._objective = max(self._objective, cost) if self._maximum else self._objective + cost
+        self._totals = [t + adds(cell) for t, adds in zip(self._totals, self._metrics, strict=True)]
         earned = reward.failed(self.earned, self.which) if failed else self._earned(cell)
         if reward.ends:
-            cost = self._cost(cell)
-            joined = max(self._objective, cost) if self._maximum else self._objective + cost
-            self._objective = joined
             if finished:
-                earned = reward.finished(joined, self.which)
+                earned = reward.finished(self._objective, self.which)
             earned = float(earned)
         self.earned = self.earned + earned
         self.over = failed or finished
         return earned, failed, finished
 
     def observe(self) -> Observations:
-        """(observation_size,); always a new array."""
+        """As :meth:`EpisodeKernel.observe`, of one; always a new array."""
         row = (self._row + self._step) * (self._num_actions + 1) + self._previous
-        out: Observations = self.walk._observations[row].copy()
+        out: Observations = self._observations[row].copy()
         left = 1.0 - self._used / self._limit
-        out[-1] = min(max(left, 0.0), 1.0) * 2.0 - 1.0
+        out[-1 - self._room] = min(max(left, 0.0), 1.0) * 2.0 - 1.0
+        if self._vector:
+            out[-self._room :] = shown(self.earned, self._full[self.which])
+        else:
+            share = self.earned / self._full[self.which]
+            out[-1] = min(max(share, 0.0), 1.0) * 2.0 - 1.0
         return out
+
+    def totals(self) -> Callable[[], dict[str, float]]:
+        """As :meth:`hwgym.core.episode.Episode.totals`."""
+        objective, used, metrics = self._objective, self._used, self._totals
+        names = self.walk.metrics
+
+        def then() -> dict[str, float]:
+            metric = dict(zip(names, metrics, strict=True))
+            return {"objective": objective, "used": used, **metric}
+
+        return then
 
     def mask(self, mode: str) -> Bools:
         """(entries,); always a new array."""
@@ -285,7 +318,7 @@ class TableEpisode:
         return mask
 
 
-def _observations(problem: TableProblem) -> Observations:
+def _observations(problem: TableProblem, room: int) -> Observations:
     """(steps + 1) x (actions + 1) rows, by step and previous action (the last: none)."""
     space = problem.space
     features = np.vstack(
@@ -296,9 +329,9 @@ def _observations(problem: TableProblem) -> Observations:
     previous = np.vstack([levels + 1.0, np.zeros(len(shape))]) / shape
     progress = np.arange(problem.num_steps + 1) / problem.num_steps
     width = features.shape[1]
-    rows = np.empty((len(progress), len(previous), width + len(shape) + 2), dtype=np.float32)
+    size = width + len(shape) + 2
+    rows = np.zeros((len(progress), len(previous), size + room), dtype=np.float32)
     rows[..., :width] = features[:, None] * 2.0 - 1.0
-    rows[..., width:-2] = previous * 2.0 - 1.0
-    rows[..., -2] = progress[:, None] * 2.0 - 1.0
-    rows[..., -1] = 0.0
+    rows[..., width : size - 2] = previous * 2.0 - 1.0
+    rows[..., size - 2] = progress[:, None] * 2.0 - 1.0
     return rows.reshape(-1, rows.shape[-1])

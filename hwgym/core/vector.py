@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -14,7 +14,7 @@ from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym._names import nearest
 from hwgym.core.actions import choices_of
 from hwgym.core.env import AsksProblem, Environment, instance_of
-from hwgym.core.episode import EpisodeKernel, summarise, summary_names
+from hwgym.core.episode import EpisodeKernel, Moment, summarise
 from hwgym.core.infos import LazyDict
 from hwgym.core.problem import Problem
 from hwgym.core.sampler import Sampler
@@ -34,10 +34,10 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
     Args:
         num_envs: N.
         autoreset_mode: What follows the end of an episode, a ``gymnasium.vector.AutoresetMode`` or
-            its value. ``SAME_STEP`` (default): the next one begins within the same step, and the
+            its value. ``NEXT_STEP`` (default, as everywhere in Gymnasium): the next step begins
+            another, whatever the action. ``SAME_STEP``: it begins within the same step, and the
             last observation and info of the old one are in ``infos["final_obs"]`` and
-            ``infos["final_info"]``. ``NEXT_STEP``: the next step begins it, whatever the action.
-            ``DISABLED``: ``reset(options={"reset_mask": mask})`` does.
+            ``infos["final_info"]``. ``DISABLED``: ``reset(options={"reset_mask": mask})`` does.
 
     The other arguments are those of the scalar environment.
 
@@ -57,7 +57,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         self,
         *,
         num_envs: int = 1,
-        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **arguments: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
@@ -82,8 +82,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         self._kernel = EpisodeKernel(self._dynamics, self._reward, np.zeros(num_envs, np.int64))
         self._unbegun: Bools | None = np.ones(num_envs, bool)
         self._rngs: list[np.random.Generator] = []
-        names = summary_names(self._dynamics, certificate=self.scalar.tells_regret)
-        self._summary_keys = tuple(f"{mark}{name}" for name in names for mark in ("", "_"))
+        self._told = tuple(f"{mark}{name}" for name in one._told for mark in ("", "_"))
         self._viewers: list[Any] = []
 
     @property
@@ -160,7 +159,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
             self._unbegun = self._unbegun if self._unbegun.any() else None
         self._render_windows()
         infos = LazyDict()
-        self._tell_masks(infos, mask)
+        self._tell(infos, self._kernel.moment, None, mask)
         return self._kernel.observe(), infos
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: Bools | None) -> None:
@@ -214,15 +213,15 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         if begin is not None:
             self._begin(begin)
         ended = result.failed | result.finished
-        infos = LazyDict()
+        infos, at = LazyDict(), kernel.moment
+        finished: Bools | None = result.finished
         if ended.any():
             self._ended(ended, result.finished)
             if self.autoreset_mode is AutoresetMode.SAME_STEP:
-                self._tell_final_step(infos, ended, result.finished)
+                self._tell_final(infos, at, result.finished, ended)
                 self._begin(ended)
-            else:
-                self._tell_final_info(infos, ended, result.finished)
-        self._tell_masks(infos)
+                at, finished = kernel.moment, None
+        self._tell(infos, at, finished)
         self._render_windows()
         return kernel.observe(), result.reward, ended, np.zeros(self.num_envs, bool), infos
 
@@ -297,76 +296,64 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
             choices[~begin] = choices_of(space, self.action_mode, given[~begin])
         return choices
 
-    # What an info says is computed when it is read. The kernel replaces its arrays at every step,
-    # so those of a moment can be kept for later.
+    # What an info says is computed when it is read, of the moment it is about.
 
-    def _tell_masks(self, infos: LazyDict, where: Bools | None = None) -> None:
-        """Put in ``action_mask`` of all, or of those of a mask, as SyncVectorEnv gathers them."""
-        if self.action_mode == "continuous":
-            return
-        state, dynamics = self._kernel.state, self._dynamics
+    def _tell(
+        self, infos: LazyDict, at: Moment, finished: Bools | None, where: Bools | None = None
+    ) -> None:
+        """Put in what the scalar environments say, as SyncVectorEnv gathers it.
+
+        Args:
+            infos: What it is put into.
+            at: When.
+            finished: (N,) which episodes have finished well; None if none has.
+            where: (N,) of which environments; by default all.
+        """
         has = np.ones(self.num_envs, bool) if where is None else where.copy()
 
-        def compute() -> dict[str, Any]:
-            found = dynamics.masks(state, self.action_mode)
+        def masks() -> dict[str, Any]:
+            found = self._dynamics.masks(at.state, self.action_mode)
             assert found is not None
-            masks: Array = found.view(np.int8)
+            told: Array = found.view(np.int8)
             if self.action_mode == "discrete":
-                masks[~has] = 0
+                told[~has] = 0
             else:
                 ends = np.cumsum(self._space.shape)[:-1]
-                axes = np.split(masks[has], ends, axis=1)
-                masks = _objects(zip(*axes, strict=True), has)
-            return {"action_mask": masks, "_action_mask": has}
+                axes = np.split(told[has], ends, axis=1)
+                told = _objects(zip(*axes, strict=True), has)
+            return {"action_mask": told, "_action_mask": has.copy()}
 
-        infos.later(("action_mask", "_action_mask"), compute)
-
-    def _tell_final_step(self, infos: LazyDict, ended: Bools, finished: Bools) -> None:
-        """Put in the last observation and info of the episodes that a SAME_STEP reset follows."""
-        state, dynamics = self._kernel.state, self._dynamics
-        ended = ended.copy()
-        final = LazyDict()
-        self._tell_final_info(final, ended, finished)
-        self._tell_masks(final, ended)
-
-        def compute() -> dict[str, Any]:
-            last = dynamics.observe(_rows(state, ended))
-            return {"final_obs": _objects(last, ended), "_final_obs": ended.copy()}
-
-        infos["final_info"], infos["_final_info"] = final, ended
-        infos.later(("final_obs", "_final_obs"), compute)
-
-    def _tell_final_info(self, infos: LazyDict, ended: Bools, finished: Bools) -> None:
-        """Put in what the scalar environments that ended would say, gathered."""
-        infos.later(self._summary_keys, self._later_summary(ended.copy(), finished))
-
-    def _later_summary(self, ended: Bools, finished: Bools) -> Callable[[], dict[str, Any]]:
-        kernel = self._kernel
-        history, step, which = tuple(kernel.history), kernel.state.step, kernel.which
-
-        def compute() -> dict[str, Any]:
-            rows = np.flatnonzero(ended)
-            genes = kernel.genes_at(history, step, rows)
+        def summaries() -> dict[str, Any]:
+            rows = np.flatnonzero(has)
             values = summarise(
                 self._dynamics,
-                which[rows],
-                genes,
-                finished[rows],
+                at.which[rows],
+                self._kernel.genes_at(at, rows),
+                np.zeros(len(rows), bool) if finished is None else finished[rows],
                 certificate=self.scalar.tells_regret,
             )
-            info: dict[str, Any] = {}
+            told: dict[str, Any] = {}
             for name, value in values.items():
-                info[name] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
-                info[name][rows] = value
-                info[f"_{name}"] = ended.copy()
-            return info
+                told[name] = np.zeros((self.num_envs, *value.shape[1:]), value.dtype)
+                told[name][rows] = value
+                told[f"_{name}"] = has.copy()
+            return told
 
-        return compute
+        if self.action_mode != "continuous":
+            infos.later(("action_mask", "_action_mask"), masks)
+        infos.later(self._told, summaries)
 
+    def _tell_final(self, infos: LazyDict, at: Moment, finished: Bools, ended: Bools) -> None:
+        """Put in the last observation and info of the episodes that a SAME_STEP reset follows."""
+        final, ended = LazyDict(), ended.copy()
+        self._tell(final, at, finished, ended)
 
-def _rows(state: Any, where: Bools) -> Any:
-    """A state with the rows of a mask only."""
-    return type(state)(*(None if field is None else field[where] for field in state))
+        def compute() -> dict[str, Any]:
+            observations = self._kernel.observe(at, ended)
+            return {"final_obs": _objects(observations, ended), "_final_obs": ended.copy()}
+
+        infos["final_info"], infos["_final_info"] = final, ended.copy()
+        infos.later(("final_obs", "_final_obs"), compute)
 
 
 def _objects(items: Iterable[Any], where: Bools) -> Array:

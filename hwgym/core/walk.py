@@ -103,12 +103,12 @@ class Walk:
             failed[done] = ~scores.feasible
         return after, Outcome(failed, finished & ~failed, None, objective)
 
-    def observe(self, state: WalkState) -> Observations:
+    def observe(self, state: WalkState, room: int = 0) -> Observations:
         rows = np.arange(len(state.step))
         features = self._features[state.which, state.step]
         previous = (state.genes[rows, np.maximum(state.step - 1, 0)] + 1.0) / self.shape
         progress = (state.step / self.num_steps[state.which])[:, None]
-        parts = np.concatenate([features, previous, progress], axis=1)
+        parts = np.concatenate([features, previous, progress, np.zeros((len(rows), room))], axis=1)
         return (parts * 2.0 - 1.0).astype(np.float32)
 
     def masks(self, state: WalkState, mode: str) -> Bools | None:

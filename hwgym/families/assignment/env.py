@@ -30,9 +30,12 @@ class HWAssignEnv(Environment):
 
     | `action_mode` | space | meaning |
     | --- | --- | --- |
-    | `multi_discrete` (default) | `MultiDiscrete([12, 12])` | PE level of 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128; filters per PE 1..12 |
-    | `discrete` | `Discrete(144)` | the joint product, buffer level fastest |
+    | `discrete` (default) | `Discrete(144)` | the joint product of PE level (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128) and filters per PE (1..12), the latter fastest |
+    | `multi_discrete` | `MultiDiscrete([12, 12])` | PE level; filters per PE |
     | `continuous` | `Box(-1, 1, (2,))` | each axis cut into as many equal parts as there are levels |
+
+    For tools that take an id and no arguments, `HWAssign-{Model}-{Dataflow}-MultiDiscrete-v0` and
+    `-Continuous-v0` are `HWAssign-{Model}-{Dataflow}-v0` with the other actions.
 
     With dataflow `MIX` a third dimension chooses the dataflow (NVDLA, Eyeriss, ShiDianNao). Every
     action of the space may be taken. `action_masks()` (and `info["action_mask"]`) allows exactly
@@ -41,28 +44,37 @@ class HWAssignEnv(Environment):
 
     ## Observation Space
 
-    `Box(-1, 1, (11,), float32)`, 12 with `MIX`. Each entry is mapped from [0, 1] by 2x - 1.
+    `Box(-1, 1, (12,), float32)`, 13 with `MIX`. Each entry is mapped from [0, 1] by 2x - 1.
 
     | index | what |
     | --- | --- |
     | 0-5 | K, C, Y, X, R, S of the layer *to be assigned*: log2(1 + size) over that of the workload's greatest; zeros when none is left, the mean over layers under LS |
     | 6 | its kind: CONV 0, DSCONV 0.5, GEMM 1 |
     | 7, 8 (9) | previous action, (level index + 1) / levels: PE, buffer (dataflow); 0 at the start |
-    | next to last | layers assigned / layers |
-    | last | share of the budget left |
+    | last but two | layers assigned / layers |
+    | last but one | share of the budget left |
+    | last | the return so far, of 0 to the most there is to earn (0 with rewards that come at the end); with a vector reward one entry a metric, of 0 to the worst |
+
+    So what a step pays follows from what is observed and chosen.
 
     ## Reward
 
     | `reward` | at each step | when the budget breaks or a point is invalid |
     | --- | --- | --- |
-    | `shaped` (default) | (worst - cost) / sum of (worst - best) over layers, so a feasible return lies in [0, 1] and is linear in the objective | what makes the return exactly -1 |
+    | `capped` (default) | (worst - cost) / sum of (worst - best) over layers, where no cost of a layer counts for more than 4 times its own least, or the mean of the best uniform assignment, whichever is more. A feasible return lies in [0, 1] | -1, on top of what was earned: no failure returns more than any success |
+    | `shaped` | (worst - cost) / sum of (worst - best) over layers, so a feasible return lies in [0, 1] and is linear in the objective | what makes the return exactly -1 |
     | `confuciux` | the paper's P - P_min | minus the rewards so far |
     | `terminal` | 0; at the end -objective / optimum | the same of the worst valid choices |
     | `relative` | 0; at the end log2(scale / objective), where the worst valid choice for every layer has the objective `scale` | -1 |
     | a list of metrics | minus what the choice adds to each of `latency`, `energy`, `area`, `power` that is listed, as a vector; `env.unwrapped.reward_space` is its space | what makes the return that of the worst valid choices |
 
-    `terminal` tells the optimum, `shaped` and `confuciux` something of the worst choices; `relative`
-    tells the objective and nothing else. Objective `throughput` does not add up over layers, so only
+    Without the cap an absurd choice, such as a single PE for a large layer, costs a thousand times
+    what a good one does, and the difference between good and very good vanishes beside it. Of the 698
+    ranked tasks the optimum of the capped costs is the optimum in 696; in the other two some layer of
+    the optimum costs more than its cap. What counts is always the objective itself.
+
+    `terminal` tells the optimum; `capped`, `shaped` and `confuciux` something of the best and worst
+    choices; `relative` tells the objective and nothing else. Objective `throughput` does not add up over layers, so only
     `terminal` (its default) and `relative` apply.
 
     ## Starting State
@@ -78,11 +90,12 @@ class HWAssignEnv(Environment):
 
     ## Information
 
-    Always `action_mask` (int8; a tuple of arrays under `multi_discrete`; absent under `continuous`).
-    At the end also `objective`, `latency` (cycles), `energy` (nJ), `area` (um^2), `power` (mW) of
-    what was assigned, `budget_used` (share), `is_success`, `regret` (objective / optimum - 1, never
-    below 0; infinite for a failed episode) and `assignment`, the episode's genes: level indices, one
-    row a layer, -1 where none (and beyond the end, where a bank has longer problems).
+    Every info, that of `reset` too, has the same keys: `action_mask` (int8; a tuple of arrays under
+    `multi_discrete`; absent under `continuous`); `objective`, `latency` (cycles), `energy` (nJ),
+    `area` (um^2) and `power` (mW) of what is assigned so far; `budget_used` (share); `is_success`;
+    `regret` (objective / optimum - 1, never below 0; infinite until the episode has ended well); and
+    `assignment`, the episode's genes: level indices, one row a layer, -1 where none is assigned yet
+    (and beyond the end, where a bank has longer problems). What is not read is not computed.
 
     ## Arguments
 
@@ -104,7 +117,9 @@ class HWAssignEnv(Environment):
 
     ## Version History
 
-    v0: first version.
+    v0: first version. Before 0.3.0 actions were `multi_discrete` and
+    the reward `shaped` by default, the return so far was not observed, and infos told the totals at
+    the end only.
     """
 
     family = FAMILY

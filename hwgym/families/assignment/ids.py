@@ -5,6 +5,8 @@
 | ``HWAssign-{Model}-{Dataflow}-v0`` | latency under an area budget, platform iot |
 | ``HWAssign-{Model}-{Dataflow}-{Objective}-{Constraint}-{Platform}-v0`` | the rest |
 | ``ConfuciuX-{Model}-{Dataflow}-{Platform}-v0`` | ConfuciuX's problem as released |
+| ``HWAssign-{Model}-{Dataflow}-MultiDiscrete-v0``, ``...-Continuous-v0`` | the first, with other
+actions: for tools that take an id and no more |
 | ``mo-HWAssign-{Model}-{Dataflow}-v0`` | no budget; a vector reward of latency, energy and area |
 | ``HWAssign-v0`` | one's own: ``workload=...`` and whatever else describes it |
 
@@ -45,6 +47,7 @@ MODELS = (
 DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao", "MIX")
 OBJECTIVES = {"Latency": "latency", "Energy": "energy"}
 CONSTRAINTS = {"Area": "area", "Power": "power"}
+ACTIONS = {"MultiDiscrete": "multi_discrete", "Continuous": "continuous"}
 PLATFORMS = {"Cloud": "cloud", "IoT": "iot", "IoTx": "iotx"}
 
 RELEASED_MODELS = (
@@ -111,6 +114,10 @@ def ids() -> Iterator[Id]:
             yield Id(env_id, kwargs)
     for model in MODELS:
         for dataflow in DATAFLOWS:
+            base = f"HWAssign-{model}-{dataflow}"
+            described = {"workload": model, "dataflow": dataflow, "platform": "iot"}
+            for name, mode in ACTIONS.items() if f"{base}-v0" not in silent else ():
+                yield Id(f"{base}-{name}-v0", {**described, "action_mode": mode}, ranked=False)
             yield Id(
                 f"mo-HWAssign-{model}-{dataflow}-v0",
                 {
