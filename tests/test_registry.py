@@ -32,11 +32,13 @@ from hwgym.core import (
     registered_ids,
 )
 from hwgym.core.family import family_named, import_families, kwargs_of
+from hwgym.costs.maestro import MAESTRO_2021
 from hwgym.families.assignment import FAMILY, AssignmentProblem, HWAssignEnv, ids
 
 IDS = dict(envs_registry.environments())
 MANY = {i for i in IDS if i.startswith("mo-")}
-RANKED = set(IDS) - MANY - {"HWAssign-v0"}
+OTHER_ACTIONS = {i for i in IDS if i.endswith(("-MultiDiscrete-v0", "-Continuous-v0"))}
+RANKED = set(IDS) - MANY - OTHER_ACTIONS - {"HWAssign-v0"}
 ALL = dict(ids.all_ids())
 RENDERED = (
     "HWAssign-MobileNetV2-NVDLA-v0",
@@ -88,6 +90,13 @@ def test_the_table():
         "reward": ["latency", "energy", "area"],
     }
     assert IDS["HWAssign-v0"] == {}
+    assert IDS["HWAssign-ViT-MIX-Continuous-v0"] == {
+        **IDS["HWAssign-ViT-MIX-v0"],
+        "action_mode": "continuous",
+    }
+    assert len(OTHER_ACTIONS) == 2 * sum(
+        i.replace("-v0", "-MultiDiscrete-v0") in IDS for i in RANKED
+    )
     assert set(ids.MODELS) == set(hwgym.models())
     assert set(ids.RELEASED_MODELS) == set(hwgym.released_models())
     assert set(registered_ids(FAMILY)) == set(IDS)
@@ -264,6 +273,46 @@ def test_a_made_environment_is_made_again_from_its_json(env_id):
     assert again.unwrapped.problem is env.unwrapped.problem
     assert again.action_space == env.action_space
     assert env.unwrapped.problem.design.hardware.noc_bandwidth == 64
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_network_and_hardware_of_ones_own_survive_json(three_kinds, many):
+    technology = dataclasses.replace(MAESTRO_2021, name="mine", mac_area_um2=300.0)
+    own = {
+        "workload": three_kinds,
+        "hardware": hwgym.Hardware(noc_bandwidth=64, technology=technology),
+        "budget": 1e6,
+    }
+    make = gym.make_vec if many else gym.make
+    env = make("HWAssign-v0", **own)
+    text = env.spec.to_json()
+    again = make(EnvSpec.from_json(text))
+    assert again.unwrapped.problem is env.unwrapped.problem
+    assert again.unwrapped.problem.design.workload == three_kinds
+    assert again.unwrapped.problem.design.hardware == own["hardware"]
+    assert again.spec.to_json() == text
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"workload": {"name": "n"}}, "a workload has name and layers, got name"),
+        ({"workload": {"name": "n", "layers": []}}, "has no layers"),
+        (
+            {"workload": {"name": "n", "layers": [{"nme": "x"}]}},
+            "n: unknown field of a layer 'nme'; did you mean 'name'",
+        ),
+        ({"workload": {"name": "n", "layers": [{"name": "x"}]}}, "n: .*missing.*'kind'"),
+        (
+            {"workload": "NCF", "hardware": {"technology": {"nme": "x"}}},
+            "unknown field of a technology 'nme'",
+        ),
+        ({"workload": "NCF", "hardware": {"technology": {"name": "x"}}}, "needs mac_area_um2"),
+    ],
+)
+def test_what_does_not_describe_one_is_said(own, message):
+    with pytest.raises(ValueError, match=message):
+        HWAssignEnv(**own)
 
 
 def test_registering_again_changes_nothing():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -85,14 +87,24 @@ energy of 0.904 nJ; its size says pJ, which is what stands here."""
 TECHNOLOGIES: dict[str, Technology] = {t.name: t for t in (MAESTRO_2019, MAESTRO_2021)}
 
 
-def technology(given: str | Technology) -> Technology:
-    """The technology of that name; a :class:`Technology` is handed back as it is.
+def technology(given: str | Technology | Mapping[str, Any]) -> Technology:
+    """The technology of that name, or of a mapping of its fields; a :class:`Technology` is handed
+    back as it is.
 
     Raises:
-        ValueError: If the name is unknown; the message gives the nearest one.
+        ValueError: If the name is unknown, when the message gives the nearest one; or if a field
+            is unknown or missing.
     """
     if isinstance(given, Technology):
         return given
+    if isinstance(given, Mapping):
+        names = [field.name for field in fields(Technology)]
+        for name in given:
+            if name not in names:
+                raise ValueError(nearest("field of a technology", name, names))
+        if missing := [name for name in names if name not in given]:
+            raise ValueError(f"a technology needs {', '.join(missing)}, too")
+        return Technology(**given)
     if given not in TECHNOLOGIES:
         raise ValueError(nearest("technology", given, TECHNOLOGIES))
     return TECHNOLOGIES[given]
