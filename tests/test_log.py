@@ -1,6 +1,12 @@
 """The episode log: what was done, read back; what cannot be used says why."""
 
+import errno
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -20,7 +26,9 @@ from hwgym.core import (
     solve,
     to_minari,
 )
+from hwgym.core.actions import actions_of
 from hwgym.core.log import check_statement, key_of
+from hwgym.core.log.claim import Claim
 
 TINY = hwgym.Workload(
     "tiny",
@@ -44,6 +52,11 @@ def draw(problem, count, seed=0):
 
 def genes_of(frame):
     return [[list(step) for step in value] for value in frame["genes"]]
+
+
+def part_of(log):
+    [part] = log.glob("*.parquet")
+    return part
 
 
 class Drawing:
@@ -95,7 +108,7 @@ def test_the_columns(problem, tmp_path):
     EpisodeLog(tmp_path / "log", problem).close()
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(tmp_path / "log" / "part-00000.parquet")
+    schema = pq.read_schema(part_of(tmp_path / "log"))
     number = "list<element: double>"
     assert [(f.name, str(f.type).replace("item:", "element:")) for f in schema] == [
         ("run_id", "string"), ("agent", "string"), ("env_id", "string"), ("seed", "int64"),
@@ -212,7 +225,7 @@ def test_damaged_rows_are_left_out(problem, tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    part = tmp_path / "log" / "part-00000.parquet"
+    part = part_of(tmp_path / "log")
     table = pq.read_table(part)
     genes = table["genes"].to_pylist()
     genes[0][1][0] = 3
@@ -246,8 +259,11 @@ def test_a_log_can_be_resumed_if_it_has_what_is_needed(problem, tmp_path):
     assert frame["run_id"].nunique() == 1
     expected = np.concatenate([draw(problem, 10)[:7], draw(problem, 5, seed=1)])
     np.testing.assert_array_equal(np.array(genes_of(frame)), expected)
+    log = EpisodeLog(tmp_path / "log", problem, resume=True)
     with pytest.raises(LogError, match="has 12 of the 20 samples"):
-        EpisodeLog(tmp_path / "log", problem, resume=True).truncate(20)
+        log.truncate(20)
+    log.close()
+    assert len(read_episodes(tmp_path / "log")) == 12
     other = hwgym.AssignmentProblem.of("AlexNet")
     with pytest.raises(LogError, match="cannot be resumed, it is a log of another problem"):
         EpisodeLog(tmp_path / "log", other, resume=True)
@@ -282,6 +298,247 @@ def test_genes_that_are_no_solutions_are_refused(problem, tmp_path):
     assert len(read_episodes(tmp_path / "log")) == 0
 
 
+# --- who may write where --------------------------------------------------------------------------
+
+HELPER = """
+import sys
+import time
+import numpy as np
+import hwgym
+from hwgym.core import EpisodeLog
+
+problem = hwgym.AssignmentProblem.of("NCF")
+genes = problem.space.draw(np.random.default_rng(0), 50)
+print("ready", flush=True)
+"""
+
+
+def helper(script, *arguments):
+    """A process that has imported everything, and waits for what comes on its standard input."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HELPER + script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def tell(processes, line):
+    for process in processes:
+        process.stdin.write(f"{line}\n")
+    for process in processes:
+        process.stdin.flush()
+
+
+def end(*processes):
+    for process in processes:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+def test_of_runs_that_start_at_once_one_gets_the_folder(tmp_path):
+    script = """
+log = None
+for line in sys.stdin:
+    word, _, folder = line.strip().partition(" ")
+    try:
+        if word == "open":
+            log = EpisodeLog(folder, problem, batch=10)
+            log.add(genes)
+        elif log is not None:
+            log.close()
+            log = None
+        print("did", flush=True)
+    except FileExistsError as error:
+        print(error, flush=True)
+"""
+    processes = [helper(script) for _ in range(3)]
+    for number in range(6):
+        folder = tmp_path / str(number)
+        tell(processes, f"open {folder}")
+        said = [process.stdout.readline().strip() for process in processes]
+        assert said.count("did") == 1
+        for message in said:
+            if message != "did":
+                assert re.search("is writing its log there; choose another folder", message)
+        tell(processes, "close")
+        for process in processes:
+            process.stdout.readline()
+        assert read_episodes(folder)["episode"].tolist() == list(range(50))
+        assert all(path.suffix == ".parquet" for path in folder.iterdir())
+    end(*processes)
+
+
+def test_runs_that_take_turns_lose_nothing(tmp_path):
+    """Every process goes on with the same log, again and again, whenever it can have it."""
+    script = """
+sys.stdin.readline()
+for turn in range(9):
+    while True:
+        try:
+            with EpisodeLog(sys.argv[1], problem, resume=True) as log:
+                log.add(genes[: 1 + turn % 3])
+            break
+        except FileExistsError:
+            time.sleep(0.001)
+print("did", flush=True)
+"""
+    processes = [helper(script, tmp_path / "log") for _ in range(3)]
+    tell(processes, "go")
+    assert [process.stdout.readline() for process in processes] == ["did\n"] * 3
+    end(*processes)
+    rows = read_episodes(tmp_path / "log")
+    assert rows["episode"].tolist() == list(range(3 * 3 * (1 + 2 + 3)))
+    assert rows["run_id"].nunique() == 1
+
+
+def test_a_running_run_holds_its_folder_and_a_killed_one_does_not(tmp_path):
+    script = """
+log = EpisodeLog(sys.argv[1], problem)
+sys.stdin.readline()
+log.add(genes)
+log.flush()
+print("did", flush=True)
+sys.stdin.readline()
+"""
+    problem, folder = hwgym.AssignmentProblem.of("NCF"), tmp_path / "log"
+
+    def refused(process, **arguments):
+        who = rf"log: run \w+ \(process {process.pid} on .*, since .*\) is writing its log there"
+        with pytest.raises(FileExistsError, match=who):
+            EpisodeLog(folder, problem, **arguments)
+
+    def kill(process):
+        os.kill(process.pid, signal.SIGKILL)
+        end(process)
+
+    # Killed before it has written anything: the folder is as good as new.
+    process = helper(script, folder)
+    tell([process], "")
+    assert process.stdout.readline() == "did\n"
+    kill(process)
+    assert len(read_episodes(folder)) == 50
+    for part in folder.glob("*.parquet"):
+        part.unlink()
+    assert (folder / ".lock").exists()
+
+    process = helper(script, folder)
+    while not (folder / ".lock").read_text().count(str(process.pid)):
+        pass
+    refused(process)
+    refused(process, resume=True)
+    tell([process], "")
+    assert process.stdout.readline() == "did\n"
+    refused(process)
+    refused(process, resume=True)
+    kill(process)
+    with pytest.raises(FileExistsError, match="holds an episode log already"):
+        EpisodeLog(folder, problem)
+    with EpisodeLog(folder, problem, resume=True) as log:
+        log.add(draw(problem, 5))
+    rows = read_episodes(folder)
+    assert rows["episode"].tolist() == list(range(55))
+    assert not (folder / ".lock").exists()
+
+
+def test_a_log_that_was_not_closed_holds_its_folder(problem, tmp_path):
+    log = EpisodeLog(tmp_path / "log", problem)
+    with pytest.raises(FileExistsError, match="another log of this process, which was not closed"):
+        EpisodeLog(tmp_path / "log", problem)
+    log.add(draw(problem, 3))
+    log.close()
+    log.close()
+    assert len(read_episodes(tmp_path / "log")) == 3
+    with pytest.raises(ValueError, match="the log is closed"):
+        log.add(draw(problem, 3))
+    with pytest.raises(FileExistsError, match="holds an episode log already"):
+        EpisodeLog(tmp_path / "log", problem)
+    EpisodeLog(tmp_path / "log", problem, resume=True).close()  # nothing is held by who was refused
+
+
+def test_a_folder_that_was_removed_is_another_one_after_that(problem, tmp_path):
+    first = EpisodeLog(tmp_path / "log", problem)
+    (tmp_path / "log" / ".lock").unlink()
+    (tmp_path / "log").rmdir()
+    second = EpisodeLog(tmp_path / "log", problem)
+    first.add(draw(problem, 3))
+    first.close()
+    with pytest.raises(FileExistsError, match="another log of this process"):
+        EpisodeLog(tmp_path / "log", problem)
+    second.add(draw(problem, 4))
+    second.close()
+    assert len(read_episodes(tmp_path / "log")) == 7
+
+
+def test_where_there_are_no_locks_nothing_is_written_over(problem, tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    logs = [EpisodeLog(tmp_path / "log", problem, batch=4, seed=i) for i in range(2)]
+    for number, log in enumerate(logs):
+        log.add(draw(problem, 6, number))
+    for log in logs:
+        log.close()
+    rows = read_episodes(tmp_path / "log")
+    assert rows["run_id"].nunique() == 2
+    for number in range(2):
+        mine = rows[rows["seed"] == number]
+        np.testing.assert_array_equal(np.array(genes_of(mine)), draw(problem, 6, number))
+
+
+def test_a_holder_that_says_nothing_yet_is_another_run(tmp_path):
+    claim = Claim(tmp_path / "log", "mine")
+    (tmp_path / "log" / ".lock").write_text("")
+    with pytest.raises(FileExistsError, match="log: another run is writing its log there"):
+        Claim(tmp_path / "log", "other")
+    claim.release()
+    claim.release()
+    assert list((tmp_path / "log").iterdir()) == []
+
+
+class Failing:
+    sees = "totals"
+
+    def __init__(self, after):
+        self.after = after
+
+    def search(self, evaluator, seed):
+        if self.after:
+            evaluator.evaluate(evaluator.space.draw(np.random.default_rng(seed), self.after))
+        raise ValueError("the agent's own")
+
+
+def test_a_run_that_does_not_start_leaves_no_folder(problem, tmp_path):
+    log = tmp_path / "log"
+    for wrong in ({"samples": 0}, {"samples": 2.5}, {"samples": 5, "time_limit": -1}):
+        with pytest.raises(ValueError, match=r"(samples|time_limit) must be"):
+            solve(Drawing(), problem, log=log, **wrong)
+        assert not log.exists()
+    with pytest.raises(ValueError, match="the agent's own"):
+        solve(Failing(0), problem, samples=5, log=log)
+    assert not log.exists()
+    log.mkdir()
+    with pytest.raises(ValueError, match="the agent's own"):
+        solve(Failing(0), problem, samples=5, log=log)
+    assert len(read_episodes(log)) == 0  # whose folder it was before
+    with pytest.raises(ValueError, match="the agent's own"):
+        solve(Failing(3), problem, samples=5, log=tmp_path / "three")
+    assert len(read_episodes(tmp_path / "three")) == 3
+
+
+def test_an_agent_that_begins_anew_does_not_go_on_with_a_log(problem, tmp_path):
+    solve(Drawing(), problem, samples=20, log=tmp_path / "log")
+    with pytest.raises(LogError, match="has 20 samples, but the run began anew with sample 0"):
+        solve(Drawing(), problem, samples=40, log=tmp_path / "log", resume=True)
+    assert read_episodes(tmp_path / "log")["sample"].tolist() == list(range(20))
+
+
 # --- environments ---------------------------------------------------------------------------------
 
 
@@ -310,7 +567,8 @@ def test_any_environment_logs_in_one_line(mode, tmp_path):
 
 def test_what_is_broken_off_counts_from_its_first_step(tmp_path):
     """A reset in mid-episode, a close in mid-episode, and evaluate."""
-    env = log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0"), tmp_path / "log")
+    env = gym.make("HWAssign-AlexNet-NVDLA-v0", action_mode="multi_discrete")
+    env = log_episodes(env, tmp_path / "log")
     env.reset()
     env.reset()  # nothing was shown
     rewards = [env.step(np.array([0, 1]))[1] for _ in range(2)]
@@ -366,34 +624,6 @@ def test_vector_environments_log_the_same_episodes(tmp_path, make, autoreset):
         assert row.latency == pytest.approx(latency[np.arange(len(numbers)), numbers].sum())
 
 
-def test_a_log_becomes_a_minari_dataset(tmp_path, monkeypatch):
-    pytest.importorskip("minari")
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
-    env = log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0"), tmp_path / "log")
-    env.action_space.seed(0)
-    for episode in range(4):
-        _, info = env.reset()
-        done = False
-        while not done:
-            mask = info["action_mask"] if episode % 2 else None
-            _, _, done, _, info = env.step(env.action_space.sample(mask))
-    env.close()
-    frame = read_episodes(tmp_path / "log")
-    about = {"author": "me", "author_email": "me@example.org", "code_permalink": "https://x.org"}
-    dataset = to_minari(
-        tmp_path / "log", "hwgym/test-v0", description="d", algorithm_name="random", **about
-    )
-    assert dataset.total_episodes == 4
-    assert dataset.total_steps == frame["genes"].map(len).sum()
-    for episode, expected, genes in zip(dataset, frame["return"], genes_of(frame), strict=True):
-        assert episode.rewards.sum() == pytest.approx(expected)
-        assert episode.actions.tolist() == genes
-    with EpisodeLog(tmp_path / "anonymous", env.unwrapped.problem) as log:
-        log.add(np.zeros((1, 5, 2), np.int64))
-    with pytest.raises(LogError, match="names no environment"):
-        to_minari(tmp_path / "anonymous", "hwgym/other-v0")
-
-
 @pytest.mark.parametrize("make", [scalar_vector, own_vector, None])
 def test_closing_the_log_closes_the_environment(tmp_path, make):
     inner = make() if make else gym.make("HWAssign-AlexNet-NVDLA-v0")
@@ -409,12 +639,312 @@ def test_an_id_that_is_not_registered_is_noted_all_the_same(problem, tmp_path):
     about = read_settings(tmp_path / "log")
     assert about["env_id"] == "Elsewhere-v0"
     assert about["env_spec"] is None
-    EpisodeLog(tmp_path / "none", problem).close()
-    about = read_settings(tmp_path / "none")
-    assert (about["env_id"], about["env_spec"]) == (None, None)
 
 
 def test_settings_that_are_no_json_are_written_as_text(problem, tmp_path):
     EpisodeLog(tmp_path / "log", problem, settings={"where": Path("x"), "rate": 0.5}).close()
     assert read_settings(tmp_path / "log")["settings"] == {"where": "x", "rate": 0.5}
     assert json.dumps(read_settings(tmp_path / "log"))
+
+
+# --- which environment ----------------------------------------------------------------------------
+
+
+def steps(env, episodes, seed=0):
+    """Random episodes, half of them by the masks; the last is broken off after a step."""
+    env.action_space.seed(seed)
+    seen = []
+    for episode in range(episodes):
+        observation, info = env.reset()
+        history = [(observation, None, None, None)]
+        while True:
+            mask = None if episode % 2 else info.get("action_mask")
+            action = env.action_space.sample(mask)
+            if episode == episodes - 1:
+                action = action * 0  # the least of all
+            observation, reward, terminated, truncated, info = env.step(action)
+            history.append((observation, action, reward, (terminated, truncated)))
+            if terminated or truncated or episode == episodes - 1:
+                break
+        seen.append(history)
+    env.close()
+    return seen
+
+
+@pytest.fixture
+def minari(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
+    return pytest.importorskip("minari")
+
+
+ABOUT = {
+    "author": "me",
+    "author_email": "me@example.org",
+    "code_permalink": "https://example.org",
+    "description": "d",
+    "algorithm_name": "random",
+}
+OTHER = {"platform": "cloud", "reward": "shaped", "action_mode": "multi_discrete"}
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs"),
+    [
+        ("HWAssign-AlexNet-NVDLA-v0", {}),
+        ("HWAssign-AlexNet-NVDLA-v0", OTHER),
+        ("HWAssign-AlexNet-NVDLA-v0", {"action_mode": "continuous"}),
+        ("HWAssign-v0", {"workload": TINY, "ratio": 0.3, "reward": "confuciux"}),
+        ("HWAssign-v0", {"workload": TINY, "hardware": hwgym.Hardware(noc_bandwidth=8)}),
+        ("HWAssign-AlexNet-NVDLA-v0", {"max_episode_steps": 3}),
+    ],
+    ids=["plain", "other", "continuous", "own", "hardware", "limit"],
+)
+def test_a_log_becomes_a_minari_dataset(minari, tmp_path, env_id, kwargs):
+    """Whatever the keyword arguments: as stepped by hand, with the environment to go with it."""
+    seen = steps(log_episodes(gym.make(env_id, **kwargs), tmp_path / "log"), 7)
+    to_minari(tmp_path / "log", "hwgym/test-v0", **ABOUT)
+    dataset = minari.load_dataset("hwgym/test-v0")
+    assert dataset.total_episodes == 7
+    continuous = kwargs.get("action_mode") == "continuous"
+    again = dataset.recover_environment()
+    for episode, history in zip(dataset, seen, strict=True):
+        observations, actions, rewards, ends = zip(*history, strict=True)
+        np.testing.assert_array_equal(episode.observations[0], observations[0])
+        np.testing.assert_array_equal(episode.rewards, rewards[1:])
+        assert len(episode.actions) == len(actions) - 1
+        if not continuous:  # of which a log knows the interval
+            np.testing.assert_array_equal(episode.observations, observations)
+            np.testing.assert_array_equal(episode.actions, actions[1:])
+        terminated, truncated = zip(*ends[1:], strict=True)
+        assert episode.terminations.tolist() == list(terminated)
+        assert episode.truncations.tolist() == [*truncated[:-1], not terminated[-1]]
+        again.reset()
+        for action, reward in zip(episode.actions, episode.rewards, strict=True):
+            assert again.step(action)[1] == reward
+    assert continuous or not seen[-1][-1][3][0]  # the last was broken off
+    assert read_settings(tmp_path / "log")["returns"] == "environment"
+
+
+def test_specifications_travel_with_the_log(tmp_path):
+    env = log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0", **OTHER), tmp_path / "log")
+    env.close()
+    about = read_settings(tmp_path / "log")
+    spec = env.unwrapped.spec
+    assert about["env_spec"]["id"] == spec.id
+    assert about["env_spec"]["kwargs"] == spec.kwargs
+    assert spec.kwargs.items() >= OTHER.items()
+
+    kinds = {"own": {}, "sync": {"vectorization_mode": "sync"}}
+    for name, how in kinds.items():
+        env = gym.make_vec("HWAssign-AlexNet-NVDLA-v0", 3, **OTHER, **how)
+        log_episodes(env, tmp_path / name).close()
+        found = read_settings(tmp_path / name)["env_spec"]
+        assert found["id"] == spec.id
+        assert found["kwargs"] == spec.kwargs
+    env = gym.make_vec(
+        "HWAssign-AlexNet-NVDLA-v0", 3, autoreset_mode=gym.vector.AutoresetMode.DISABLED
+    )
+    log_episodes(env, tmp_path / "disabled").close()
+    plain = gym.spec("HWAssign-AlexNet-NVDLA-v0").kwargs
+    assert read_settings(tmp_path / "disabled")["env_spec"]["kwargs"] == plain
+
+
+@pytest.mark.parametrize("autoreset", list(gym.vector.AutoresetMode), ids=lambda m: m.name)
+def test_vector_logs_become_datasets(minari, tmp_path, autoreset):
+    env = gym.make_vec("HWAssign-AlexNet-NVDLA-v0", 3, autoreset_mode=autoreset, **OTHER)
+    env = log_episodes(env, tmp_path / "log")
+    env.action_space.seed(0)
+    env.reset()
+    for _ in range(20):
+        *_, ended, _, _ = env.step(env.action_space.sample())
+        if autoreset is gym.vector.AutoresetMode.DISABLED and ended.any():
+            env.reset(options={"reset_mask": ended})
+    env.close()
+    dataset = to_minari(tmp_path / "log", "hwgym/vector-v0", **ABOUT)
+    rows = read_episodes(tmp_path / "log")
+    assert [len(e.rewards) for e in dataset] == rows["genes"].map(len).tolist()
+    np.testing.assert_allclose([e.rewards.sum() for e in dataset], rows["return"], rtol=1e-12)
+
+
+def test_logs_of_agents_become_datasets(minari, tmp_path, problem):
+    """Of an id, and of a problem that has none; solutions over budget end where the budget does."""
+    solve(Drawing(), "HWAssign-AlexNet-NVDLA-v0", samples=30, log=tmp_path / "id")
+    solve(Drawing(), problem, samples=30, log=tmp_path / "none")
+    assert read_settings(tmp_path / "none")["env_id"] is None
+    assert read_settings(tmp_path / "none")["env_spec"]["id"] == "HWAssign-v0"
+    for number, name in enumerate(("id", "none")):
+        assert read_settings(tmp_path / name)["returns"] == "agent"
+        rows = read_episodes(tmp_path / name)
+        dataset = to_minari(tmp_path / name, f"hwgym/agent{number}-v0", **ABOUT)
+        env = dataset.recover_environment().unwrapped
+        made = env.problem
+        check_statement(tmp_path / name, made.statement)
+        assert 0 < rows["feasible"].sum() < 30
+        for episode, genes, feasible in zip(dataset, genes_of(rows), rows["feasible"], strict=True):
+            assert episode.terminations[-1]
+            whole = len(episode.rewards) == len(genes)
+            assert whole or not feasible
+            played = np.array(genes[: len(episode.rewards)])
+            expected = actions_of(made.space, env.action_mode, played)
+            np.testing.assert_array_equal(episode.actions, expected)
+
+
+def changed(log, to, change):
+    """A log with its metadata, or its rows, changed."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(part_of(log))
+    about = json.loads(table.schema.metadata[b"hwgym"])
+    result = change(table, about)
+    table = table if result is None else result
+    to.mkdir()
+    table = table.replace_schema_metadata({"hwgym": json.dumps(about)})
+    pq.write_table(table, to / "part-00000.parquet")
+    return to
+
+
+def test_what_is_not_what_it_says_is_not_exported(minari, tmp_path):
+    log = tmp_path / "log"
+    steps(log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0", **OTHER), log), 6)
+
+    def refused(name, match, change):
+        with pytest.raises(LogError, match=match):
+            to_minari(changed(log, tmp_path / name, change), f"hwgym/{name}-v0", **ABOUT)
+        assert f"hwgym/{name}-v0" not in minari.list_local_datasets()
+
+    def of_id_alone(_, about):
+        about["env_spec"]["kwargs"] = gym.spec("HWAssign-AlexNet-NVDLA-v0").kwargs
+
+    def other_reward(_, about):
+        about["env_spec"]["kwargs"]["reward"] = "confuciux"
+
+    def unknown(_, about):
+        about["env_spec"]["id"] = "os:system-v0"
+
+    def wrong_argument(_, about):
+        about["env_spec"]["kwargs"]["platform"] = "moon"
+
+    def none(_, about):
+        about["env_spec"] = None
+
+    def other_cost(table, _):
+        import pyarrow as pa
+
+        values = table["latency"].to_pylist()
+        values[3] += 1
+        place = table.schema.get_field_index("latency")
+        return table.set_column(place, "latency", pa.array(values))
+
+    def cut(table, _):
+        return table.slice(0, 0)
+
+    refused("kwargs", "a log of another problem: budget differ", of_id_alone)
+    refused(
+        "reward", r"log|reward: episode 0 of run \w+ has return .* but played again", other_reward
+    )
+    refused("unknown", "not an environment of hwgym|unknown environment 'os:system-v0'", unknown)
+    refused("argument", "cannot be made again: .*'moon'", wrong_argument)
+    refused("none", "names no environment that can be made again", none)
+    refused("cost", r"episode 3 of run \w+ has latency .*, but played again", other_cost)
+    refused("cut", "has no episode", cut)
+
+
+def test_a_wrapper_that_changes_rewards_is_noticed(minari, tmp_path):
+    env = gym.make("HWAssign-AlexNet-NVDLA-v0")
+    env = gym.wrappers.TransformReward(env, lambda reward: 2 * reward + 1)
+    steps(log_episodes(env, tmp_path / "log"), 3)
+    with pytest.raises(LogError, match="in wrappers that change rewards or steps"):
+        to_minari(tmp_path / "log", "hwgym/changed-v0", **ABOUT)
+
+
+def test_damaged_episodes_are_not_exported(minari, tmp_path):
+    steps(log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0"), tmp_path / "log"), 3)
+
+    def longer(table, _):
+        import pyarrow as pa
+
+        genes = table["genes"].to_pylist()
+        genes[1] = genes[1] + [[0, 0]] * 5
+        place, field = table.schema.get_field_index("genes"), table.schema.field("genes")
+        return table.set_column(place, field, pa.array(genes, field.type))
+
+    with pytest.raises(LogError, match=r"episode 1 of run \w+ is damaged"):
+        to_minari(changed(tmp_path / "log", tmp_path / "longer", longer), "hwgym/longer-v0")
+
+
+def test_an_environment_by_hand_is_described(minari, tmp_path, problem):
+    """It was not made by an id: its problem says how to make it, if its rewards are the usual."""
+    from hwgym.families.assignment import HWAssignEnv
+
+    seen = steps(
+        log_episodes(HWAssignEnv(problem=problem, action_mode="multi_discrete"), tmp_path / "log"),
+        4,
+    )
+    dataset = to_minari(tmp_path / "log", "hwgym/hand-v0", **ABOUT)
+    for episode, history in zip(dataset, seen, strict=True):
+        np.testing.assert_array_equal(episode.observations, [h[0] for h in history])
+        np.testing.assert_array_equal(episode.rewards, [h[2] for h in history[1:]])
+    env = HWAssignEnv(problem=problem, reward="confuciux")
+    steps(log_episodes(env, tmp_path / "reward"), 2)
+    with pytest.raises(LogError, match="has return"):
+        to_minari(tmp_path / "reward", "hwgym/reward-v0", **ABOUT)
+
+
+def test_a_problem_that_cannot_be_described_is_not_exported(minari, tmp_path):
+    with EpisodeLog(tmp_path / "log", Tour.of(4)) as log:
+        log.add(Tour.of(4).space.draw(np.random.default_rng(0), 3))
+    assert read_settings(tmp_path / "log")["env_spec"] is None
+    with pytest.raises(LogError, match="neither the id of one nor a description"):
+        to_minari(tmp_path / "log", "hwgym/tour-v0", **ABOUT)
+
+
+def test_vector_rewards_have_no_return(minari, tmp_path):
+    env_id = "mo-HWAssign-AlexNet-NVDLA-v0"
+    seen = steps(log_episodes(gym.make(env_id), tmp_path / "log"), 3)
+    assert read_episodes(tmp_path / "log")["return"].isna().all()
+    dataset = to_minari(tmp_path / "log", "hwgym/mo-v0", **ABOUT)
+    for episode, history in zip(dataset, seen, strict=True):
+        np.testing.assert_array_equal(episode.rewards, [h[2] for h in history[1:]])
+    env = log_episodes(gym.make_vec(env_id, 2), tmp_path / "vector")
+    env.action_space.seed(0)
+    env.reset()
+    for _ in range(12):
+        env.step(env.action_space.sample())
+    env.close()
+    rows = read_episodes(tmp_path / "vector")
+    assert len(rows) > 1
+    assert rows["return"].isna().all()
+
+
+def test_a_log_is_of_one_problem(tmp_path, problem):
+    from hwgym.families.assignment import HWAssignEnv, HWAssignVectorEnv
+
+    other = hwgym.AssignmentProblem.of(TINY, ratio=0.3, pe_levels=(1, 4, 16), tile_levels=(1, 2, 4))
+    both = [problem, other]
+    for env in (
+        HWAssignEnv(problem=both),
+        HWAssignVectorEnv(problem=both, num_envs=2),
+        gym.vector.SyncVectorEnv([lambda p=p: HWAssignEnv(problem=p) for p in both]),
+    ):
+        with pytest.raises(ValueError, match="a log is of one problem, but the environment is of"):
+            log_episodes(env, tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+
+
+def test_what_was_scored_is_not_scored_again(tmp_path, monkeypatch):
+    env = log_episodes(gym.make("HWAssign-AlexNet-NVDLA-v0"), tmp_path / "log")
+    problem = env.problem
+    genes = draw(problem, 5)
+    calls = []
+    score = type(problem).score
+    monkeypatch.setattr(
+        type(problem), "score", lambda self, genes: calls.append(len(genes)) or score(self, genes)
+    )
+    env.evaluate(genes)
+    assert calls == [5]
+    calls.clear()
+    solve(Drawing(), problem, samples=14, log=tmp_path / "solved")
+    assert calls == [7, 7]
+    env.close()
+    rows = read_episodes(tmp_path / "log")
+    np.testing.assert_array_equal(rows["objective"], problem.evaluate(genes).objective)

@@ -200,6 +200,12 @@ class Problem(ABC):
         """What each step of solutions (N, steps, axes) adds; None if costs are not separable."""
         return None
 
+    @property
+    def description(self) -> Mapping[str, Any] | None:
+        """Keyword arguments of its family's environments that make it again, JSON values all; None
+        if there are none."""
+        return None
+
     # --- for everybody --------------------------------------------------------------------------
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, is_dataclass
 from os import PathLike
 from typing import Any, get_args
@@ -108,14 +109,17 @@ def solve(
         time_limit: Seconds of wall time, from the first step of the search, after which it gets no
             more samples; what it was busy with is finished first.
         seed: Equal seeds give equal results, unless the time limit ends them.
-        log: Folder for the episode log (see :mod:`hwgym.core.log`).
+        log: Folder for the episode log (see :mod:`hwgym.core.log`). A run that fails before its
+            first sample leaves none.
         settings: Fields of the agent to change from their defaults, if it is given by name.
         progress: Called with the evaluator after each batch of samples.
         resume: Go on with the log in that folder; for agents that resume from a checkpoint.
 
     Raises:
         ValueError: If a name, a setting or the budget is wrong.
-        FileExistsError: If the log folder holds a log already.
+        FileExistsError: If the log folder holds a log already, or another run is writing there.
+        LogError: If a log to be resumed is of another problem, or the agent does not go on from a
+            checkpoint.
         Withheld: If the agent asks for what it has not paid for.
     """
     if isinstance(agent, str):
@@ -135,23 +139,19 @@ def solve(
         raise ValueError(f"{name}: {nearest('value of sees', sees, get_args(Sees))}")
     evaluator = Evaluator(target, samples, sees=sees, progress=progress, time_limit=time_limit)
     start = time.perf_counter()
-    writer = None
-    if log is not None:
-        writer = EpisodeLog(
-            log,
-            target,
-            agent=name,
-            env_id=env_id,
-            seed=seed,
-            settings=_settings_of(searcher),
-            resume=resume,
-        )
-        evaluator.write_to(writer)
-    try:
+    with ExitStack() as stack:
+        if log is not None:
+            writer = EpisodeLog(
+                log,
+                target,
+                agent=name,
+                env_id=env_id,
+                seed=seed,
+                settings=_settings_of(searcher),
+                resume=resume,
+            )
+            evaluator.write_to(stack.enter_context(writer))
         search(searcher, evaluator, seed)
-    finally:
-        if writer is not None:
-            writer.close()
     return Result(
         agent=name,
         problem=target,

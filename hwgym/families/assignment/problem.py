@@ -272,6 +272,24 @@ class AssignmentProblem(TableProblem):
         }
 
     @property
+    def description(self) -> dict[str, Any]:
+        """What :meth:`of` makes it from again, where dataflows and accounting have names that it
+        knows."""
+        design = self.design
+        return {
+            "workload": asdict(design.workload),
+            "dataflow": [d.name for d in design.dataflows],
+            "pe_levels": list(design.pe_levels),
+            "tile_levels": list(design.tile_levels),
+            "hardware": asdict(design.hardware),
+            "accounting": design.accounting.name,
+            "objective": self.objective.name,
+            "constraint": self.constraint.name,
+            "budget": self._budget,
+            "deployment": self.deployment.value,
+        }
+
+    @property
     def _title(self) -> str:
         where = self.platform or (
             f"{self.ratio:g} of the range" if self.ratio is not None else "given budget"
