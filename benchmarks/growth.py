@@ -6,7 +6,6 @@ A slope of 1 on log-log axes is cost in proportion; less, that a part of the cos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
 
 import numpy as np
 
@@ -98,7 +97,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 def _first(shapes: Shapes, count: int) -> Shapes:
     columns = {
-        f.name: np.broadcast_to(getattr(shapes, f.name), shapes.macs.shape) for f in fields(shapes)
+        n: np.broadcast_to(values, shapes.macs.shape) for n, values in shapes.arrays().items()
     }
     return Shapes(**{name: column[:count] for name, column in columns.items()})
 

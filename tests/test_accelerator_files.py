@@ -74,7 +74,7 @@ class TestHardware:
         assert Hardware.from_toml(path).tech == expected
 
     @given(
-        st.tuples(*[st.integers(1, 2**62)] * 5),
+        st.tuples(*[st.integers(1, most) for most in (2**62, 2**31 - 1, 2**31 - 1, 2**62, 2**62)]),
         st.text(min_size=1),
         st.lists(st.floats(1e-12, 1e12, allow_nan=False), min_size=12, max_size=12),
         st.tuples(*[st.integers(1, 10**6)] * 2),
@@ -279,11 +279,14 @@ class TestDataflow:
         )
         path = write(text, "net.m")
         with pytest.raises(
-            ValueError, match=r"2 dataflows, as of layers 'A', 'B' \(and 1 more\); t"
+            ValueError,
+            match=r"2 dataflows, as of layers 'A', 'B' \(and 1 more\); name a layer, as net.m:A",
         ):
             read_dataflow(path)
         assert read_dataflow(path, layer="C").directives == (SpatialMap(2, 1, "K"),)
         assert read_dataflow(path, layer="C").depthwise == (SpatialMap(3, 1, "C"),)
+        assert dataflow(f"{path}:C") == read_dataflow(path, layer="C")
+        assert dataflow(f"{path}:C").name == "net:C"
         with pytest.raises(ValueError, match="unknown layer 'Z'"):
             read_dataflow(path, layer="Z")
         with pytest.raises(ValueError, match="layer 'D' is depthwise"):
@@ -291,10 +294,79 @@ class TestDataflow:
         twice = write(text + layer.format("E", "DSCONV", 4, "C"), "twice.m")
         assert read_dataflow(twice, layer="A").depthwise == NVDLA.depthwise
         same = layer.format("A", "CONV", 1, "K") + text[text.index("Layer D") :]
-        with pytest.raises(ValueError, match="depthwise layers differ: 2 dataflows"):
+        with pytest.raises(
+            ValueError, match=r"depthwise layers differ: 2 .* name a layer, as .*:A"
+        ):
             read_dataflow(write(same + layer.format("E", "DSCONV", 4, "C"), "depthwise.m"))
         with pytest.raises(ValueError, match="only depthwise layers have a dataflow"):
             read_dataflow(write(layer.format("D", "DSCONV", 3, "C"), "none.m"))
+
+    def test_one_sample_and_one_group_need_no_loop(self, write):
+        plain = "SpatialMap(2,2) K; TemporalMap(3,3) C; Cluster(4,P); SpatialMap(1,1) C;"
+        looped = plain.replace("Cluster", "TemporalMap(One,1) N; TemporalMap(1,1) G; Cluster")
+        path = write(f"Constant One 1; Layer A {{ Type: NGCONV Dataflow {{ {looped} }} }}", "n.m")
+        assert read_dataflow(path).directives == read_dataflow(write(plain, "p.m")).directives
+
+    @pytest.mark.parametrize(
+        ("loop", "message"),
+        [
+            ("TemporalMap(4,4) N", r"N can only be TemporalMap\(1, 1\), as a layer has one sample"),
+            ("SpatialMap(1,1) N", r"and a batch repeats it; got SpatialMap\(1, 1\)"),
+            (
+                "TemporalMap(1,1) G; SpatialMap(1,1) G",
+                r"G can only .* one group, and several repeat",
+            ),
+            ("TemporalMap(Sz(N),1) N", r"Sz\(N\) is not known: a layer has one sample"),
+        ],
+    )
+    def test_several_samples_or_groups_are_refused_where_they_are_taken(self, write, loop, message):
+        layer = "Layer {} {{ Type: CONV Dataflow {{ {}; SpatialMap(1,1) K; }} }}\n"
+        path = write(layer.format("ONE", "TemporalMap(1,1) N") + layer.format("MANY", loop), "n.m")
+        assert dataflow(f"{path}:ONE").directives == (SpatialMap(1, 1, "K"),)
+        with pytest.raises(ValueError, match=rf"n\.m, line 2: .*{message}"):
+            dataflow(f"{path}:MANY")
+        with pytest.raises(
+            ValueError, match=r"2 dataflows, as of layers 'ONE', 'MANY'; .* n.m:ONE"
+        ):
+            dataflow(str(path))
+        with pytest.raises(ValueError, match=f"own.m, line 1: .*{message}"):
+            read_dataflow(write(f"{loop}; SpatialMap(1,1) K", "own.m"))
+        with pytest.raises(ValueError, match=rf"directives, line 1: .*{message}"):
+            read_dataflow(write(f"[dataflow]\ndirectives = '{loop}; SpatialMap(1,1) K'"))
+
+    def test_a_product_is_the_convolution_that_it_costs_as(self, write):
+        text = """
+            Constant Part 8;
+            Layer P {{ Type: {} Dataflow {{
+              TemporalMap(2,2) {n}; SpatialMap(1,1) {m}; TemporalMap(Part,Part) {k};
+              Cluster(Part,P);
+              TemporalMap({wide},1) {n}; SpatialMap(1,1) {k};
+            }} }}"""
+        product = text.format("GEMM", m="M", n="N", k="K", wide="Sz(N)")
+        convolution = text.format("CONV", m="Y", n="K", k="C", wide="Sz(K)")
+        style = read_dataflow(write(product, "p.m"))
+        assert style.directives == read_dataflow(write(convolution, "c.m")).directives
+        assert evaluate(Layer.gemm("g", 24, 20, 40), style, 32, 1).valid
+
+    @pytest.mark.parametrize(
+        ("layer", "message"),
+        [
+            ("Type: GEMM Dataflow { SpatialMap(1,1) C; }", "unknown dimension 'C' .*: M, N, K"),
+            ("Type: GEMM Dataflow { SpatialMap(Sz(Y),1) M; }", "unknown dimension 'Y'"),
+            (
+                "Type: GEMM Dataflow { SpatialMap(1,1) M SpatialMap(1,1) N }",
+                "2 spatial maps in one l",
+            ),
+            ("Type: CONV Dataflow { SpatialMap(1,1) M; }", "unknown dimension 'M'"),
+            (
+                "Dataflow { SpatialMap(1,1) K; } Type: GEMM",
+                "layer 'L': Type: GEMM must stand before",
+            ),
+        ],
+    )
+    def test_products_that_are_refused(self, write, layer, message):
+        with pytest.raises(ValueError, match=rf"own\.m, line 1: .*{message}"):
+            read_dataflow(write(f"Layer L {{ {layer} }}", "own.m"))
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -304,7 +376,7 @@ class TestDataflow:
                 "SpatialMp(1,1) K",
                 "line 1: unknown directive 'SpatialMp'; did you mean 'SpatialMap'?",
             ),
-            ("\n\nSpatialMap(1,1) G", "line 3: unknown dimension 'G'"),
+            ("\n\nSpatialMap(1,1) Z", "line 3: unknown dimension 'Z'"),
             ("SpatialMap(1,1)", "line 1: expected more, got the end of the file"),
             ("SpatialMap(1,1", r"line 1: expected '\)', got the end of the file"),
             ("SpatialMap(0,1) K", "line 1: SpatialMap size must be a positive integer .*got 0"),
@@ -381,8 +453,9 @@ class TestDataflow:
         assert dataflow(str(EXAMPLES / "dataflow.m")) == read_dataflow(EXAMPLES / "dataflow.m")
         with pytest.raises(ValueError, match="did you mean 'NVDLA'"):
             dataflow("nvdla")
-        with pytest.raises(FileNotFoundError):
-            AssignmentProblem.of("MobileNetV2", "none.m")
+        for spec in ("none.m", "none.m:CONV1"):
+            with pytest.raises(FileNotFoundError):
+                AssignmentProblem.of("MobileNetV2", spec)
         with pytest.raises(ValueError, match=r"must end in \.m or \.toml"):
             read_dataflow(write("", "own.txt"))
 

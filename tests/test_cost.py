@@ -1,5 +1,6 @@
 """The cost model: exact against the reference, right where that overflows, clear on errors."""
 
+import dataclasses
 import math
 from fractions import Fraction
 
@@ -10,6 +11,8 @@ import pytest
 from benchmarks.parity import CARRIED, compare
 from hwgym import Layer, workload
 from hwgym.costs.maestro import (
+    CLUSTER_SIZES,
+    CLUSTERED,
     DEPTHWISE,
     EYERISS,
     MAESTRO_2019,
@@ -30,6 +33,7 @@ from hwgym.costs.maestro import analysis as analysis_module
 from hwgym.costs.maestro import model as model_module
 from hwgym.costs.maestro.arithmetic import ceil_quotient, distinct, quotient
 from hwgym.costs.maestro.levels import Interconnect
+from hwgym.costs.maestro.limits import LIMIT, greatest_count
 
 # Printed by the reference with more digits than a float holds, then read back.
 PRINTED_EXTENDED = {"throughput_per_energy", "input_reuse", "weight_reuse", "output_reuse"}
@@ -121,6 +125,172 @@ def test_layers_that_overflow_the_reference(name):
     expected = costs.runtime_cycles[1] + per_row * (rows - 2)
     assert costs.runtime_cycles[1:].tolist() == expected[1:].tolist()
     assert costs.valid.all()
+
+
+DELAYS = ("ingress_delay", "egress_delay", "compute_delay")
+
+
+def counts(costs):
+    """Every count but delays, which may be the least integer there is."""
+    named = costs.as_dict().items()
+    return {n: v for n, v in named if v.dtype == np.int64 and not n.startswith(DELAYS)}
+
+
+def largest_accepted(cost_of):
+    """The greatest multiple of which there is a cost."""
+    low, high = 1, 2**31
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            cost_of(middle)
+            low = middle
+        except ValueError:
+            high = middle
+    return low
+
+
+@pytest.mark.parametrize("flow", ["NVDLA", "Eyeriss", "ShiDianNao", "NVDLA-CxK:4", "depthwise"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_up_to_the_limit_every_count_is_exact(flow, size):
+    """Counts are linear in the multiples of an evenly divided dimension: extrapolated in Python's
+    integers from the first few, they are what the largest layer has that is accepted."""
+
+    def cost_of(many):
+        if flow == "depthwise":
+            image = 2**14 + size - 1
+            return evaluate(
+                Shapes(1, 64 * many, image, image, size, size, depthwise=True), "NVDLA", 16, 4
+            )
+        image = 2**11 + size - 1
+        return evaluate(Shapes(16 * many, 256, image, image, size, size), flow, 16, 4)
+
+    most = largest_accepted(cost_of)
+    found, second, third = (counts(cost_of(many)) for many in (most, 10, 11))
+    for name, value in found.items():
+        step = int(third[name]) - int(second[name])
+        assert int(value) == int(second[name]) + step * (most - 10), name
+    assert 2**54 < max(int(value) for value in found.values()) < LIMIT
+
+
+def test_beyond_exact_floats_energy_still_has_all_its_digits():
+    layer = Layer.gemm("large", M=2**17, N=2**17, K=2**20)
+    costs = evaluate(layer, "NVDLA", 64, 8, Hardware(technology="maestro-2019"))
+    assert int(costs.num_macs) == layer.macs > 2**53
+    accesses = {
+        level: sum(
+            int(getattr(costs, f"{t}_{level}_{way}"))
+            for t in ("input", "weight", "output")
+            for way in ("read", "write")
+        )
+        for level in ("l1", "l2")
+    }
+    exact = Fraction(0.000904) * (
+        layer.macs + Fraction(1.68) * accesses["l1"] + Fraction(18.61) * accesses["l2"]
+    )
+    assert float(costs.total_energy_nj) == pytest.approx(float(exact), rel=1e-14)
+
+
+def test_no_count_exceeds_its_bound(monkeypatch):
+    """On random layers, dataflows and hardware; delays and per-case sums are within it, too."""
+    bounds = []
+
+    def spy(levels, dims, noc):
+        bounds.append(greatest_count(levels, dims, noc))
+        return bounds[-1]
+
+    monkeypatch.setattr(model_module, "greatest_count", spy)
+    rng = np.random.default_rng(5)
+    flows = ["NVDLA", "Eyeriss", "ShiDianNao", "ConfuciuX-Eyeriss", "ShiDianNao-YxX:4"]
+    for trial in range(300):
+        (r, s), stride = rng.integers(1, 6, 2), rng.integers(1, 4)
+        y, x = rng.integers(0, 40, 2) + np.array([r, s])
+        depthwise = bool(rng.random() < 0.2)
+        k, c = (1 if depthwise else rng.integers(1, 70)), rng.integers(1, 70)
+        hardware = Hardware(*(int(2 ** rng.integers(0, 12)) for _ in range(5)))
+        costs = evaluate(
+            Shapes(k, c, y, x, r, s, stride, depthwise=depthwise),
+            flows[trial % len(flows)],
+            int(rng.integers(1, 130)),
+            int(rng.integers(1, 80)),
+            hardware,
+        )
+        for name, values in costs.as_dict().items():
+            if values.dtype == np.int64 and int(values) != np.iinfo(np.int64).min:
+                assert abs(int(values)) <= bounds[-1], (trial, name)
+
+
+def test_what_cannot_be_counted_is_refused_by_name():
+    fine, cube = Layer.gemm("fine", 10, 10, 10), Layer.gemm("cube", 10**9, 10**9, 10**9)
+    message = r"layer 'cube' \(K=1000000000, .* with 16 PEs and 4 filters per PE under Eyeriss its "
+    with pytest.raises(
+        ValueError, match=message + r"counts may reach .* up to 2\*\*62 = 4.61e\+18"
+    ):
+        evaluate([fine, cube], "Eyeriss", np.array([[16], [32]]), 4)
+    image = Layer("image", "CONV", 65536, 65536, 1048576, 1048576, 1, 1)
+    with pytest.raises(ValueError, match="layer 'image'"):
+        evaluate(image, "NVDLA", 1, 1)
+    with pytest.raises(ValueError, match=r"a layer \(K=65536"):
+        evaluate(Shapes(*image.shape[:6]), "NVDLA", 1, 1)
+    with pytest.raises(ValueError, match="layer 'vast': Y must be at most 2147483647, got 1000000"):
+        evaluate(Layer.gemm("vast", 10**30, 1, 1), "NVDLA", 1, 1)
+    with pytest.raises(ValueError, match=r"multiply-accumulates: they are counted up to 2\*\*62"):
+        _ = Shapes(2**31 - 1, 2**31 - 1, 9, 9, 1, 1).macs
+    # What is large but can be counted is not.
+    assert evaluate(Layer.gemm("large", 131072, 131072, 131072), "NVDLA", 65536, 12).valid
+    assert LIMIT < 2**63
+
+
+# --- what runs in parallel ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [3, 20, 128, 300])
+def test_which_pes_a_dataflow_keeps_busy(channels):
+    """As the descriptions say: NVDLA one for each channel, ShiDianNao one for each column."""
+    layer = Layer("l", "CONV", K=64, C=channels, OY=40, OX=32, R=3, S=3)
+    busy = {n: float(evaluate(layer, n, 128, 1).avg_utilized_pes) for n in ("NVDLA", "ShiDianNao")}
+    assert busy["NVDLA"] <= min(channels, 128)
+    assert busy["ShiDianNao"] <= 32
+    assert "input channels only" in dataflow("NVDLA").about
+    assert "output columns only" in dataflow("ShiDianNao").about
+    # Filters, or rows, side by side, once clusters are smaller than the array.
+    for name, cluster, least in (("NVDLA-CxK", 1, 60), ("ShiDianNao-YxX", 16, 64)):
+        assert evaluate(layer, f"{name}:{cluster}", 128, 1).avg_utilized_pes > least
+
+
+@pytest.mark.parametrize("name", CLUSTERED)
+@pytest.mark.parametrize("cluster", [1, 3, 16, 128])
+def test_a_clustered_dataflow_is_its_namesake_with_that_cluster_size(name, cluster):
+    layers = workload("MobileNetV2").unique()[0]
+    own = evaluate(Shapes.of(layers).reshape(-1, 1), f"{name}:{cluster}", PES, 3)
+    base = name.partition("-")[0]
+    same = evaluate(Shapes.of(layers).reshape(-1, 1), base, PES, 3, cluster_size=cluster)
+    for column, values in same.as_dict().items():
+        np.testing.assert_array_equal(own.as_dict()[column], values, err_msg=column)
+    assert own.mappable[:, cluster <= PES].any()
+    dense = [not layer.is_depthwise for layer in layers]
+    assert not own.mappable[dense][:, cluster > PES].any()
+
+
+def test_clusters_are_what_a_three_channel_stem_lacks():
+    """MobileNetV2 with 128 PEs, every layer at its best tile and cluster."""
+    layers = Shapes.of(workload("MobileNetV2")).reshape(-1, 1)
+
+    def cycles(name):
+        costs = evaluate(layers, name, 128, np.arange(1, 13))
+        return np.where(costs.valid, costs.runtime_cycles, 2**40).min(axis=1)
+
+    alone = cycles("NVDLA")
+    clustered = np.min([cycles(f"NVDLA-CxK:{size}") for size in CLUSTER_SIZES], axis=0)
+    assert (alone.sum(), clustered.sum()) == (9_312_110, 2_744_003)
+    assert alone[0] / alone.sum() == pytest.approx(0.393, abs=5e-4)
+    assert clustered[0] / clustered.sum() == pytest.approx(0.046, abs=5e-4)
+
+
+def test_every_dataflow_with_a_name_says_what_it_does():
+    for style in (*map(dataflow, ("NVDLA", "Eyeriss", "ShiDianNao")), *CLUSTERED.values()):
+        assert 20 < len(style.about) < 90
+    assert dataflow("NVDLA-CxK:8").about == CLUSTERED["NVDLA-CxK"].about
+    assert dataclasses.replace(NVDLA, about="") == NVDLA  # it is no part of what it is
 
 
 def test_arguments_broadcast_like_numpy():
@@ -271,6 +441,11 @@ def test_a_dataflow_reads_as_maestro_writes_it():
     ("build", "message"),
     [
         (lambda: dataflow("nvdla"), "did you mean 'NVDLA'"),
+        (lambda: dataflow("NVDLA-CxK"), "NVDLA-CxK is followed by a cluster size, as in NVDLA-Cx"),
+        (lambda: dataflow("NVDLA-CxK:0"), "cluster size, .* got '0'; .* among 1, 2, 4, 8, 16,"),
+        (lambda: dataflow("NVDLA-CxK:x"), "cluster size, as in NVDLA-CxK:16, got 'x'"),
+        (lambda: dataflow("NVDLA-KxC:4"), "unknown dataflow 'NVDLA-KxC:4'; did you mean 'NVDLA-C"),
+        (lambda: dataflow(f"NVDLA-CxK:{2**40}"), "positive integer of at most 2147483647"),
         (lambda: technology("maestro-2020"), "did you mean 'maestro-20"),
         (lambda: SpatialMap(1, 1, "Z"), "unknown dimension 'Z'"),
         (lambda: SpatialMap(0, 1, "K"), "positive integer"),
@@ -287,15 +462,25 @@ def test_a_dataflow_reads_as_maestro_writes_it():
         (lambda: Dataflow("d", (SpatialMap(1, 1, "X'"),)), "X' needs S"),
         (lambda: Dataflow("d", NVDLA.directives, NVDLA.directives), "depthwise dataflow has no K"),
         (lambda: Hardware(simd_lanes=0), "simd_lanes must be at least 1"),
+        (
+            lambda: Hardware(noc_hops=2**40),
+            "noc_hops must be at most 2147483647, got 1099511627776",
+        ),
+        (lambda: Hardware(offchip_bandwidth=2**63), "offchip_bandwidth must be at most 922337203"),
         (lambda: Hardware(noc_bandwidth=2.5), "noc_bandwidth must be integers"),
         (lambda: Hardware(technology="x"), "unknown technology"),
         (lambda: Technology(**{**_fields(MAESTRO_2019), "mac_area_um2": 0}), "mac_area_um2"),
         (lambda: Shapes(0, 1, 1, 1, 1, 1), "layer K must be at least 1"),
         (lambda: Shapes(1, 1.5, 1, 1, 1, 1), "layer C must be integers"),
+        (lambda: Shapes(2**31, 1, 1, 1, 1, 1), "layer K must be at most 2147483647, got 214748364"),
+        (lambda: Shapes(1, 2**70, 1, 1, 1, 1), "layer C must be at most 2147483647, got 11805916"),
+        (lambda: Shapes(1, -(2**70), 1, 1, 1, 1), "layer C must be at least 1, got -1180"),
         (lambda: Shapes(1, 1, 2, 2, 3, 1), "R is larger than Y"),
         (lambda: Shapes(2, 1, 2, 2, 1, 1, depthwise=True), "K = 1"),
         (lambda: Shapes.of([]), "no layers"),
         (lambda: evaluate(SMALL, "NVDLA", 0, 1), "num_pes must be at least 1"),
+        (lambda: evaluate(SMALL, "NVDLA", 2**31, 1), "num_pes must be at most 2147483647"),
+        (lambda: evaluate(SMALL, "NVDLA", 1, 2**70), "tile_k must be at most 2147483647"),
         (lambda: evaluate(SMALL, "NVDLA", 1, 0.5), "tile_k must be integers"),
         (lambda: evaluate(SMALL, "NVDLA", np.zeros(0, int), 1), "query is empty"),
         (lambda: evaluate(SMALL, "NVDLA", [1, 2], [1, 2, 3]), "broadcast"),

@@ -19,7 +19,14 @@ from hwgym import (
 from hwgym.costs.maestro import EYERISS, NVDLA
 from hwgym.families.assignment import design_space
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting
-from hwgym.families.assignment.design_space import FINE_PE_LEVELS, MIX, PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment.design_space import (
+    FINE_PE_LEVELS,
+    MIX,
+    MIXES,
+    MOST_CYCLES,
+    PE_LEVELS,
+    TILE_LEVELS,
+)
 
 TABLES = (
     "latency_cycles",
@@ -155,6 +162,72 @@ def test_equal_arguments_share_one_object():
         DesignSpace.of("MobileNetV2", hardware=Hardware(noc_bandwidth=8)),
     )
     assert len({id(each) for each in (space, *others)}) == 5
+
+
+@pytest.mark.parametrize("name", ["NVDLA-CxK", "ShiDianNao-YxX"])
+def test_the_cluster_size_is_a_choice_of_every_layer(three_kinds, name):
+    space = DesignSpace.of(three_kinds, name)
+    sizes = (1, 2, 4, 8, 16, 32, 64, 128)
+    assert space.shape == (12, 12, 8)
+    assert [style.name for style in space.dataflows] == [f"{name}:{size}" for size in sizes]
+    assert space is DesignSpace.of(three_kinds, MIXES[name])
+    hardware = Hardware(technology="maestro-2019")
+    latency = space.latency_cycles.reshape(3, 12, 12, 8)
+    for i, size in enumerate(sizes):
+        costs = evaluate(
+            Shapes.of(three_kinds).reshape(-1, 1, 1),
+            name.partition("-")[0],
+            np.array(PE_LEVELS)[:, None],
+            np.array(TILE_LEVELS),
+            hardware,
+            cluster_size=size,
+        )
+        expected = costs.runtime_cycles * repeats(three_kinds)[:, None]
+        np.testing.assert_array_equal(latency[..., i], expected)
+    assert space.styles == name
+    own = DesignSpace.of(three_kinds, ["Eyeriss", f"{name}:4", f"{name}:24"])
+    assert own.styles == f"Eyeriss+{name}:4+{name}:24"
+    both = DesignSpace.of(three_kinds, ["Eyeriss", name])
+    assert (both.styles, both.shape) == (f"Eyeriss+{name}", (12, 12, 9))
+    with pytest.raises(ValueError, match="dataflows must differ"):
+        DesignSpace.of(three_kinds, [name, f"{name}:4"])
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([("fine", 64, 1), ("vast", 10**9, 1)], r"layer 'vast' \(K=.* its counts may reach"),
+        (
+            [("fine", 64, 1), ("often", 64, 10**12)],
+            "layer 'often' .* \\(run 1000000000000 times\\)",
+        ),
+        ([("fine", 64, 1), ("often", 64, 10**40)], "layer 'often'"),
+        (
+            [("a", 8000, 3000), ("b", 8000, 3000), ("c", 8000, 3300)],
+            "cycles in all, of which layer 'c' 3.* 3300 times",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_by_name(layers, message):
+    work = Workload("w", tuple(Layer.gemm(n, m, m, m, repeat=r) for n, m, r in layers))
+    with pytest.raises(ValueError, match=message):
+        DesignSpace.of(work)
+
+
+def test_the_total_of_a_network_is_exact_to_the_limit():
+    once = int(DesignSpace.of(Workload("w", (Layer.gemm("l", 99, 98, 97),))).latency_cycles.max())
+    most = MOST_CYCLES // once
+    work = Workload(
+        "w", (Layer.gemm("l", 99, 98, 97, repeat=most - 1), Layer.gemm("m", 99, 98, 97))
+    )
+    space = DesignSpace.of(work)
+    totals = space.latency_cycles.sum(axis=0)
+    assert float(totals.max()) == int(totals.max()) == once * most
+    assert [int(t) for t in totals] == [
+        int(a) + int(b) for a, b in zip(*space.latency_cycles.tolist(), strict=True)
+    ]
+    with pytest.raises(ValueError, match=r"up to 2\*\*53 = 9.01e\+15 is allowed"):
+        DesignSpace.of(Workload("w", (Layer.gemm("l", 99, 98, 97, repeat=most + 1),)))
 
 
 @pytest.fixture

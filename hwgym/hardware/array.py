@@ -30,7 +30,8 @@ class Hardware:
     Numbers may be integers or integer arrays that broadcast with the design points of a query.
 
     Raises:
-        ValueError: If a number is not an integer, or below 1 (below 0 for hops and latency).
+        ValueError: If a number is not an integer, or below 1 (below 0 for hops and latency); if one
+            is beyond 64 bits (hops and latency: 32).
     """
 
     noc_bandwidth: ArrayLike = 81_920_000
@@ -43,8 +44,9 @@ class Hardware:
     def __post_init__(self) -> None:
         object.__setattr__(self, "technology", technology(self.technology))
         for name in self.numbers():
-            least = 0 if name in ("noc_hops", "noc_hop_latency") else 1
-            integers(f"hardware {name}", getattr(self, name), least)
+            hops = name in ("noc_hops", "noc_hop_latency")  # which are multiplied
+            least, most = (0, 2**31 - 1) if hops else (1, 2**63 - 1)
+            integers(f"hardware {name}", getattr(self, name), least, most)
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Hardware:
@@ -98,17 +100,20 @@ def read_hardware(path: str | os.PathLike[str]) -> Hardware:
     return Hardware.from_toml(path)
 
 
-def integers(what: str, given: ArrayLike, least: int = 1) -> Ints:
+def integers(what: str, given: ArrayLike, least: int = 1, most: int = 2**63 - 1) -> Ints:
     """``given`` as int64, checked.
 
     Raises:
-        ValueError: If it holds anything but integers, or one below ``least``.
+        ValueError: If it holds anything but integers, or one below ``least`` or above ``most``.
     """
     array = np.asarray(given)
     if not array.size:
         array = array.astype(np.int64)
-    if array.dtype.kind not in "iu":
+    beyond_64_bits = array.dtype.kind == "O" and all(type(each) is int for each in array.flat)
+    if array.dtype.kind not in "iu" and not beyond_64_bits:
         raise ValueError(f"{what} must be integers, got {given!r}")
     if array.size and array.min() < least:
         raise ValueError(f"{what} must be at least {least}, got {array.min()}")
+    if array.size and array.max() > most:
+        raise ValueError(f"{what} must be at most {most}, got {array.max()}")
     return array.astype(np.int64)

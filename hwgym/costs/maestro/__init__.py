@@ -14,6 +14,8 @@ From the bottom up:
 """
 
 from hwgym.costs.maestro.dataflow import (
+    CLUSTER_SIZES,
+    CLUSTERED,
     CONFUCIUX_EYERISS,
     DATAFLOWS,
     DEPTHWISE,
@@ -24,7 +26,7 @@ from hwgym.costs.maestro.dataflow import (
     dataflow,
     read_dataflow,
 )
-from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES
+from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES, file_and_layer
 from hwgym.costs.maestro.directives import Cluster, Directive, SpatialMap, TemporalMap
 from hwgym.costs.maestro.model import Costs, evaluate, evaluate_chunks
 from hwgym.costs.maestro.shapes import Shapes
@@ -38,6 +40,8 @@ from hwgym.hardware import (
 )
 
 __all__ = [
+    "CLUSTERED",
+    "CLUSTER_SIZES",
     "CONFUCIUX_EYERISS",
     "DATAFLOWS",
     "DATAFLOW_FILES",
@@ -60,6 +64,7 @@ __all__ = [
     "dataflow",
     "evaluate",
     "evaluate_chunks",
+    "file_and_layer",
     "read_dataflow",
     "technology",
 ]

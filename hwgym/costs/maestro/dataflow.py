@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hwgym._files import write_text
 from hwgym._names import nearest
-from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES, dataflow_text, dataflow_values
+from hwgym.costs.maestro.dataflow_file import (
+    DATAFLOW_FILES,
+    dataflow_text,
+    dataflow_values,
+    file_and_layer,
+)
 from hwgym.costs.maestro.directives import Cluster, Directive, Size, SpatialMap, TemporalMap
 
 __all__ = [
+    "CLUSTERED",
+    "CLUSTER_SIZES",
     "CONFUCIUX_EYERISS",
     "DATAFLOWS",
     "DEPTHWISE",
@@ -68,6 +75,7 @@ class Dataflow:
         directives: Outermost first. Each level needs one or two spatial maps.
         depthwise: The directives that depthwise layers get under this dataflow; by default those
             that ConfuciuX uses whatever the dataflow (its ``dpt.m``).
+        about: What it keeps and what runs in parallel, in a line.
 
     Raises:
         ValueError: If a level has no spatial map or more than two, maps a dimension twice, mixes
@@ -77,6 +85,7 @@ class Dataflow:
     name: str
     directives: tuple[Directive, ...]
     depthwise: tuple[Directive, ...] = field(default=(), repr=False)
+    about: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "directives", tuple(self.directives))
@@ -94,6 +103,24 @@ class Dataflow:
         """The sizes of the ``Cluster`` directives, outermost first."""
         directives = self.depthwise if depthwise else self.directives
         return tuple(d.size for d in directives if isinstance(d, Cluster))
+
+    def with_cluster_size(self, size: int) -> Dataflow:
+        """The same with a number for ``cluster_size``, named after both."""
+
+        def value(given: Size) -> Size:
+            return size if given == "cluster_size" else given
+
+        def fixed(d: Directive) -> Directive:
+            if isinstance(d, Cluster):
+                return Cluster(value(d.size))
+            return type(d)(value(d.size), value(d.offset), d.dim)
+
+        return replace(
+            self,
+            name=f"{self.name}:{size}",
+            directives=tuple(map(fixed, self.directives)),
+            depthwise=tuple(map(fixed, self.depthwise)),
+        )
 
     def __str__(self) -> str:
         return "\n".join(str(d) for d in self.directives)
@@ -131,8 +158,10 @@ NVDLA = Dataflow(
         TemporalMap("R", "R", "R"),
         TemporalMap("S", "S", "S"),
     ),
+    about="weight-stationary; parallel over input channels only, in one cluster of all PEs",
 )
-"""Weight-stationary, parallel over filters and channels; ConfuciuX's ``dla``."""
+"""ConfuciuX's ``dla``. With ``cluster_size`` at ``num_pes`` there is one cluster, and filters come
+one tile after the other: of a layer of three channels, three PEs do all the work."""
 
 EYERISS = Dataflow(
     "Eyeriss",
@@ -148,8 +177,9 @@ EYERISS = Dataflow(
         SpatialMap(1, 1, "R"),
         TemporalMap("S", "S", "S"),
     ),
+    about="row-stationary; parallel over output rows, and filter rows in clusters of as many PEs",
 )
-"""Row-stationary (MAESTRO's ``rs``): a cluster's PEs hold the diagonal of input and filter rows."""
+"""MAESTRO's ``rs``: a cluster's PEs hold the diagonal of input and filter rows."""
 
 CONFUCIUX_EYERISS = Dataflow(
     "ConfuciuX-Eyeriss",
@@ -167,6 +197,7 @@ CONFUCIUX_EYERISS = Dataflow(
         TemporalMap("R", "R", "R"),
         TemporalMap("S", "S", "S"),
     ),
+    about="ConfuciuX's own Eyeriss; only in the released problem",
 )
 """ConfuciuX's own Eyeriss (``eye``): two output dimensions share one row of PEs, so beyond one PE
 it mostly runs in fewer cycles than any hardware could. Only the released problem uses it."""
@@ -187,12 +218,35 @@ SHIDIANNAO = Dataflow(
         TemporalMap("R", "R", "R"),
         TemporalMap("S", "S", "S"),
     ),
+    about="output-stationary; parallel over output columns only, in one cluster of all PEs",
 )
-"""Output-stationary, parallel over output columns; ConfuciuX's ``shi``."""
+"""ConfuciuX's ``shi``. As for NVDLA, there is one cluster: rows come one after the other."""
 
 DATAFLOWS: dict[str, Dataflow] = {
     d.name: d for d in (NVDLA, EYERISS, SHIDIANNAO, CONFUCIUX_EYERISS)
 }
+
+CLUSTER_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""From these a design space chooses for each layer, under a dataflow of :data:`CLUSTERED`."""
+
+CLUSTERED: dict[str, Dataflow] = {
+    d.name: d
+    for d in (
+        Dataflow(
+            "NVDLA-CxK",
+            NVDLA.directives,
+            about="NVDLA in clusters: parallel over input channels in each, and filters across",
+        ),
+        Dataflow(
+            "ShiDianNao-YxX",
+            SHIDIANNAO.directives,
+            about="ShiDianNao in clusters: parallel over output columns in each, and rows across",
+        ),
+    )
+}
+"""Dataflows whose clusters are smaller than the array: ``NVDLA-CxK:16`` has clusters of 16 PEs. As
+many as fit into the PEs work; what is left over is idle. Their depthwise layers, which have no
+clusters, cost what they do under any other."""
 
 
 def read_dataflow(
@@ -206,14 +260,15 @@ def read_dataflow(
 
     Args:
         path: A file that ends in ``.m`` or ``.toml``.
-        name: What to call the dataflow; by default TOML's ``name``, or the file's stem.
+        name: What to call the dataflow; by default TOML's ``name``, or the file's stem, with the
+            layer if one is given.
         layer: Whose dataflow to take from a mapping file in which layers differ.
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: Naming file and line: if it cannot be parsed, a directive is not one, the
-            dataflow is not one that :class:`Dataflow` takes, or layers differ and ``layer`` does
-            not say which to take.
+        ValueError: Naming file and line: if it cannot be parsed, a directive is not one or says
+            what this model has not (several samples, say), the dataflow is not one that
+            :class:`Dataflow` takes, or layers differ and ``layer`` does not say which to take.
     """
     found, directives, depthwise = dataflow_values(path, layer)
     try:
@@ -226,18 +281,35 @@ def dataflow(given: str | Dataflow) -> Dataflow:
     """The dataflow of that name or in that file; a :class:`Dataflow` is handed back as it is.
 
     Args:
-        given: A key of :data:`DATAFLOWS`, or the path of a ``.m`` or ``.toml`` file, which
-            :func:`read_dataflow` reads.
+        given: A key of :data:`DATAFLOWS`; one of :data:`CLUSTERED` with a cluster size, as
+            ``NVDLA-CxK:16``; or the path of a ``.m`` or ``.toml`` file, which
+            :func:`read_dataflow` reads, for a mapping file perhaps with a layer, ``net.m:CONV1``.
 
     Raises:
-        ValueError: If the name is unknown; the message gives the nearest one. As that function
-            does, for a file.
+        ValueError: If the name is unknown; the message gives the nearest one. If the cluster size
+            is missing or not a positive integer. As that function does, for a file.
         OSError: If the file cannot be read.
     """
     if isinstance(given, Dataflow):
         return given
     if given in DATAFLOWS:
         return DATAFLOWS[given]
-    if isinstance(given, str) and given.endswith(DATAFLOW_FILES):
-        return read_dataflow(given)
-    raise ValueError(nearest("dataflow", given, DATAFLOWS))
+    if isinstance(given, str):
+        path, layer = file_and_layer(given)
+        if path.endswith(DATAFLOW_FILES):
+            return read_dataflow(path, layer=layer)
+        name, _, size = given.partition(":")
+        if name in CLUSTERED:
+            return CLUSTERED[name].with_cluster_size(_cluster_size(name, size))
+    sized = (f"{name}:{CLUSTER_SIZES[4]}" for name in CLUSTERED)
+    raise ValueError(nearest("dataflow", given, (*DATAFLOWS, *sized)))
+
+
+def _cluster_size(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        offered = ", ".join(map(str, CLUSTER_SIZES))
+        raise ValueError(
+            f"{name} is followed by a cluster size, as in {name}:16, got {text or 'none'!r}; "
+            f"by its bare name a design space chooses among {offered} for each layer"
+        )
+    return int(text)

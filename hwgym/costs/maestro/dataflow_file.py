@@ -6,7 +6,7 @@ have one::
     Constant Tile 4;                        // a name for a number
     Network Example {
       Layer CONV1 {
-        Type: CONV                          // DSCONV: what depthwise layers get
+        Type: CONV                          // DSCONV: what depthwise layers get; GEMM: below
         Stride { X: 2, Y: 2 }               // the layer's shape is not read
         Dimensions { K: 64, C: 3, R: 7, S: 7, Y: 224, X: 224 }
         Dataflow {
@@ -20,7 +20,15 @@ have one::
     }
 
 Sizes may also be the parameters of :mod:`hwgym.costs.maestro.directives`, ``tile_k`` for instance,
-which MAESTRO does not have. The grammar is written from published mapping files and the directives'
+which MAESTRO does not have.
+
+Layers here have one sample and one group, and run as often as there are, so ``TemporalMap(1, 1)``
+of N (the batch) or G (the groups) says nothing new and is dropped; any other map of them is
+refused. What a layer of type GEMM calls M, N and K are here, where a product is a convolution, Y, K
+and C. MAESTRO gives both the same costs unless M is spread in space and leaves units idle at its
+edge, where its GEMM loses outputs, or a level has two spatial maps, which is refused.
+
+The grammar is written from published mapping files and the directives'
 definition (Kwon et al., MICRO 2019, section 3).
 """
 
@@ -28,10 +36,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from hwgym._names import nearest
 from hwgym.costs.maestro.directives import (
@@ -46,7 +54,7 @@ from hwgym.costs.maestro.directives import (
 )
 from hwgym.hardware.file import quoted, tables
 
-__all__ = ["DATAFLOW_FILES", "dataflow_text", "dataflow_values"]
+__all__ = ["DATAFLOW_FILES", "dataflow_text", "dataflow_values", "file_and_layer"]
 
 DATAFLOW_FILES = (".m", ".toml")
 """The endings of the files that hold a dataflow."""
@@ -56,6 +64,18 @@ _MAPS: dict[str, type[SpatialMap | TemporalMap]] = {
     "TemporalMap": TemporalMap,
 }
 _FILTER_OF_INPUT = {"Y": "R", "X": "S"}
+_OF_CONVOLUTION = {dim: dim for dim in LAYER_DIMS + OUTPUT_DIMS}
+_OF_PRODUCT = {"M": "Y", "N": "K", "K": "C"}
+_REPEATED = {
+    "N": "a layer has one sample, and a batch repeats it",
+    "G": "a layer has one group, and several repeat it",
+}
+
+
+def file_and_layer(given: str) -> tuple[str, str | None]:
+    """``net.m:CONV1`` as a mapping file's path and a layer's name; any other path has none."""
+    stem, colon, layer = given.partition(".m:")
+    return (f"{stem}.m", layer) if colon else (given, None)
 
 
 _Found = tuple[str, tuple[Directive, ...], tuple[Directive, ...]]
@@ -107,10 +127,12 @@ def _directives(where: str, given: Any) -> tuple[Directive, ...]:
     if not (isinstance(lines, list) and all(isinstance(each, str) for each in lines)):
         raise ValueError(f"{where} must be a string of directives or a list of them")
     parser = _Parser(where, "\n".join(lines))
-    directives = parser.directives(closing=None)
-    if not directives:
+    mapping = parser.mapping(closing=None)
+    if mapping.refused:
+        raise ValueError(f"{where}, {mapping.refused}")
+    if not mapping.directives:
         parser.fail("no directives")
-    return directives
+    return mapping.directives
 
 
 def _from_maestro(source: Path, layer: str | None) -> _Found:
@@ -122,7 +144,7 @@ def _from_maestro(source: Path, layer: str | None) -> _Found:
     if not blocks:
         raise ValueError(f"{source}: no dataflow: neither directives nor a layer that has some")
     named = {block.layer: block for block in blocks if block.layer}
-    depthwise = list(dict.fromkeys(b.directives for b in blocks if b.kind == "DSCONV"))
+    depthwise = list(dict.fromkeys(b.mapping for b in blocks if b.kind == "DSCONV"))
     rest = [block for block in blocks if block.kind != "DSCONV"]
     if layer is not None:
         if layer not in named:
@@ -135,32 +157,50 @@ def _from_maestro(source: Path, layer: str | None) -> _Found:
         rest = [named[layer]]
     if not rest:
         raise ValueError(f"{source}: only depthwise layers have a dataflow; one other is needed")
-    distinct = dict.fromkeys(block.directives for block in rest)
+    distinct = dict.fromkeys(block.mapping for block in rest)
     if len(distinct) > 1:
-        raise ValueError(f"{source}: {_differing(rest, distinct)}")
+        raise ValueError(f"{source}: {_differing(source, rest, distinct)}")
     if len(depthwise) > 1 and layer is None:
         which = [block for block in blocks if block.kind == "DSCONV"]
-        raise ValueError(f"{source}: depthwise layers differ: {_differing(which, depthwise)}")
-    return source.stem, rest[0].directives, depthwise[0] if len(depthwise) == 1 else ()
+        told = _differing(source, which, depthwise, take=rest[0].layer)
+        raise ValueError(f"{source}: depthwise layers differ: {told}")
+    taken = [rest[0].mapping, *(depthwise if len(depthwise) == 1 else [_Mapping(())])]
+    for mapping in taken:
+        if mapping.refused:
+            raise ValueError(f"{source}, {mapping.refused}")
+    name = source.stem if layer is None else f"{source.stem}:{layer}"
+    return name, taken[0].directives, taken[1].directives
+
+
+class _Mapping(NamedTuple):
+    """The directives of a dataflow, and why this model has no such thing, if so."""
+
+    directives: tuple[Directive, ...]
+    refused: str = ""
 
 
 @dataclass(frozen=True)
 class _Block:
     """A dataflow of a mapping file, and whose it is."""
 
-    directives: tuple[Directive, ...]
+    mapping: _Mapping
     layer: str = ""
     kind: str = ""
 
 
-def _differing(blocks: Sequence[_Block], distinct: Iterable[tuple[Directive, ...]]) -> str:
+def _differing(
+    source: Path, blocks: Sequence[_Block], distinct: Iterable[_Mapping], take: str = ""
+) -> str:
+    """What to say of several dataflows, and how to take one."""
     groups = []
-    for directives in distinct:
-        names = [b.layer or "(no layer)" for b in blocks if b.directives == directives]
+    for mapping in distinct:
+        names = [b.layer or "(no layer)" for b in blocks if b.mapping == mapping]
         more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
         groups.append(f"{names[0]!r}{more}")
-    shown = ", ".join(groups[:4]) + (", ..." if len(groups) > 4 else "")
-    return f"{len(groups)} dataflows, as of layers {shown}; take one with layer=..."
+    shown = ", ".join(groups[:8]) + (", ..." if len(groups) > 8 else "")
+    take = take or next((b.layer for b in blocks if b.layer and not b.mapping.refused), "")
+    how = f"; name a layer, as {source.name}:{take}" if take else ""
+    return f"{len(groups)} dataflows, as of layers {shown}{how}"
 
 
 _TOKEN = re.compile(
@@ -178,6 +218,8 @@ class _Parser:
     text: str
     constants: dict[str, int] = field(default_factory=dict)
     sums: dict[str, tuple[str, int]] = field(default_factory=dict)  # of the level being read
+    dims: Mapping[str, str] = field(default_factory=lambda: _OF_CONVOLUTION)  # theirs and ours
+    refused: str = ""  # why this model has no such dataflow as the one being read
 
     def __post_init__(self) -> None:
         self.tokens: list[tuple[str, int]] = []  # token, line
@@ -193,9 +235,10 @@ class _Parser:
         self.at = 0
 
     def fail(self, problem: str, at: int | None = None) -> NoReturn:
-        at = self.at if at is None else at
-        line = self.tokens[min(at, len(self.tokens) - 1)][1] if self.tokens else 1
-        raise ValueError(f"{self.where}, line {line}: {problem}")
+        raise ValueError(f"{self.where}, {self.line(self.at if at is None else at)}: {problem}")
+
+    def line(self, at: int) -> str:
+        return f"line {self.tokens[min(at, len(self.tokens) - 1)][1] if self.tokens else 1}"
 
     @property
     def next(self) -> str:
@@ -222,7 +265,7 @@ class _Parser:
             if self.next in ("Network", "Layer", "Constant", "Dataflow"):
                 blocks += self.statement()
             else:
-                blocks.append(_Block(self.directives(closing=None)))
+                blocks.append(_Block(self.mapping(closing=None)))
         return blocks
 
     def statement(self) -> list[_Block]:
@@ -253,14 +296,19 @@ class _Parser:
 
     def layer(self, name: str) -> list[_Block]:
         kind = ""
-        directives: tuple[Directive, ...] = ()
+        mapping = None
+        self.dims = _OF_CONVOLUTION
         while not self.accept("}"):
             item = self.take()
             if item == "Dataflow":
-                directives = self.dataflow()
+                mapping = self.dataflow()
             elif item == "Type":
                 self.take(":")
                 kind = self.take()
+                if kind == "GEMM":
+                    if mapping:
+                        self.fail(f"layer {name!r}: Type: GEMM must stand before the dataflow")
+                    self.dims = _OF_PRODUCT
             elif self.accept("{"):  # Stride, Dimensions and the like
                 while not self.accept("}"):
                     self.take()
@@ -268,14 +316,24 @@ class _Parser:
                 self.take()
             elif item != ";":
                 self.fail(f"layer {name!r}: expected ':' or '{{' after {item!r}")
-        return [_Block(directives, name, kind)] if directives else []
+        self.dims = _OF_CONVOLUTION
+        return [_Block(mapping, name, kind)] if mapping else []
 
-    def dataflow(self) -> tuple[Directive, ...]:
+    def dataflow(self) -> _Mapping:
         self.take("{")
-        directives = self.directives(closing="}")
-        if not directives:
+        mapping = self.mapping(closing="}")
+        if not mapping.directives:
             self.fail("a dataflow without directives", self.at - 1)
-        return directives
+        return mapping
+
+    def mapping(self, closing: str | None) -> _Mapping:
+        self.refused = ""
+        directives = self.directives(closing)
+        return _Mapping(directives, self.refused)
+
+    def refuse(self, problem: str, at: int) -> None:
+        """The dataflow is one, but not of this model: an error only for who takes it."""
+        self.refused = self.refused or f"{self.line(at)}: {problem}"
 
     def directives(self, closing: str | None) -> tuple[Directive, ...]:
         """Directives up to ``closing``, or to what is none at the end of the file or a word."""
@@ -285,12 +343,21 @@ class _Parser:
             ends = (closing,) if closing else ("", "Network", "Layer", "Constant", "Dataflow")
             if self.next in ends or self.next == "Cluster":
                 self.check_sums(level)
+                spatial = sum(isinstance(each, SpatialMap) for each in level)
+                if self.dims is _OF_PRODUCT and spatial > 1:
+                    self.refuse(
+                        f"{spatial} spatial maps in one level of a GEMM, which MAESTRO does not "
+                        "cost as those of a convolution",
+                        self.at,
+                    )
                 level = []
             if self.next in ends:
                 self.at += closing is not None
                 return tuple(found)
-            found.append(self.directive())
-            level.append(found[-1])
+            made = self.directive()
+            if made is not None:
+                found.append(made)
+                level.append(made)
 
     def check_sums(self, level: Sequence[Directive]) -> None:
         """A sum with a filter's size, made a map over outputs, is one if the filter is whole."""
@@ -303,7 +370,8 @@ class _Parser:
                 )
         self.sums.clear()
 
-    def directive(self) -> Directive:
+    def directive(self) -> Directive | None:
+        """A directive; None for a loop over the one sample or the one group that a layer has."""
         start = self.at
         word = self.take()
         if word not in (*_MAPS, "Cluster"):
@@ -322,9 +390,18 @@ class _Parser:
                 offset = self.size()
                 self.take(")")
                 dim = self.take() + ("'" if self.accept("'") else "")
-                if dim not in LAYER_DIMS + OUTPUT_DIMS:
-                    self.fail(nearest("dimension", dim, LAYER_DIMS + OUTPUT_DIMS), self.at - 1)
-                size, dim = self.of_map(first, dim)
+                if dim in _REPEATED and dim not in self.dims:
+                    if (word, first, offset) != ("TemporalMap", {"": 1}, {"": 1}):
+                        self.refuse(
+                            f"{dim} can only be TemporalMap(1, 1), as {_REPEATED[dim]}; "
+                            f"got {word}({_sum(first)}, {_sum(offset)})",
+                            start,
+                        )
+                    self.accept(";")
+                    return None
+                if dim not in self.dims:
+                    self.fail(nearest("dimension", dim, self.dims), self.at - 1)
+                size, dim = self.of_map(first, self.dims[dim])
                 made = _MAPS[word](size, self.plain(offset), dim)
         except ValueError as error:
             text = str(error)
@@ -336,6 +413,7 @@ class _Parser:
 
     def size(self) -> dict[str, int]:
         """A sum: what it has of each name, and of 1 (under the empty name)."""
+        sizes = {theirs: ours for theirs, ours in self.dims.items() if ours in LAYER_DIMS}
         total: dict[str, int] = {}
         sign = 1
         while True:
@@ -345,13 +423,16 @@ class _Parser:
             elif token == "Sz":
                 self.take("(")
                 term, times = self.take(), 1
-                if term not in LAYER_DIMS:
-                    self.fail(nearest("dimension", term, LAYER_DIMS), self.at - 1)
+                if term in _REPEATED and term not in sizes:
+                    self.refuse(f"Sz({term}) is not known: {_REPEATED[term]}", self.at - 1)
+                elif term not in sizes:
+                    self.fail(nearest("dimension", term, sizes), self.at - 1)
+                term = sizes.get(term, "")
                 self.take(")")
             elif token in self.constants:
                 term, times = "", self.constants[token]
-            elif token in (*LAYER_DIMS, *PARAMETERS):
-                term, times = token, 1
+            elif token in sizes or token in PARAMETERS:
+                term, times = sizes.get(token, token), 1
             else:
                 allowed = ("a number", "Sz(...)", *PARAMETERS, *self.constants)
                 self.fail(nearest("size", token, allowed), self.at - 1)

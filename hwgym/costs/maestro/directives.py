@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hwgym._names import nearest
 
 __all__ = [
+    "LARGEST_SIZE",
     "LAYER_DIMS",
     "OUTPUT_DIMS",
     "PARAMETERS",
@@ -28,6 +29,9 @@ __all__ = [
 
 Size = int | str
 
+LARGEST_SIZE = 2**31 - 1
+"""Of a layer, a directive, an array: what the reference reads its sizes into."""
+
 LAYER_DIMS = ("K", "C", "Y", "X", "R", "S")
 OUTPUT_DIMS = ("Y'", "X'")
 PARAMETERS = ("tile_k", "cluster_size", "num_pes")
@@ -37,8 +41,10 @@ def _check_size(what: str, size: Size) -> None:
     if isinstance(size, str):
         if size not in LAYER_DIMS + PARAMETERS:
             raise ValueError(f"{what}: {nearest('size', size, LAYER_DIMS + PARAMETERS)}")
-    elif isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ValueError(f"{what} must be a positive integer or a name, got {size!r}")
+    elif isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_SIZE:
+        raise ValueError(
+            f"{what} must be a positive integer of at most {LARGEST_SIZE} or a name, got {size!r}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

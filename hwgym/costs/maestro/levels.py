@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwgym._arrays import Bools, Ints
-from hwgym.costs.maestro.arithmetic import ceil_quotient, product, quotient
+from hwgym.costs.maestro.arithmetic import ceil_quotient, quotient
 from hwgym.costs.maestro.directives import Size, SpatialMap, TemporalMap
 
 __all__ = [
     "INPUTS",
     "OUTPUT_OF",
+    "SLIDES_OVER",
     "TENSORS",
     "Interconnect",
     "Level",
@@ -185,7 +186,9 @@ def build_levels(
         return names[size] if isinstance(size, str) else one * size
 
     clusters = [value(c) for c in cluster_sizes]
-    units = parameters["num_pes"] // product(clusters, one)
+    units = parameters["num_pes"]
+    for size in clusters:
+        units = units // size
     too_small = units < 1
     units = np.maximum(units, 1)
 

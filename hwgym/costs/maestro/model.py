@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +14,9 @@ from hwgym._extras import naming
 from hwgym.costs.maestro.analysis import analyse
 from hwgym.costs.maestro.arithmetic import distinct
 from hwgym.costs.maestro.dataflow import Dataflow, dataflow
+from hwgym.costs.maestro.directives import LARGEST_SIZE
 from hwgym.costs.maestro.levels import Interconnect, build_levels
+from hwgym.costs.maestro.limits import LIMIT, greatest_count
 from hwgym.costs.maestro.printed import printed
 from hwgym.costs.maestro.shapes import Shapes
 from hwgym.hardware import Hardware, Technology, integers
@@ -133,10 +135,11 @@ class Costs:
         The mapping can be built, performs at least the layer's MACs, takes at least as long as its
         PEs and lanes need for them, and has a positive runtime and energy.
         """
+        lanes = np.maximum(self.vector_width, 1)  # 0 where it is not mappable
         valid: Bools = (
             self.mappable
             & (self.num_macs >= self.true_macs)
-            & (self.runtime_cycles * self.num_pes * self.vector_width >= self.true_macs)
+            & (self.runtime_cycles >= -(-self.true_macs // self.num_pes // lanes))
             & (self.runtime_cycles > 0)
             & (self.energy_nj > 0)
         )
@@ -187,7 +190,8 @@ def evaluate(
         reference's 32-bit counters come out right.
 
     Raises:
-        ValueError: If an argument is not a positive integer or an unknown name.
+        ValueError: If an argument is not a positive integer of 32 bits or an unknown name, or if a
+            layer's counts may be beyond :data:`hwgym.costs.maestro.limits.LIMIT`; it is named.
     """
     query = _Query.of(layers, dataflow, num_pes, tile_k, hardware, cluster_size)
     out: dict[str, Array] = {}
@@ -226,6 +230,7 @@ class _Query:
     """Arguments of :func:`evaluate`, checked: integer columns that broadcast."""
 
     columns: dict[str, Array]
+    names: Mapping[tuple[Any, ...], str]
     style: Dataflow
     tech: Technology
     shape: tuple[int, ...]
@@ -243,18 +248,17 @@ class _Query:
     ) -> _Query:
         hardware = hardware or Hardware()
         shapes = layers if isinstance(layers, Shapes) else Shapes.of(layers)
-        columns = {f.name: np.asarray(getattr(shapes, f.name)) for f in fields(shapes)}
-        columns["num_pes"] = integers("num_pes", num_pes)
-        columns["tile_k"] = integers("tile_k", tile_k)
-        columns["cluster_size"] = (
-            columns["num_pes"] if cluster_size is None else integers("cluster_size", cluster_size)
-        )
+        columns = shapes.arrays()
+        given = {"num_pes": num_pes, "tile_k": tile_k, "cluster_size": cluster_size}
+        for name, value in given.items():
+            value = num_pes if value is None else value
+            columns[name] = integers(name, value, 1, LARGEST_SIZE)
         columns |= hardware.arrays()
         shape = np.broadcast_shapes(*(c.shape for c in columns.values()))
         size = int(np.prod(shape))
         if not size:
             raise ValueError("the query is empty")
-        return cls(columns, dataflow(style), hardware.tech, shape, size)
+        return cls(columns, shapes.names, dataflow(style), hardware.tech, shape, size)
 
     def chunks(self) -> Iterator[tuple[slice, dict[str, Array], Ints]]:
         """Slices of the points, the costs of those among them that differ, and which of these
@@ -277,40 +281,53 @@ class _Query:
                 query = {n: c if c.ndim == 0 else c[rows] for n, c in chunk.items()}
                 first, kind = distinct([np.broadcast_to(c, len(rows)) for c in query.values()])
                 query = {n: c if c.ndim == 0 else c[first] for n, c in query.items()}
-                parts.append(
-                    _evaluate(query, len(first), self.style, self.tech, depthwise=is_depthwise)
-                )
+                parts.append(self._evaluate(query, len(first), depthwise=is_depthwise))
                 which[rows] = kind + analysed
                 analysed += len(first)
             yield points, {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}, which
 
+    def _evaluate(
+        self, columns: dict[str, Ints], rows: int, *, depthwise: bool
+    ) -> dict[str, Array]:
+        """All costs of ``rows`` points; a column is (rows,) or one number for all."""
+        q = {n: np.broadcast_to(c, rows) for n, c in columns.items()}
+        dims = {d: q[d] for d in "KCYXRS"}
+        parameters = {n: q[n] for n in ("num_pes", "tile_k", "cluster_size")}
+        levels, too_small = build_levels(
+            self.style.levels(depthwise=depthwise),
+            self.style.cluster_sizes(depthwise=depthwise),
+            dims,
+            q["stride"],
+            parameters,
+            depthwise=depthwise,
+        )
+        noc = Interconnect(
+            columns["noc_bandwidth"],
+            np.asarray(columns["noc_hops"] * columns["noc_hop_latency"]),
+            columns["simd_lanes"],
+            columns["offchip_bandwidth"],
+        )
+        self._check_counts(greatest_count(levels, dims, noc), q, depthwise=depthwise)
+        total = analyse(levels, dims, noc, depthwise=depthwise)
+        mappable = ~(too_small | total.aborted)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out = printed(q, total, self.tech, depthwise=depthwise)
+        true_macs = Shapes(q["K"], q["C"], q["Y"], q["X"], q["R"], q["S"], q["stride"]).macs
+        for values in out.values():
+            values[~mappable] = 0
+        return out | {"mappable": mappable, "true_macs": true_macs, "num_pes": q["num_pes"]}
 
-def _evaluate(
-    columns: dict[str, Ints], rows: int, style: Dataflow, tech: Technology, *, depthwise: bool
-) -> dict[str, Array]:
-    """All costs of ``rows`` points; a column is (rows,) or one number for all."""
-    q = {n: np.broadcast_to(c, rows) for n, c in columns.items()}
-    dims = {d: q[d] for d in "KCYXRS"}
-    parameters = {n: q[n] for n in ("num_pes", "tile_k", "cluster_size")}
-    levels, too_small = build_levels(
-        style.levels(depthwise=depthwise),
-        style.cluster_sizes(depthwise=depthwise),
-        dims,
-        q["stride"],
-        parameters,
-        depthwise=depthwise,
-    )
-    noc = Interconnect(
-        columns["noc_bandwidth"],
-        np.asarray(columns["noc_hops"] * columns["noc_hop_latency"]),
-        columns["simd_lanes"],
-        columns["offchip_bandwidth"],
-    )
-    total = analyse(levels, dims, noc, depthwise=depthwise)
-    mappable = ~(too_small | total.aborted)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out = printed(q, total, tech, depthwise=depthwise)
-    true_macs = Shapes(**dims, stride=q["stride"]).macs
-    for values in out.values():
-        values[~mappable] = 0
-    return out | {"mappable": mappable, "true_macs": true_macs, "num_pes": q["num_pes"]}
+    def _check_counts(self, greatest: Floats, q: Mapping[str, Ints], *, depthwise: bool) -> None:
+        row = int(greatest.argmax())
+        if greatest[row] <= LIMIT:
+            return
+        point = {name: int(values[row]) for name, values in q.items()}
+        sizes = tuple(point[d] for d in "KCYXRS")
+        name = self.names.get((*sizes, depthwise))
+        who = "a layer" if name is None else f"layer {name!r}"
+        shown = ", ".join(f"{d}={size}" for d, size in zip("KCYXRS", sizes, strict=True))
+        raise ValueError(
+            f"{who} ({shown}) is too large to be costed exactly: with {point['num_pes']} PEs and "
+            f"{point['tile_k']} filters per PE under {self.style.name} its counts may reach "
+            f"{greatest[row]:.3g}; up to 2**62 = {LIMIT:.3g} is allowed"
+        )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,9 @@ from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.metric import Metric
 from hwgym.costs.maestro import (
+    CLUSTER_SIZES,
+    CLUSTERED,
     CONFUCIUX_EYERISS,
-    DATAFLOW_FILES,
     DATAFLOWS,
     Dataflow,
     Shapes,
@@ -30,13 +32,29 @@ from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting, 
 from hwgym.hardware import Hardware, integers
 from hwgym.workloads import Layer, Workload, load_workload
 
-__all__ = ["FINE_PE_LEVELS", "MIX", "PE_LEVELS", "TILE_LEVELS", "DesignSpace"]
+__all__ = [
+    "FINE_PE_LEVELS",
+    "MIX",
+    "MIXES",
+    "MOST_CYCLES",
+    "PE_LEVELS",
+    "TILE_LEVELS",
+    "DesignSpace",
+]
 
 PE_LEVELS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 TILE_LEVELS = tuple(range(1, 13))
 FINE_PE_LEVELS = tuple(range(1, 129))
 MIX = ("NVDLA", "Eyeriss", "ShiDianNao")
 """What the dataflow ``"MIX"`` lets an agent choose from, for every layer."""
+MIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"MIX": MIX, **{name: tuple(f"{name}:{size}" for size in CLUSTER_SIZES) for name in CLUSTERED}}
+)
+"""Names of several dataflows, of which each layer gets one: ``"MIX"``, and those whose cluster size
+is a choice."""
+
+MOST_CYCLES = 2**53
+"""Up to here floats are exact, so that sums of cycles are, and the optimum is one to the cycle."""
 
 _COLUMNS = {
     "latency": ("latency_cycles",),
@@ -64,6 +82,7 @@ class DesignSpace:
         hardware: Interconnect, lanes and technology.
         accounting: Which of the cost model's columns count.
         latency_cycles, energy_nj: (layers, actions), int64 and float64, of all repeats of a layer.
+            Over the layers, cycles add up to no more than :data:`MOST_CYCLES`.
         area_um2, power_mw: (layers, actions), float64.
         l1_bytes, l2_bytes: (layers, actions), int64: buffer per PE, shared buffer.
         valid: (layers, actions), bool.
@@ -100,7 +119,8 @@ class DesignSpace:
         Args:
             workload: What :func:`hwgym.workloads.load_workload` takes: a workload, the name of a
                 model of the zoo, or the path of a CSV or ONNX file.
-            dataflow: A dataflow, its name, several to choose from, or ``"MIX"`` for :data:`MIX`.
+            dataflow: A dataflow, its name or file as :func:`hwgym.costs.maestro.dataflow` takes
+                them, a name of :data:`MIXES`, or several of all these to choose from.
             released: As ConfuciuX's released code has it: names are those of its layer tables,
                 ``"Eyeriss"`` is its own Eyeriss, and the accounting is MAESTRO's if none is given.
             pe_levels, tile_levels: Increasing positive integers.
@@ -112,7 +132,8 @@ class DesignSpace:
 
         Raises:
             ValueError: If a name is unknown, levels are not increasing positive integers, or a file
-                is not what it should be.
+                is not what it should be; if a layer, or all together, cost more than can be
+                counted exactly.
             OSError: If a file cannot be read.
         """
         if not isinstance(released, bool):
@@ -140,6 +161,17 @@ class DesignSpace:
         """How many PE levels, buffer levels and (if more than one) dataflows."""
         levels = (len(self.pe_levels), len(self.tile_levels))
         return levels if len(self.dataflows) == 1 else (*levels, len(self.dataflows))
+
+    @property
+    def styles(self) -> str:
+        """The names of the dataflows; one name for all the cluster sizes of one."""
+        names = [d.name for d in self.dataflows]
+        for mix in CLUSTERED:
+            if set(MIXES[mix]) <= set(names):
+                place = names.index(MIXES[mix][0])
+                names = [n for n in names if n not in MIXES[mix]]
+                names.insert(place, mix)
+        return "+".join(names)
 
     @property
     def num_actions(self) -> int:
@@ -180,8 +212,7 @@ class DesignSpace:
         return self.pe_levels[levels[0]], self.tile_levels[levels[1]], style.name
 
     def __repr__(self) -> str:
-        styles = "+".join(d.name for d in self.dataflows)
-        return f"<DesignSpace {self.workload.name} {styles} {self.latency_cycles.shape}>"
+        return f"<DesignSpace {self.workload.name} {self.styles} {self.latency_cycles.shape}>"
 
 
 def _accounting(given: Accounting | str | None, *, released: bool) -> Accounting:
@@ -194,10 +225,11 @@ def _dataflows(
     given: str | Dataflow | Sequence[str | Dataflow], *, released: bool
 ) -> tuple[Dataflow, ...]:
     if isinstance(given, str | Dataflow):
-        given = MIX if given == "MIX" else (given,)
+        given = (given,)
+    each = [d for g in given for d in (MIXES.get(g, (g,)) if isinstance(g, str) else (g,))]
     if released:
-        given = [CONFUCIUX_EYERISS if d == "Eyeriss" else d for d in given]
-    styles = tuple(_dataflow(d) for d in given)
+        each = [CONFUCIUX_EYERISS if d == "Eyeriss" else d for d in each]
+    styles = tuple(_dataflow(d) for d in each)
     if not styles:
         raise ValueError("a design space needs at least one dataflow")
     if len({d.name for d in styles}) < len(styles):
@@ -206,8 +238,8 @@ def _dataflows(
 
 
 def _dataflow(given: str | Dataflow) -> Dataflow:
-    if isinstance(given, str) and given not in DATAFLOWS and not given.endswith(DATAFLOW_FILES):
-        raise ValueError(nearest("dataflow", given, (*DATAFLOWS, "MIX")))
+    if isinstance(given, str) and given not in DATAFLOWS and not set(given) & set(".:"):
+        raise ValueError(nearest("dataflow", given, (*DATAFLOWS, *MIXES)))  # neither file nor size
     return dataflow(given)
 
 
@@ -258,11 +290,12 @@ def _design_space(
         first.setdefault(layer.shape, layer)
     place = {shape: i for i, shape in enumerate(first)}
     index = np.array([place[layer.shape] for layer in workload])
-    repeat = np.array([[layer.repeat] for layer in workload])
     parts = [
         ROWS.of(list(first.values()), _Choices(d, pe_levels, tile_levels, hardware, accounting))
         for d in dataflows
     ]
+    _check_total(workload, [max(_most_cycles(rows[i]) for rows in parts) for i in index])
+    repeat = np.array([[layer.repeat] for layer in workload])
     tables: dict[str, Array] = {}
     for name in _Row._fields:
         by_dataflow = [np.stack([getattr(row, name) for row in rows]) for rows in parts]
@@ -272,6 +305,22 @@ def _design_space(
         table.setflags(write=False)
         tables[name] = table
     return DesignSpace(workload, dataflows, pe_levels, tile_levels, hardware, accounting, **tables)
+
+
+def _most_cycles(row: _Row) -> int:
+    return int(np.abs(row.latency_cycles).max())
+
+
+def _check_total(workload: Workload, cycles: Sequence[int]) -> None:
+    """``cycles`` is the most that one run of each layer takes."""
+    most = [layer.repeat * each for layer, each in zip(workload, cycles, strict=True)]
+    if sum(most) > MOST_CYCLES:
+        i = most.index(max(most))
+        raise ValueError(
+            f"workload {workload.name!r} is too large to be counted exactly: its layers may take "
+            f"{sum(most):.3g} cycles in all, of which layer {workload[i].name!r} {most[i]:.3g} "
+            f"(run {workload[i].repeat} times); up to 2**53 = {MOST_CYCLES:.3g} is allowed"
+        )
 
 
 class _Choices(NamedTuple):

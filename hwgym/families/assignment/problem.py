@@ -212,7 +212,7 @@ class AssignmentProblem(TableProblem):
 
     @property
     def _styles(self) -> str:
-        return "+".join(d.name for d in self.design.dataflows)
+        return self.design.styles
 
     @cached_property
     def statement(self) -> Statement:
