@@ -4,8 +4,10 @@ Each trains on the evaluator's environment, which counts every episode as a samp
 well or not, and lets none begin beyond the budget. Only MaskablePPO knows which choices can still
 end within the limit; the others have to find out. All of them learn from the environment's own
 rewards unless a setting says otherwise; the scale of the shaped ones comes from the best and worst
-choice of every step. Hyper-parameters come from ``hyperparameters.yml``, in the
-format of rl-baselines3-zoo.
+choice of every step. Hyper-parameters come from ``hyperparameters/``, a file an algorithm, which
+rl_zoo3 takes as well: a section for every environment (``default``) and, where one differs, one an
+environment id. Here ``n_steps`` is rounded up to whole episodes, and ``batch_size`` down to what
+divides a rollout.
 """
 
 from __future__ import annotations
@@ -65,14 +67,14 @@ ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
 
 
 @cache
-def _table() -> dict[str, dict[str, dict[str, Any]]]:
-    text = files(__package__).joinpath("hyperparameters.yml").read_text(encoding="utf-8")
-    table: dict[str, dict[str, dict[str, Any]]] = yaml.safe_load(text)
-    return table
+def _sections(algorithm: str) -> dict[str, dict[str, Any]]:
+    file = files(__package__) / "hyperparameters" / f"{algorithm}.yml"
+    sections: dict[str, dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return sections
 
 
 def hyperparameters(algorithm: str, section: str = "default") -> dict[str, Any]:
-    """An algorithm's hyper-parameters as the YAML file has them.
+    """An algorithm's hyper-parameters as its file in ``hyperparameters/`` has them.
 
     Args:
         algorithm: A key of :data:`ALGORITHMS`.
@@ -83,7 +85,7 @@ def hyperparameters(algorithm: str, section: str = "default") -> dict[str, Any]:
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(nearest("algorithm", algorithm, ALGORITHMS))
-    sections = _table()[algorithm]
+    sections = _sections(algorithm)
     return deepcopy(sections.get(section, sections["default"]))
 
 

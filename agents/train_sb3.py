@@ -39,10 +39,10 @@ class Best(BaseCallback):
         self.episodes, self.regret = 0, float("inf")
 
     def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
-            if "regret" in info:  # the episode has ended; infinite if it broke the budget
+        for info, done in zip(self.locals["infos"], self.locals["dones"], strict=True):
+            if done:
                 self.episodes += 1
-                self.regret = min(self.regret, info["regret"])
+                self.regret = min(self.regret, info["regret"])  # infinite if it broke the budget
         return True
 
 

@@ -417,11 +417,13 @@ def test_settings_are_left_as_they_were(problem):
     assert sb3.hyperparameters("ppo")["policy_kwargs"] == {"net_arch": [64, 64]}
 
 
-def test_the_file_has_a_default_for_every_algorithm():
-    table = yaml.safe_load(Path(sb3.__file__).with_name("hyperparameters.yml").read_text())
-    assert set(table) == set(sb3.ALGORITHMS)
-    for sections in table.values():
+def test_every_algorithm_has_a_file_as_rl_zoo3_reads_it():
+    files = list(Path(sb3.__file__).with_name("hyperparameters").iterdir())
+    assert {file.name for file in files} == {f"{name}.yml" for name in sb3.ALGORITHMS}
+    for file in files:
+        sections = yaml.safe_load(file.read_text())
         assert {"n_timesteps", "policy", "n_envs", "gamma"} <= set(sections["default"])
+        assert not set(sections) - {"default"} - set(gym.registry)  # ids, and nothing nested
 
 
 # --- the script -----------------------------------------------------------------------------------
@@ -435,4 +437,6 @@ def test_the_script(algo, capsys, tmp_path):
     )
     printed = capsys.readouterr().out
     assert "regret of the trained policy" in printed
+    episodes = int(printed.partition("best of ")[2].partition(" episodes")[0].replace(",", ""))
+    assert 100 < episodes < 600  # of at least 600 steps; none takes more than five
     assert (tmp_path / "model.zip").exists()
