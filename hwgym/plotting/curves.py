@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from hwgym._arrays import Floats
 from hwgym._extras import naming
-from hwgym.plotting.style import GREY, LINES, STYLE
+from hwgym.plotting.style import LINES, STYLE, entitle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["curves_figure"]
 
 FLOOR = 1e-4  # of the logarithmic axis: below it, the optimum
+MANY = 6  # lines whose names have room among the curves
+DASHES = ("-", "--", "-.", ":")
 
 
 def curves_figure(
@@ -46,17 +48,23 @@ def curves_figure(
         raise ValueError(f"interval must lie in 0..1, got {interval!r}")
     with naming():
         import matplotlib as mpl
+        from matplotlib.ticker import MaxNLocator
 
     from hwgym.plotting.picture import Picture
 
     with mpl.rc_context(STYLE):
         figure = Picture(8.0, 4.8)
         axis = figure.subplots()
-        seeds = 0
+        seeds, most = 0, 1
+        nothing = []
         for i, (name, runs) in enumerate(curves.items()):
             regret = np.maximum(_together(name, runs), FLOOR)
+            most = max(most, regret.shape[1])
+            if not np.isfinite(regret).any():
+                nothing.append(name)
+                continue
             seeds = max(seeds, len(regret))
-            colour, style = LINES[i % len(LINES)]
+            colour, style = _look(i)
             samples = np.arange(1, regret.shape[1] + 1)
             middle = np.quantile(regret, 0.5, axis=0, method="inverted_cdf")
             if len(regret) > 1:
@@ -66,14 +74,35 @@ def curves_figure(
                     samples, low, _finite(high), color=colour, alpha=0.18, linewidth=0
                 )
                 name = f"{name} ({len(regret)} seeds)"
-            axis.plot(samples, middle, style, color=colour, label=name, linewidth=1.8)
+            single = np.count_nonzero(np.isfinite(middle)) == 1  # a line would have no length
+            axis.plot(
+                samples, middle, linestyle=style, color=colour, label=name, linewidth=1.8,
+                marker="o" if single else "",
+            )  # fmt: skip
         for name, over in (marks or {}).items():
-            axis.axhline(max(over, FLOOR), color=GREY, linewidth=1.2, label=f"{name} ({over:.0%})")
+            axis.axhline(max(over, FLOOR), color="black", linewidth=1, label=f"{name} ({over:.0%})")
         _regret_axis(axis, what)
-        axis.legend(frameon=False)
-        band = f"; median, band: middle {interval:.0%} of seeds" if seeds > 1 else ""
-        axis.set_title(title + band, loc="left", fontweight="bold")
+        axis.set_xlim(0, 1.02 * most)
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+        if nothing:
+            axis.set_xlabel(f"{axis.get_xlabel()}\nnothing feasible found: {', '.join(nothing)}")
+        lines = len(axis.get_lines())
+        if lines:
+            # Many would cover the curves.
+            place: dict[str, Any] = (
+                {"loc": "upper left", "bbox_to_anchor": (1, 1)} if lines > MANY else {}
+            )
+            band = f"median; band: middle {interval:.0%} of seeds" if seeds > 1 else None
+            axis.legend(frameon=False, title=band, **place)
+        entitle(figure, title)
     return figure
+
+
+def _look(line: int) -> tuple[str, str]:
+    """Colour and dashes, another pair for each of the first 24 lines."""
+    colour, dashes = LINES[line % len(LINES)]
+    again = line // len(LINES)
+    return colour, DASHES[(DASHES.index(dashes) + again) % len(DASHES)]
 
 
 def _together(name: str, runs: Sequence[ArrayLike]) -> Floats:
@@ -95,11 +124,15 @@ def _regret_axis(axis: Any, what: str) -> None:
     tops = [np.asarray(line.get_ydata(), float) for line in axis.get_lines()]
     finite = np.concatenate([t[np.isfinite(t)] for t in tops] or [np.zeros(0)])
     axis.set_ylim(FLOOR * 0.8, max(2 * finite.max(initial=FLOOR), 1e-2))
-    ticks = {1e-4: "0.01 % or less", 1e-3: "0.1 %", 1e-2: "1 %", 1e-1: "10 %", 1.0: "100 %",
-             10.0: "1000 %"}  # fmt: skip
-    shown = {t: label for t, label in ticks.items() if t <= axis.get_ylim()[1]}
-    axis.set_yticks(list(shown), list(shown.values()))
+    powers = range(-4, int(np.floor(np.log10(axis.get_ylim()[1]))) + 1)
+    powers = powers[:: 1 + len(powers) // 10]
+    axis.set_yticks([10.0**power for power in powers], [_percent(power) for power in powers])
     axis.minorticks_off()
-    axis.set_xlim(0, None)
     axis.set_xlabel("samples (complete solutions evaluated)")
     axis.set_ylabel(what)
+
+
+def _percent(power: int) -> str:
+    if power == -4:
+        return "0.01 % or less"
+    return f"{100 * 10.0**power:,g} %" if power < 4 else f"$10^{{{power + 2}}}$ %"

@@ -58,9 +58,9 @@ class Frontier:
         return len(self.values)
 
     def __repr__(self) -> str:
-        return (
-            f"<Frontier of {len(self):,} assignments: {' x '.join(self.objectives)}; {self.claim}>"
-        )
+        many = "s" * (len(self) != 1)
+        what = " x ".join(self.objectives)
+        return f"<Frontier of {len(self):,} assignment{many}: {what}; {self.claim}>"
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from hwgym._arrays import Ints
 from hwgym._extras import naming
+from hwgym.families.assignment.design_space import DesignSpace
 from hwgym.families.assignment.problem import AssignmentProblem
 from hwgym.families.assignment.text import summary
 from hwgym.plotting.style import (
@@ -19,7 +20,9 @@ from hwgym.plotting.style import (
     STYLE,
     VERMILLION,
     entitle,
+    hatches,
     name_ticks,
+    room,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +73,10 @@ def draw_assignment(
     cost, used = parts.cost[0], parts.used[0]
     invalid = done[~parts.valid[0, done]]
     x = np.arange(problem.num_steps)
+    # Of a pipeline's period, the layers' latencies are no parts: they say how busy each is.
+    whole = float(problem.objective.ufunc.reduce(cost[done])) if len(done) else 0.0
+    hatch = hatches(problem.num_steps)[1]
+    striped: dict[str, Any] = {"hatch": hatch, "edgecolor": "white", "linewidth": 0}
 
     with mpl.rc_context(STYLE):
         axes = figure.subplots(4, 1, sharex=False, height_ratios=[3, 2, 3, 0.7])
@@ -77,7 +84,7 @@ def draw_assignment(
         top.bar(x[done], pes[done], color=colours[done], width=0.8)
         top.set_yscale("log", base=2)
         top.set_ylim(0.7, max(design.pe_levels) * 1.5)
-        ticks = [p for p in design.pe_levels if p & (p - 1) == 0]
+        ticks = [p for p in design.pe_levels if p & (p - 1) == 0] or list(design.pe_levels)
         top.set_yticks(ticks, [str(p) for p in ticks])
         top.minorticks_off()
         top.set_ylabel("PEs")
@@ -87,48 +94,29 @@ def draw_assignment(
         middle.set_ylim(0, max(design.tile_levels) * 1.08)
         middle.set_ylabel("filters\nper PE")
 
-        bottom.bar(
-            x[done] - 0.2, 100 * cost[done] / (cost[done].sum() or 1.0), color=GREY, width=0.4
-        )
-        bottom.bar(
-            x[done] + 0.2,
-            100 * used[done] / problem.limit,
-            color=SKY,
-            width=0.4,
-            hatch="///",
-            edgecolor="white",
-            linewidth=0,
-        )
-        bottom.set_ylabel("%")
-        keys: list[Any] = [
-            Patch(color=GREY, label=f"share of {problem.objective.label}"),
-            Patch(
-                facecolor=SKY,
-                hatch="///",
-                edgecolor="white",
-                label=f"share of {problem.constraint.label} budget",
-            ),
-        ]
-        if len(design.dataflows) > 1:
-            top.set_ylim(0.7, max(design.pe_levels) * 4)
-            top.legend(
-                handles=[
-                    Patch(color=COLOURS[i % len(COLOURS)], label=d.name)
-                    for i, d in enumerate(design.dataflows)
-                ],
-                ncols=4,
-                loc="upper right",
-                frameon=False,
-            )
+        bottom.bar(x[done] - 0.2, 100 * cost[done] / (whole or 1.0), color=GREY, width=0.4)
+        bottom.bar(x[done] + 0.2, 100 * used[done] / problem.limit, color=SKY, width=0.4, **striped)
+        bottom.set_ylabel("share (%)")
+        if not (cost[done].any() or used[done].any()):
+            bottom.set_ylim(0, 100)
+        what, shares = _keys(design, style[done]), []
+        if cost[done].any():
+            shares.append(Patch(color=GREY, label=f"share of {problem.objective.label}"))
+        if used[done].any():
+            label = f"share of {problem.constraint.label} budget"
+            shares.append(Patch(facecolor=SKY, label=label, **striped))
         if len(invalid):
-            keys.append(
+            what.append(
                 Line2D([], [], color=VERMILLION, marker="x", linestyle="", label="invalid point")
             )
-        bottom.legend(
-            handles=keys, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 0.97), frameon=False
-        )
+        for axis, keys in ((middle, what), (bottom, shares)):
+            if keys:  # between the panels
+                axis.legend(
+                    handles=keys, ncols=6, loc="lower right", bbox_to_anchor=(1, 0.97),
+                    frameon=False,
+                )  # fmt: skip
         for axis in (top, middle, bottom):
-            axis.set_xlim(min(-0.8, problem.num_steps / 2 - 4), max(problem.num_steps - 0.2, 4))
+            room(axis, problem.num_steps)
             name_ticks(axis, statement.names, "layer")
         for axis in (top, middle):
             axis.tick_params(labelbottom=False)
@@ -146,4 +134,16 @@ def draw_assignment(
             f"{problem.constraint.text(problem.budget or 0.0)} used"
         )
         entitle(figure, title or statement.title)
-        top.set_title(summary(problem, genes), loc="left")
+        top.set_title(summary(problem, genes), loc="left", wrap=True)
+
+
+def _keys(design: DesignSpace, styles: Ints) -> list[Any]:
+    """Of the dataflows that are drawn, where there are several to choose from."""
+    from matplotlib.patches import Patch
+
+    if len(design.dataflows) < 2:
+        return []
+    return [
+        Patch(color=COLOURS[i % len(COLOURS)], label=design.dataflows[i].name)
+        for i in np.unique(styles)
+    ]

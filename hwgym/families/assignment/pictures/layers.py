@@ -24,7 +24,12 @@ from hwgym.plotting.style import (
     STYLE,
     VERMILLION,
     entitle,
+    hatches,
     name_ticks,
+    number_axis,
+    room,
+    shorten,
+    wide,
 )
 
 if TYPE_CHECKING:
@@ -61,21 +66,29 @@ def budget_figure(
 
     rows = layer_rows(problem, assignment)
     parts = _parts(problem, rows)
+    # Under LS there is one array, as its most demanding layer needs it.
+    names = problem.statement.names
     total = float(sum(values.sum() for values in parts.values()))
     constraint = problem.constraint
     colours = (BLUE, ORANGE, SKY, GREY)
     with mpl.rc_context(STYLE):
         figure = Picture(9.6, 4.8)
         axis, pie = figure.subplots(1, 2, width_ratios=[5, 1])
-        bottom = np.zeros(len(rows))
+        bottom = np.zeros(len(names))
         share = 0.0
-        for (name, values), colour, hatch in zip(parts.items(), colours, HATCHES, strict=False):
-            look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
+        looks = zip(parts.items(), colours, hatches(len(names)), HATCHES, strict=False)
+        for (name, values), colour, hatch, pie_hatch in looks:
+            if not values.any():
+                continue
+            look = {"color": colour, "edgecolor": "white", "linewidth": 0}
             shown = constraint.shown(values)
-            axis.bar(np.arange(len(rows)), shown, 0.8, bottom=bottom, label=name, **look)
-            bottom = bottom + shown
             part = 100 * float(values.sum()) / (problem.budget or total)
-            pie.bar([0], [part], 0.6, bottom=[share], **look)
+            label = f"{name} ({f'{part:.1f}' if part >= 0.1 else '< 0.1'} %)"
+            axis.bar(
+                np.arange(len(names)), shown, 0.8, bottom=bottom, label=label, hatch=hatch, **look
+            )
+            bottom = bottom + shown
+            pie.bar([0], [part], 0.6, bottom=[share], hatch=pie_hatch, **look)
             if part > 4:
                 pie.annotate(
                     f"{part:.0f} %", (0, share + part / 2), ha="center", va="center",
@@ -83,9 +96,14 @@ def budget_figure(
                 )  # fmt: skip
             share += part
         axis.set_ylabel(constraint.axis)
-        name_ticks(axis, [row["layer"] for row in rows], "layer")
-        axis.set_xlim(-0.8, len(rows) - 0.2)
-        axis.legend(frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
+        number_axis(axis.yaxis, [0.0, *bottom])
+        axis.set_ylim(0, None)
+        name_ticks(axis, names, "layer")
+        room(axis, len(names))
+        axis.legend(
+            frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1), columnspacing=1.2,
+            handlelength=1.5,
+        )  # fmt: skip
         pie.axhline(100, color=VERMILLION, linestyle="--", linewidth=1.2)
         pie.set_ylim(0, max(105, share * 1.03))
         pie.set_xlim(-0.5, 0.5)
@@ -96,7 +114,7 @@ def budget_figure(
 
 
 def _parts(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> dict[str, Floats]:
-    """Per layer, what arithmetic and buffers take of the constraint."""
+    """Per step, what arithmetic and buffers take of the constraint."""
     tech = problem.design.hardware.tech
     costs = _costs(problem, rows)
     # What a unit of each kind takes; the model says what all of a layer's take of power.
@@ -113,9 +131,10 @@ def _parts(problem: AssignmentProblem, rows: list[dict[str, Any]]) -> dict[str, 
         for (name, values), unit, taken in zip(power.items(), units, takes, strict=True)
     }
     whole = np.array([row[problem.constraint.column] for row in rows])
-    if problem.deployment.shared:  # one array, as large as its most demanding layer needs
-        most = np.eye(len(rows))[int(whole.argmax())]
-        parts = {name: most * values for name, values in parts.items()}
+    if problem.deployment.shared:
+        most = [int(whole.argmax())]
+        whole = whole[most]
+        parts = {name: values[most] for name, values in parts.items()}
     if problem.design.accounting.interconnect:
         known = np.sum(list(parts.values()), axis=0)
         parts["interconnect"] = np.maximum(whole - known, 0.0)
@@ -154,53 +173,74 @@ def roofline_figure(
     with mpl.rc_context({**STYLE, "axes.grid.axis": "both"}):
         figure = Picture(8.0, 5.0)
         axis = figure.subplots()
-        left, right = intensity.min() / 1.6, intensity.max() * 1.6
+        left, right = intensity.min() / 2.4, intensity.max() * 2.4  # logarithmic in any case
         x = np.geomspace(left, right, 200)
         used = sorted({row["pes"] for row in rows})
         for pes in used:
             roof = np.minimum(pes * lanes, x * bandwidth)
             axis.plot(x, roof, color=GREY, linewidth=0.8, zorder=1)
-        shown = used if len(used) < 7 else [used[0], *used[2:-2:2], used[-1]]
-        for pes in shown:
+        least = min(rate.min(), used[0] * lanes) / 1.5
+        # Layers that the released tables cost too low stand above their roofs, and are shown.
+        most = max(rate.max(), used[-1] * lanes) * 1.5
+        for pes in _spread(used, 0.05 * np.log(most / least)):
             axis.annotate(
                 f" {pes} PE{'s' if pes > 1 else ''}", (right, min(pes * lanes, right * bandwidth)),
                 va="center", fontsize=8, color="#555555", annotation_clip=False,
             )  # fmt: skip
+        keys = []
         for i, style in enumerate(styles):
             mine = np.array([row["dataflow"] == style for row in rows])
+            if not mine.any():
+                continue
+            keys.append(
+                Line2D([], [], color=COLOURS[i % 4], marker=MARKERS[i % 4], linestyle="",
+                       label=style)
+            )  # fmt: skip
             axis.scatter(
                 intensity[mine], rate[mine], s=16 + 160 * share[mine] / share.max(),
                 color=COLOURS[i % 4], marker=MARKERS[i % 4], alpha=0.75,
                 edgecolors="white", linewidths=0.8, zorder=3,
             )  # fmt: skip
         for i in _apart(np.log(intensity), np.log(rate), np.argsort(-share))[:4]:
+            inwards = 1 if intensity[i] ** 2 < left * right else -1
             axis.annotate(
-                rows[i]["layer"], (intensity[i], rate[i]), xytext=(6, 8),
-                textcoords="offset points", fontsize=8, zorder=4,
+                shorten(rows[i]["layer"]), (intensity[i], rate[i]), xytext=(6 * inwards, 8),
+                textcoords="offset points", ha="left" if inwards > 0 else "right", fontsize=8,
+                bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
+                zorder=2,
             )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log", base=2)
         axis.set_xlim(left, right)
-        axis.set_ylim(min(rate.min(), used[0] * lanes) / 1.5, used[-1] * lanes * 1.5)
+        axis.set_ylim(least, most)
+        number_axis(axis.xaxis, [left, right])
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.set_xlabel("MACs per element moved between shared buffer and PEs")
+        axis.set_xlabel(
+            "MACs per element moved between shared buffer and PEs\n"
+            f"(a dot's area: the layer's share of {problem.objective.label})"
+        )
         axis.set_ylabel("MACs per cycle")
-        keys = [
-            Line2D([], [], color=COLOURS[i % 4], marker=MARKERS[i % 4], linestyle="",
-                   label=style)
-            for i, style in enumerate(styles)
-        ]  # fmt: skip
         keys.append(Line2D([], [], color=GREY, linewidth=0.8, label="peak of the PEs given"))
         axis.legend(handles=keys, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
         entitle(figure, title or f"Roofline: {problem.statement.title}")
     return figure
 
 
+def _spread(numbers: list[int], least: float) -> list[int]:
+    """Of numbers in order those whose logarithms are so far apart, the greatest in any case."""
+    kept: list[int] = []
+    for number in reversed(numbers):
+        if not kept or np.log(kept[-1] / number) > least:
+            kept.append(number)
+    return kept
+
+
 def _apart(x: Floats, y: Floats, order: Ints) -> list[int]:
     """Those of the points, in that order, that are not close to an earlier one."""
+    wide, high = np.ptp(x) or 1.0, np.ptp(y) or 1.0
     kept: list[int] = []
     for i in order:
-        near = [np.hypot((x[i] - x[j]) / np.ptp(x), (y[i] - y[j]) / np.ptp(y)) for j in kept]
+        near = [np.hypot((x[i] - x[j]) / wide, (y[i] - y[j]) / high) for j in kept]
         if not near or min(near) > 0.2:
             kept.append(int(i))
     return kept
@@ -246,21 +286,19 @@ def design_space_figure(
             for row, style in enumerate(styles):
                 mine = len(styles) == 1 or chosen[2] == row
                 _heat_map(
-                    figure, axes[row, column], problem, values[..., row], _limits(values),
-                    tuple(chosen[:2]) if mine else None,
+                    figure, axes[row, column], problem, values[..., row],
+                    values[~np.isnan(values)], metric.axis, tuple(chosen[:2]) if mine else None,
                 )  # fmt: skip
-                axes[row, column].set_title(f"{style.name}: {metric.axis}", loc="left")
+                axes[row, column].set_title(style.name, loc="left")
         for axis in axes[-1]:
             axis.set_xlabel("PEs")
         for axis in axes[:, 0]:
             axis.set_ylabel("filters per PE")
         layers = design.workload
-        entitle(
-            figure,
-            title
-            or f"{layers.name}, {layers[index].name}: design space; cross: "
-            f"{'the optimum' if assignment is None else 'assigned'}; hatched: invalid",
-        )
+        known = f"cross: {'the optimum' if assignment is None else 'assigned'}"
+        if not valid.all():
+            known += "; hatched: invalid"
+        entitle(figure, title or f"{layers.name}, {layers[index].name}: design space; {known}")
     return figure
 
 
@@ -276,28 +314,28 @@ def _index(problem: AssignmentProblem, layer: str | int) -> int:
     return layer
 
 
-def _limits(values: Floats) -> tuple[float, float]:
-    if np.isnan(values).all():
-        return 1.0, 1.0
-    return float(np.nanmin(values)), float(np.nanmax(values))
-
-
 def _heat_map(
     figure: Figure,
     axis: Any,
     problem: AssignmentProblem,
     values: Floats,
-    limits: tuple[float, float],
+    all_values: Floats,
+    label: str,
     chosen: tuple[int, ...] | None,
 ) -> None:
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Rectangle
 
-    low, high = limits
-    norm = LogNorm(low, high) if high > 5 * low else Normalize(low, high)
     grid = values.T  # tiles up, PEs to the right
-    image = axis.imshow(grid, origin="lower", aspect="auto", cmap=f"{MAP}_r", norm=norm)
-    figure.colorbar(image, ax=axis, pad=0.02)
+    look = {"origin": "lower", "aspect": "auto", "cmap": f"{MAP}_r"}
+    if len(all_values):
+        scale = LogNorm if wide(all_values) else Normalize
+        norm = scale(all_values.min(), all_values.max())
+        image = axis.imshow(grid, norm=norm, **look)
+        bar = figure.colorbar(image, ax=axis, pad=0.02, label=label)
+        number_axis(bar.ax.yaxis, all_values)
+    else:  # nothing is valid: no colour means anything
+        axis.imshow(grid, **look)
     for tile, pe in np.argwhere(np.isnan(grid)):
         axis.add_patch(
             Rectangle((pe - 0.5, tile - 0.5), 1, 1, fill=False, hatch="////", ec=GREY, lw=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +15,24 @@ from hwgym._extras import naming
 from hwgym.core.metric import METRICS
 from hwgym.families.assignment.frontier import Frontier
 from hwgym.plotting.fronts import front_figure, front_page
-from hwgym.plotting.style import COLOURS, GREY, HATCHES, STYLE
+from hwgym.plotting.style import (
+    COLOURS,
+    GREY,
+    STYLE,
+    entitle,
+    hatches,
+    name_ticks,
+    number_axis,
+    room,
+    wide,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["comparison_figure", "frontier_figure", "frontier_page"]
 
+FAR = 50  # times the least: from there on bars grow by logarithms
 FORMATS = {"latency": ",.0f", "energy": ",.0f", "area": ".4f", "power": ",.1f"}
 
 
@@ -69,7 +81,7 @@ def frontier_page(front: Frontier, path: str | os.PathLike[str]) -> Path:
         [metric.axis for metric in front.metrics],
         hover,
         path,
-        title=f"{_what(front)}<br><sub>{front.claim}</sub>",
+        title=f"{html.escape(_what(front))}<br><sub>{front.claim}</sub>",
     )
 
 
@@ -82,7 +94,8 @@ def _shown(front: Frontier) -> Floats:
 def _what(front: Frontier) -> str:
     design = front.problem.design
     styles = "+".join(d.name for d in design.dataflows)
-    return f"{design.workload.name}, {styles}: the front, {len(front):,} assignments"
+    many = "s" * (len(front) != 1)
+    return f"{design.workload.name}, {styles}: the front, {len(front):,} assignment{many}"
 
 
 def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Figure:
@@ -99,7 +112,6 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
     """
     with naming():
         import matplotlib as mpl
-        from matplotlib.ticker import EngFormatter
 
     from hwgym.plotting.picture import Picture
 
@@ -114,22 +126,31 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
             found = {r["name"]: r["objective"] for r in rows if r["dataflow"] == style}
             places = [j - 0.4 + (i + 0.5) * width for j in range(len(budgets))]
             colour = (*COLOURS[:3], GREY)[i % 4]
-            heights = [found[b] or 0 for b in budgets]
-            axis.bar(
-                places, heights, width * 0.92, color=colour, label=style,
-                hatch=HATCHES[i % 4], edgecolor="white", linewidth=0,
-            )  # fmt: skip
-            for x, height in zip(places, heights, strict=True):
-                if not height:
-                    axis.annotate("nothing\nfits", (x, 0), ha="center", va="bottom", fontsize=7)
-        axis.set_xticks(range(len(budgets)), budgets)
-        axis.set_xlabel(f"{report['constraint']} budget")
+            fits = [j for j, budget in enumerate(budgets) if found[budget] is not None]
+            if fits:
+                axis.bar(
+                    [places[j] for j in fits], [found[budgets[j]] for j in fits], width * 0.92,
+                    color=colour, label=style, hatch=hatches(len(rows))[i % 4],
+                    edgecolor="white", linewidth=0,
+                )  # fmt: skip
+            for j in set(range(len(budgets))).difference(fits):
+                axis.annotate(
+                    f" {style}: nothing fits", (places[j], 0.01), rotation=90, fontsize=7,
+                    xycoords=("data", "axes fraction"), ha="center", va="bottom",
+                )  # fmt: skip
         objective = METRICS[report["objective"]]
+        shown = [row["objective"] for row in rows if row["objective"] is not None]
+        if shown and wide(shown) and max(shown) > FAR * min(shown):
+            number_axis(axis.yaxis, shown)
+            axis.set_ylim(min(shown) / 2, None)
+        else:
+            number_axis(axis.yaxis, [0.0, *shown])
+            axis.set_ylim(0, None)
+        room(axis, len(budgets))
+        name_ticks(axis, budgets, "")
+        axis.set_xlabel(f"{report['constraint']} budget")
         axis.set_ylabel(f"least {objective.label} ({objective.unit})")
-        axis.set_ylim(0, None)
-        axis.yaxis.set_major_formatter(EngFormatter())
-        axis.legend(frameon=False, ncols=len(styles), loc="lower right", bbox_to_anchor=(1, 1))
-        axis.set_title(
-            title or f"{report['workload']}: proven optima", loc="left", fontweight="bold"
-        )
+        if shown:
+            axis.legend(frameon=False, ncols=len(styles), loc="lower right", bbox_to_anchor=(1, 1))
+        entitle(figure, title or f"{report['workload']}: proven optima")
     return figure
