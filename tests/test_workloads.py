@@ -475,8 +475,9 @@ class TestZoo:
         extra_macs = sum(16 * layer.K * layer.C * layer.OY * layer.OX for layer in fives)
         assert round((layers.macs - extra_macs + 1_024_000) / 1e9, 3) == 1.498
 
-    # Operations of each module in millions, as Szegedy et al. 2015, Table 1, print them. 5a is left
-    # out: the 54 million printed there do not follow from the sizes printed beside them.
+    # Operations of each module in millions, as Szegedy et al. 2015, Table 1, print them. Two of its
+    # rows are left out, whose figures do not follow from the sizes printed beside them: 34 for the
+    # first convolution (118 by these sizes) and 54 for 5a (51).
     @pytest.mark.parametrize(
         ("module", "mega_macs"),
         [
@@ -496,6 +497,12 @@ class TestZoo:
         ]
         assert len(layers) == 6
         assert sum(layer.macs for layer in layers) / 1e6 == pytest.approx(mega_macs, rel=0.01)
+
+    def test_googlenet_second_convolution(self):
+        # The same table: 112K parameters (its 1x1 reduction is not among them) and 360M operations.
+        reduction, second = workload("GoogLeNet")[1:3]
+        assert second.weights / 1e3 == pytest.approx(112, rel=0.015)
+        assert (reduction.macs + second.macs) / 1e6 == pytest.approx(360, rel=0.01)
 
     def test_depthwise_and_grouped_layers(self):
         depthwise = {
@@ -551,7 +558,8 @@ class TestZoo:
 
     def test_gnmt(self):
         layers = workload("GNMT")
-        # Shazeer et al. 2017 (arXiv:1701.06538), Table 2: 278 million parameters. One matrix a
+        # Shazeer et al. 2017 (arXiv:1701.06538), Table 2, rows "GNMT (Wu et al., 2016)": 278M
+        # parameters and 214M operations a time step; Wu et al. print neither. One matrix a
         # product, but for the attention's own; two embeddings of 32,000 x 1,024 beside.
         matrices = [layer for layer in layers if layer.name != "attention.context"]
         parameters = sum(layer.K * layer.C for layer in matrices) + 2 * 32_000 * 1024
@@ -559,6 +567,7 @@ class TestZoo:
         # Every weight is used once a token, but the attention's scores for each pair of tokens.
         a_step = sum(layer.K * layer.C for layer in matrices if layer.name != "attention.scores")
         assert layers.macs == 50 * a_step + 2 * 50 * 50 * 1024
+        assert a_step == pytest.approx(214e6, rel=0.02)
         assert workloads.gnmt(source=10, target=20, batch=4)[1] == Layer.gemm(
             "encoder1.forward.recurrent", M=4, N=4096, K=1024, repeat=10
         )
