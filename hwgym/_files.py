@@ -20,13 +20,17 @@ else:
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a hidden name beside ``path``, with its ending, to write to; it becomes ``path`` on
-    success. Folders on the way are made."""
+    success. Folders on the way are made. What goes wrong is said of ``path``."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
     try:
         yield partial
         os.replace(partial, target)
+    except OSError as error:  # of a full disk names no file, of the hidden one nobody knows
+        if error.errno is not None and error.filename in (None, partial, str(partial)):
+            error.filename = str(target)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

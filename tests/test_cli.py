@@ -1,7 +1,10 @@
 """The command line: what it prints, as JSON and for people, and what it says of mistakes."""
 
 import csv
+import errno
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +15,15 @@ import tiny_families
 from typer.testing import CliRunner
 
 import hwgym
+from hwgym._files import replacing
 from hwgym.cli import main
 from hwgym.cli.app import app
 from hwgym.cli.options import parse_budget
 from hwgym.core import Certificate, problem_of, registered_ids
+from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, dataflow
 from hwgym.costs.maestro.columns import COLUMNS
+from hwgym.families.assignment.design_space import MIXES
+from hwgym.families.assignment.reports import to_csv
 
 ROOT = Path(__file__).parents[1]
 ENV = "HWAssign-AlexNet-NVDLA-v0"
@@ -93,6 +100,8 @@ def test_every_command_has_help_with_an_example(run, command):
     assert code == 0
     assert f"Example: hwgym {command} " in out
     assert "--json" in out
+    if "--dataflow" in out:
+        assert re.search(r"--dataflow +-d +NAME\|FILE", out)
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
@@ -169,6 +178,19 @@ def test_an_interruption_has_its_code(run, monkeypatch):
         ("frontier AlexNet --epsilon much", "it must be a valid number"),
         ("compare AlexNet -b iot -b often", "unknown platform 'often'"),
         ("compare AlexNet -d NVDIA", "did you mean 'NVDLA'?"),
+        ("optimize AlexNet -d lost.m:CONV1", "lost.m: No such file or directory"),
+        ("optimize AlexNet -c power -b 300MW", "unknown unit 'MW'; did you mean 'mW'?"),
+        ("optimize AlexNet -b 5MM2", "unknown unit 'MM2'; did you mean 'mm2'?"),
+        ("optimize AlexNet --pe-levels many", "--pe-levels wants numbers, as 1,2,4,8 or"),
+        ("optimize AlexNet --pe-levels 1,4,2", "--pe-levels: numbers must increase, got '1,4,2'"),
+        ("optimize AlexNet --pe-levels 4-1", "--pe-levels: numbers must increase"),
+        ("frontier AlexNet --tile-levels 0-4", "numbers must be at least 1, got '0-4'"),
+        ("compare AlexNet --pe-levels 1-1000000", "at most 4,096 numbers"),
+        ("optimize AlexNet --dims n=2", "batch and dims are for ONNX files"),
+        ("optimize lost.onnx --dims n", "--dims wants NAME=N, N a positive integer; got 'n'"),
+        ("optimize lost.onnx --dims n=0", "--dims wants NAME=N"),
+        ("optimize lost.onnx --dims n=1 --dims n=2", "--dims: n is given twice"),
+        ("optimize AlexNet --pe-levles 4", "did you mean '--pe-levels'?"),
         ("cost VGG16", "which of the 13 layers of VGG16?"),
         ("cost VGG16 0", "VGG16 has layers 1 to 13, got 0"),
         ("cost VGG16 stage9.conv1", "did you mean 'stage"),
@@ -219,6 +241,7 @@ def test_what_does_not_fit_is_no_mistake(run):
         ("0.1cm2", "area", {"budget": 1e7}),
         ("250mW", "power", {"budget": 250.0}),
         ("0.25w", "power", {"budget": 250.0}),
+        ("250mw", "power", {"budget": 250.0}),
     ],
 )
 def test_budgets(text, constraint, wanted):
@@ -228,6 +251,48 @@ def test_budgets(text, constraint, wanted):
 
 
 # --- list, show, cost -----------------------------------------------------------------------------
+
+
+def test_what_does_not_fit_is_told_in_the_unit_that_was_typed(run):
+    least = hwgym.AssignmentProblem.of("AlexNet", platform="unlimited").least_used.sum()
+    for unit, factor in (("mm2", 1e6), ("um2", 1.0), ("cm^2", 1e8)):
+        code, _, err = run("optimize", "AlexNet", "-b", f"{least / factor / 2:.6f}{unit}")
+        assert code == 1
+        typed, needed = re.search(r"budget (\S+): .* takes is (\S+ \w+)", err).groups()
+        assert typed.endswith(unit)
+        assert needed.endswith(f" {unit.replace('^', '')}")
+        amount = float(needed.split()[0]) * factor
+        assert least <= amount < least * (1 + 1e-5)
+        assert run("optimize", "AlexNet", "-b", needed)[0] == 0  # rounded so that it is enough
+    code, _, err = run("optimize", "AlexNet", "-c", "power", "-b", "1e-3W")
+    assert code == 1
+    assert re.search(r"takes is 0\.\d+ W$", err)
+
+
+def test_a_full_disk_names_the_file(run, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    out = tmp_path / "out"
+    monkeypatch.setattr("hwgym._files.os.replace", full)
+    code, _, err = run("optimize", "AlexNet", "--out", out)
+    assert code == 1
+    assert err == f"error: {out / 'assignment.png'}: No space left on device\n"
+    monkeypatch.undo()
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "a.txt") as hidden:
+        hidden.read_text()
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("json", ["", "--json"])
+def test_a_full_standard_output_is_named(json):
+    done = subprocess.run(
+        f"{sys.executable} -m hwgym list platforms {json} > /dev/full",
+        cwd=ROOT, shell=True, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output: No space left on device\n")
 
 
 def test_list(run, json_of):
@@ -249,6 +314,34 @@ def test_list(run, json_of):
     for kind in ("dataflows", "technologies", "platforms"):
         assert run("list", kind)[0] == 0
         assert json_of("list", kind)
+
+
+def test_dataflows_are_described_by_the_package(run, json_of):
+    found = {row["dataflow"]: row["about"] for row in json_of("list", "dataflows")}
+    assert set(found) == {*DATAFLOWS, *MIXES}
+    for name, style in (DATAFLOWS | CLUSTERED).items():
+        assert style.about
+        assert style.about in found[name]
+        assert style.about in run("show", name)[1]
+    shown = json_of("show", "NVDLA-CxK:16")
+    assert shown["about"] == CLUSTERED["NVDLA-CxK"].about
+    assert "Cluster(16, P)" in shown["directives"]
+
+
+def test_a_layers_dataflow_in_a_mapping_file(json_of, tmp_path):
+    directives = "".join(f"{line};\n" for line in str(DATAFLOWS["NVDLA"]).splitlines())
+    file = tmp_path / "net.m"
+    blocks = [
+        f"Layer {name} {{ Type: CONV Dataflow {{ {directives.replace('cluster_size', size)} }} }}"
+        for name, size in (("A", "16"), ("B", "8"))
+    ]
+    file.write_text(f"Network Example {{ {' '.join(blocks)} }}")
+    for name, size in (("A", 16), ("B", 8)):
+        spec = f"{file}:{name}"
+        assert f"Cluster({size}, P)" in json_of("show", spec)["directives"]
+        best = hwgym.AssignmentProblem.of("AlexNet", dataflow(spec)).optimum().objective
+        assert json_of("optimize", "AlexNet", "-d", spec)["optimum"]["objective"] == best
+        assert json_of("cost", "AlexNet", 1, "-d", spec)["valid"]
 
 
 def test_show_an_environment(run, json_of):
@@ -308,6 +401,49 @@ def test_show_what_an_environment_of_ones_own_takes(json_of):
 def test_show_long_tables_in_part(run):
     assert "and 40 more layers: --all shows them" in run("show", "MobileNetV2")[1]
     assert "more layers" not in run("show", "MobileNetV2", "--all")[1]
+
+
+def test_filter_elements_are_not_called_weights(run, json_of):
+    code, out, _ = run("show", "GNMT")
+    assert code == 0
+    assert "weights" not in out
+    assert "Filter elements are no parameters" in out
+    assert "Filter elements are no" not in run("show", "AlexNet")[1]
+    found = json_of("show", "GNMT")
+    assert "weights" not in json.dumps(found)
+    assert found["filter_elements"] == sum(row["filter_elements"] for row in found["layers"])
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("model", ["BERT", "GNMT", "ResNet50", "DenseNet121"])
+def test_numbers_of_layers_are_not_cut(run, json_of, monkeypatch, model, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = run("show", model)
+    assert max(map(len, out.splitlines())) <= columns
+    for row in json_of("show", model)["layers"][:12]:
+        for name in ("K", "C", "macs", "filter_elements"):
+            assert f"{row[name]:,}" in out
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_huge_numbers_are_legible(run, json_of, monkeypatch, tmp_path, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    file = tmp_path / "huge.csv"
+    layers = [
+        hwgym.Layer.gemm(f"model.layers.{i}.self_attention.projection", 131_072, 53_248, 16_384, 4)
+        for i in range(2)
+    ]
+    hwgym.Workload("huge", tuple(layers)).to_csv(file)
+    best = json_of("optimize", file)["optimum"]["layers"][0]["latency_cycles"]
+    for command in (("optimize",), ("frontier", "-o", "latency,area"), ("compare",)):
+        code, out, _ = run(command[0], file, *command[1:])
+        assert code == 0
+        assert max(map(len, out.splitlines())) <= columns
+        digits = re.findall(r"[0-9.]+e[0-9]+", out)
+        assert digits
+        assert all(float(text) > 1e12 for text in digits)
+        if command == ("optimize",):
+            assert f"{best:.6g}".replace("e+", "e") in out
 
 
 @pytest.mark.parametrize(
@@ -396,6 +532,122 @@ def test_optimize(run, json_of, options, settings):
     assert code == 0
     assert "proven optimum" in out
     assert "conv3" in out
+
+
+@pytest.mark.parametrize(
+    ("model", "parallel", "shared", "times"),
+    [
+        ("MobileNetV2", 12.19, 10.70, "LS is 1.14 times as fast"),
+        ("ResNet50", 175.51, 80.01, "LS is 2.19 times as fast"),
+        ("BERT", 3355.01, 432.27, "LS is 7.76 times as fast"),
+    ],
+)
+def test_optimize_compares_both_deployments(run, json_of, model, parallel, shared, times):
+    """At equal area one array is often faster for one input."""
+    found = json_of("optimize", model)
+    both = found["deployments"]
+    for name, wanted in (("LP", parallel), ("LS", shared)):
+        assert both[name]["latency_cycles"] / 1e6 == pytest.approx(wanted, abs=0.005)
+        assert both[name]["area_um2"] <= found["problem"]["budget"] * (1 + 1e-12)
+    own = found["optimum"]
+    assert {k: v for k, v in own.items() if k in both["LP"]} == both["LP"]
+    assert both["LP"]["period_cycles"] == max(row["latency_cycles"] for row in own["layers"])
+    assert both["LS"]["period_cycles"] == both["LS"]["latency_cycles"]
+    code, out, _ = run("optimize", model)
+    assert code == 0
+    assert times in out
+    assert "latency is that of one input" in " ".join(out.split())
+    amount = f"{found['problem']['budget']!r}um2"
+    other = json_of("optimize", model, "--deployment", "LS", "-b", amount)
+    assert other["deployments"] == both
+    assert other["optimum"]["objective"] == both["LS"]["latency_cycles"]
+
+
+def test_utilisation_is_macs_over_cycles_and_pes(json_of):
+    for options in ((), ("--deployment", "LS"), ("-o", "throughput")):
+        found = json_of("optimize", "MobileNetV2", *options)["optimum"]
+        macs = {layer.name: layer.macs for layer in hwgym.workload("MobileNetV2")}
+        for row in found["layers"]:
+            share = macs[row["layer"]] / row["latency_cycles"] / row["pes"]
+            assert row["utilization"] == pytest.approx(share)
+            assert 0 < share <= 1
+        pes = [row["pes"] for row in found["layers"]]
+        assert found["pes"] == (pes[0] if "LS" in options else sum(pes))
+        total = sum(macs.values()) / found["pes"]
+        assert found["utilization"] == pytest.approx(total / found["latency_cycles"])
+        assert found["utilization_pipelined"] == pytest.approx(total / found["period_cycles"])
+
+
+def test_a_pe_of_several_lanes_can_do_more(json_of, tmp_path):
+    file = tmp_path / "lanes.toml"
+    hwgym.Hardware(simd_lanes=2, technology="maestro-2019").to_toml(file)
+    for row in json_of("optimize", "NCF", "--hardware", file)["optimum"]["layers"]:
+        assert 0 < row["utilization"] <= 1
+
+
+def test_optimize_says_if_the_other_deployment_does_not_fit(run, json_of):
+    asked = ("optimize", "MobileNetV2", "-d", "Eyeriss", "--deployment", "LS", "-b", "0.5mm2")
+    assert json_of(*asked)["deployments"]["LP"]["objective"] is None
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert "LP  nothing fits: it takes at least 0.710085 mm2" in out
+
+
+def test_levels_of_ones_own(run, json_of):
+    levels = "1,16-64:16,256,1024"
+    found = json_of("optimize", "AlexNet", "--pe-levels", levels, "--tile-levels", "1-16")
+    problem = hwgym.AssignmentProblem.of(
+        "AlexNet", pe_levels=(1, 16, 32, 48, 64, 256, 1024), tile_levels=tuple(range(1, 17))
+    )
+    assert found["problem"]["pe_levels"] == list(problem.design.pe_levels)
+    assert found["problem"]["tile_levels"] == list(problem.design.tile_levels)
+    assert found["optimum"]["objective"] == problem.optimum().objective
+    some = ("--pe-levels", levels, "-b", "iot")
+    [row] = json_of("compare", "AlexNet", "-d", "NVDLA", *some)["rows"]
+    front = json_of("frontier", "AlexNet", "-o", "latency,area", *some)
+    assert row["objective"] == front["points"][0]["latency_cycles"]
+    assert front["problem"]["pe_levels"] == found["problem"]["pe_levels"]
+    fine = json_of("optimize", "NCF", "--pe-levels", "8,200", "--fine")
+    assert fine["problem"]["pe_levels"] == list(range(8, 201))
+    assert "8 to 200; filters" in run("optimize", "NCF", "--pe-levels", "8,200", "--fine")[1]
+    assert "8 to 200 in steps of 64;" in run("optimize", "NCF", "--pe-levels", "8-200:64")[1]
+
+
+def test_sizes_that_an_onnx_file_leaves_open(json_of, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = make.make_graph(
+        [make.make_node("MatMul", ["x", "w"], ["y"])],
+        "open",
+        [make.make_tensor_value_info("x", kind, ["tokens", 32])],
+        [make.make_tensor_value_info("y", kind, ["tokens", 16])],
+        [make.make_tensor("w", kind, [32, 16], [0.0] * 512)],
+    )
+    file = tmp_path / "open.onnx"
+    onnx.save(make.make_model(graph), file)
+    for tokens in (3, 7):
+        given = (file, "--dims", f"tokens={tokens}")
+        assert json_of("show", *given)["macs"] == tokens * 512
+        assert json_of("optimize", *given)["problem"]["macs"] == tokens * 512
+        assert json_of("frontier", *given, "-o", "latency,area")["problem"]["macs"] == tokens * 512
+        assert json_of("cost", file, 1, *given[1:])["layer"]["OY"] == tokens
+        assert json_of("compare", *given, "-b", "iot")["rows"]
+
+
+def test_cells_that_a_spreadsheet_would_compute_are_quoted(run, tmp_path):
+    names = ("=cmd|' /C calc'!A0", "+1", "-2", "@sum", "plain", "3=4")
+    layers = tuple(hwgym.Layer.gemm(name, 8, 8, 8) for name in names)
+    file, out = tmp_path / "mine.csv", tmp_path / "out"
+    hwgym.Workload("mine", layers).to_csv(file)
+    assert run("optimize", file, "--out", out)[0] == 0
+    rows = list(csv.DictReader((out / "assignment.csv").read_text().splitlines()))
+    found = [row["layer"] for row in rows]
+    assert found == [*(f"'{name}" for name in names[:4]), "plain", "3=4"]
+    assert (
+        json.loads((out / "assignment.json").read_text())["optimum"]["layers"][0]["layer"]
+        == (names[0])
+    )
+    assert to_csv([{"number": -1.5, "text": "-1.5"}]) == "number,text\n-1.5,'-1.5\n"
 
 
 def test_optimize_fine_is_no_worse_within_the_same_budget(run, json_of):

@@ -1,6 +1,8 @@
 """``hwgym train`` and ``refine``: what they print, and what they say when something is wrong."""
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -8,6 +10,7 @@ from typing import ClassVar, Literal
 import pytest
 import tiny_families
 
+import hwgym
 from hwgym.cli import main
 from hwgym.cli.train import parse_settings
 from hwgym.core import Certificate, problem_of, read_settings
@@ -58,6 +61,8 @@ class Settings:
     sees: ClassVar[Literal["layers", "totals"]] = "totals"
 
     def search(self, evaluator, seed):
+        if self.file == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "runs/part.parquet")
         if self.file:
             raise FileNotFoundError(f"no file {self.file!r}")
 
@@ -125,6 +130,11 @@ def test_nothing_feasible_is_said(capsys):
     assert "random found no feasible solution in 50 samples" in err
     assert code_of(argv) == 1
     assert "no feasible solution found" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_no_wrong_usage(capsys):
+    assert code_of(["settings", ENV, "--set", "file=full"]) == 1
+    assert capsys.readouterr().err == "error: runs/part.parquet: No space left on device\n"
 
 
 def test_settings_reach_the_agent_and_the_log(capsys, tmp_path):
@@ -248,6 +258,26 @@ def test_a_network_of_ones_own(capsys, tmp_path):
     assert "no assignment fits" in capsys.readouterr().err
 
 
+def test_an_accelerator_and_levels_of_ones_own(capsys, tmp_path):
+    file = tmp_path / "mine.toml"
+    hardware = hwgym.Hardware(noc_bandwidth=16, technology="maestro-2019")
+    hardware.to_toml(file)
+    argv = ["tabulate", "AlexNet", "--hardware", str(file), "--pe-levels", "4,64,256,1024"]
+    argv += ["--tile-levels", "2-8:2", "--samples", "100", "--json"]
+    for deployment in ("LP", "LS"):
+        assert code_of([*argv, "--deployment", deployment]) == 0
+        report = json.loads(capsys.readouterr().out)
+        problem = hwgym.AssignmentProblem.of(
+            "AlexNet",
+            hardware=hardware,
+            pe_levels=(4, 64, 256, 1024),
+            tile_levels=(2, 4, 6, 8),
+            deployment=deployment,
+        )
+        assert report["optimum"] == report["objective"] == problem.optimum().objective
+        assert report["budget"] == problem.budget
+
+
 def test_refining_a_log(capsys, tmp_path):
     pytest.importorskip("pyarrow")
     first, second = str(tmp_path / "a"), str(tmp_path / "b")
@@ -290,6 +320,11 @@ def test_refining_a_log(capsys, tmp_path):
         (["random", ENV, "--seed", "-1"], "--seed must not be negative, got -1"),
         (["random", ENV, "--samples", "many"], "invalid value for '--samples': it must be a valid"),
         (["random", ENV, "--resume"], "--resume goes on with a log: give it with --log"),
+        (["random", ENV, "--budget", "cloud"], "--budget is for a model or a file"),
+        (["random", ENV, "--hardware", "a.toml"], "--hardware is for a model or a file"),
+        (["random", ENV, "--pe-levels", "1,2"], f"{ENV} has its own problem"),
+        (["random", "AlexNet", "--hardware", "lost.toml"], "lost.toml: No such file"),
+        (["random", "AlexNet", "--dims", "n=1"], "batch and dims are for ONNX files"),
         (["random"], "missing argument"),
         ([], "missing argument"),
     ],

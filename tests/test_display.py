@@ -36,7 +36,7 @@ def test_a_front_says_what_it_is(problem):
 
 def test_a_verdict_shows_its_reasons():
     verdict = check(Submission("mine", "totals", "smoke", []), Path("mine.jsonl"))
-    assert repr(verdict).endswith("reasons=['has no runs'])")
+    assert "reasons=['has no runs']" in repr(verdict)
     assert "runs=" not in repr(verdict.submission)
 
 

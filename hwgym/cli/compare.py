@@ -14,19 +14,25 @@ from hwgym.cli.options import (
     BatchOption,
     ConstraintOption,
     DeploymentOption,
+    DimsOption,
     HardwareOption,
     JsonOption,
     ObjectiveOption,
     OutOption,
+    PELevelsOption,
     ReleasedOption,
+    TileLevelsOption,
     WorkloadArgument,
     load_dataflow,
     load_workload,
     parse_budget,
+    parse_levels,
+    problem_option,
 )
 from hwgym.cli.output import Failure, console, facts, folder, print_json, table, working
 from hwgym.core.metric import METRICS
-from hwgym.families.assignment.design_space import MIX
+from hwgym.core.view import brief
+from hwgym.families.assignment.design_space import MIX, PE_LEVELS, TILE_LEVELS
 from hwgym.families.assignment.problem import PLATFORMS
 from hwgym.families.assignment.reports import compare as compare_all
 from hwgym.families.assignment.reports import to_csv
@@ -42,15 +48,18 @@ def compare(
     model: WorkloadArgument,
     dataflows: Annotated[
         list[str] | None,
-        typer.Option(
-            "--dataflow", "-d", metavar="NAME", help="May be given often; by default all."
+        problem_option(
+            "--dataflow",
+            "-d",
+            metavar="NAME|FILE",
+            help=f"May be given often; by default {', '.join(MIX)} and MIX.",
         ),
     ] = None,
     objective: ObjectiveOption = "latency",
     constraint: ConstraintOption = "area",
     budgets: Annotated[
         list[str] | None,
-        typer.Option(
+        problem_option(
             "--budget",
             "-b",
             metavar="BUDGET",
@@ -60,7 +69,10 @@ def compare(
     deployment: DeploymentOption = "LP",
     released: ReleasedOption = False,
     hardware: HardwareOption = None,
+    pe_levels: PELevelsOption = None,
+    tile_levels: TileLevelsOption = None,
     batch: BatchOption = None,
+    dims: DimsOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -71,7 +83,7 @@ def compare(
     texts = budgets or list(PLATFORMS)
     styles = dataflows or [*MIX, "MIX"]
     limits = [parse_budget(text, constraint) for text in texts]
-    workload = load_workload(model, released=released, batch=batch)
+    workload = load_workload(model, released=released, batch=batch, dims=dims)
     if out is not None:
         folder(out)  # before the work
     with working("Solving"):
@@ -84,6 +96,8 @@ def compare(
             deployment=deployment,
             released=released,
             hardware=None if hardware is None else Hardware.from_toml(hardware),
+            pe_levels=parse_levels("--pe-levels", pe_levels, PE_LEVELS),
+            tile_levels=parse_levels("--tile-levels", tile_levels, TILE_LEVELS),
         )
     for row, text in zip(rows, texts * len(styles), strict=True):
         row["name"] = text
@@ -111,7 +125,7 @@ def _print_comparison(
     names = list(dict.fromkeys(row["dataflow"] for row in report["rows"]))
     unit = report["objective_unit"]
     cells = []
-    widest = max(len(f"{row['objective'] or 0:,.0f}") for row in report["rows"]) + 9
+    widest = max(len(brief(row["objective"] or 0, ",.0f")) for row in report["rows"]) + 9
     narrow = console().width < max(map(len, names)) + 2 + widest * len(texts)
     between = "\n" if narrow else " "  # rather two lines than cut numbers
     for name in names:
@@ -124,7 +138,7 @@ def _print_comparison(
             over = row["over_best"]
             mark = "best" if over == 0 else f"+{over:.0%}"
             style = "bold green" if over == 0 else ""
-            line.append(Text(f"{row['objective']:,.0f}{between}{mark:>6}", style=style))
+            line.append(Text(f"{brief(row['objective'], ',.0f')}{between}{mark:>6}", style=style))
         cells.append(line)
     console().print(
         table(

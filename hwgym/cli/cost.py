@@ -9,11 +9,11 @@ import numpy as np
 import typer
 
 from hwgym._names import nearest
-from hwgym.cli.names import ANY_OF
 from hwgym.cli.options import (
     FILES,
     BatchOption,
     DataflowOption,
+    DimsOption,
     HardwareOption,
     JsonOption,
     ReleasedOption,
@@ -21,10 +21,11 @@ from hwgym.cli.options import (
     load_workload,
 )
 from hwgym.cli.output import console, facts_with_units, print_json
-from hwgym.core.metric import thousands
+from hwgym.core.view import brief
 from hwgym.costs.maestro import CONFUCIUX_EYERISS, Costs, evaluate
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO
+from hwgym.families.assignment.design_space import MIXES
 from hwgym.hardware import Hardware
 from hwgym.workloads import Layer
 
@@ -44,7 +45,8 @@ def cost(
         ),
     ],
     layer: Annotated[
-        str | None, typer.Argument(help="The layer's name, or its number from 1.")
+        str | None,
+        typer.Argument(metavar="[LAYER]", help="The layer's name, or its number from 1."),
     ] = None,
     pes: Annotated[int, typer.Option("--pes", "-p", help="Processing elements.")] = 16,
     tile: Annotated[int, typer.Option("--tile", "-t", help="Filters held per PE.")] = 4,
@@ -55,17 +57,19 @@ def cost(
     ] = None,
     hardware: HardwareOption = None,
     batch: BatchOption = None,
+    dims: DimsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Every statistic of one layer at one design point, with its unit and meaning.
 
     Example: [bold]hwgym cost VGG16 stage1.conv1 --pes 64 --tile 4 --dataflow Eyeriss[/]
     """
-    one = _layer(model, layer, released, batch)
+    one = _layer(model, layer, released, batch, dims)
     style = load_dataflow(dataflow)
-    if isinstance(style, str) and style in ANY_OF:
+    if isinstance(style, str) and style in MIXES:
         raise ValueError(
-            f"--dataflow: one design point has one dataflow; {style} is for assignments"
+            f"--dataflow: one design point has one dataflow; {style} is any of "
+            f"{', '.join(MIXES[style])}"
         )
     if released and style == "Eyeriss":
         style = CONFUCIUX_EYERISS.name
@@ -127,7 +131,7 @@ def _plain(array: Any) -> Any:
 def _number(value: Any) -> str:
     if value is None:
         return "-"
-    return str(value) if isinstance(value, bool) else thousands(value)
+    return str(value) if isinstance(value, bool) else brief(value)
 
 
 def _why_invalid(costs: Costs) -> str:
@@ -154,13 +158,15 @@ FORMS = {
 }
 
 
-def _layer(model: str, layer: str | None, released: bool, batch: int | None) -> Layer:
+def _layer(
+    model: str, layer: str | None, released: bool, batch: int | None, dims: list[str] | None
+) -> Layer:
     form, colon, sizes = model.partition(":")
     if colon and not model.endswith(FILES):
         if layer is not None:
             raise ValueError(f"{model!r} is a layer already; {layer!r} is one too many")
         return _parse_layer(form, sizes)
-    layers = load_workload(model, released=released, batch=batch)
+    layers = load_workload(model, released=released, batch=batch, dims=dims)
     names = [each.name for each in layers]
     if layer is None:
         raise ValueError(

@@ -16,15 +16,20 @@ from hwgym.cli.options import (
     ConstraintOption,
     DataflowOption,
     DeploymentOption,
+    DimsOption,
     HardwareOption,
     JsonOption,
     OutOption,
+    PELevelsOption,
     ReleasedOption,
+    TileLevelsOption,
     WorkloadArgument,
     make_problem,
+    problem_option,
 )
 from hwgym.cli.output import console, errors, facts, folder, print_json, steps_of, table
 from hwgym.core.metric import Metric
+from hwgym.core.view import brief
 from hwgym.families.assignment.frontier import Frontier
 from hwgym.families.assignment.frontier import frontier as pareto
 from hwgym.families.assignment.pictures.tradeoffs import FORMATS
@@ -46,7 +51,7 @@ def frontier(
     dataflow: DataflowOption = "NVDLA",
     objectives: Annotated[
         str,
-        typer.Option(
+        problem_option(
             "--objectives",
             "-o",
             metavar="NAMES",
@@ -66,7 +71,10 @@ def frontier(
     deployment: DeploymentOption = "LP",
     released: ReleasedOption = False,
     hardware: HardwareOption = None,
+    pe_levels: PELevelsOption = None,
+    tile_levels: TileLevelsOption = None,
     batch: BatchOption = None,
+    dims: DimsOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -84,7 +92,10 @@ def frontier(
         deployment=deployment,
         released=released,
         hardware=hardware,
+        pe_levels=pe_levels,
+        tile_levels=tile_levels,
         batch=batch,
+        dims=dims,
     )
     beside = [name for name in names if name != constraint]
     if epsilon is None:
@@ -129,7 +140,7 @@ def _front_table(front: Frontier) -> Any:
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "point": lambda row: f"{row['point']:,}",
         **{m.shown_unit: _number(m, FORMATS[m.name]) for m in metrics},
-        **{m.name: _number(m, ",.6g") for m in front.metrics if m not in metrics},
+        **{m.name: _number(m) for m in front.metrics if m not in metrics},
         "PEs": lambda row: f"{row['pes']:,}",
         "budget": lambda row: f"{row['budget_used']:.1%}",
     }
@@ -142,8 +153,8 @@ def _front_table(front: Frontier) -> Any:
     )
 
 
-def _number(metric: Metric, form: str) -> Callable[[dict[str, Any]], str]:
-    return lambda row: format(float(metric.shown(row[metric.column])), form)
+def _number(metric: Metric, form: str = "") -> Callable[[dict[str, Any]], str]:
+    return lambda row: brief(float(metric.shown(row[metric.column])), form)
 
 
 def _write_front(

@@ -24,7 +24,10 @@ def register(app: typer.Typer) -> None:
 def list_(
     kind: Annotated[
         str | None,
-        typer.Argument(help="environments, models, dataflows, agents, technologies, platforms."),
+        typer.Argument(
+            metavar="[KIND]",
+            help="environments, models, dataflows, agents, technologies, platforms.",
+        ),
     ] = None,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[WORDS]...", help="Only what contains all these.")

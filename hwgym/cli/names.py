@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwgym.costs.maestro import CONFUCIUX_EYERISS, DATAFLOWS
+from hwgym.costs.maestro import CLUSTERED, DATAFLOWS
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO
-from hwgym.families.assignment.design_space import MIX
+from hwgym.families.assignment.design_space import MIXES
 from hwgym.families.assignment.problem import PLATFORMS
 from hwgym.hardware import TECHNOLOGIES
 from hwgym.workloads import models, released_models
 
 __all__ = [
-    "ANY_OF",
     "dataflow_names",
     "dataflows",
     "model_names",
     "platforms",
     "technologies",
 ]
-
-ANY_OF = {"MIX": MIX}
-"""Names of several dataflows, of which each layer gets the best."""
 
 
 def model_names() -> tuple[str, ...]:
@@ -31,22 +27,17 @@ def model_names() -> tuple[str, ...]:
 
 def dataflow_names() -> tuple[str, ...]:
     """Single ones and mixes."""
-    return (*DATAFLOWS, *ANY_OF)
+    return (*DATAFLOWS, *MIXES)
 
 
 def dataflows() -> list[dict[str, Any]]:
     """A row a dataflow."""
-    about = {
-        "NVDLA": "weight-stationary: parallel over filters and channels",
-        "Eyeriss": "row-stationary: parallel over output and filter rows",
-        "ShiDianNao": "output-stationary: parallel over output rows and columns",
-        CONFUCIUX_EYERISS.name: "ConfuciuX's own Eyeriss; only in the released problem",
-        **{
-            name: f"any of {', '.join(some)}, chosen for each layer"
-            for name, some in ANY_OF.items()
-        },
-    }
-    return [{"dataflow": name, "about": about.get(name, "")} for name in dataflow_names()]
+    about = {name: style.about for name, style in (DATAFLOWS | CLUSTERED).items()}
+    for name, some in MIXES.items():
+        says = f"{about[name]}; " if name in about else ""
+        shown = some if len(some) < 5 else (*some[:2], "...", some[-1])
+        about[name] = f"{says}any of {', '.join(shown)}, chosen for each layer"
+    return [{"dataflow": name, "about": about[name]} for name in dataflow_names()]
 
 
 def technologies() -> list[dict[str, Any]]:

@@ -10,11 +10,13 @@ import numpy as np
 import typer
 
 from hwgym._names import nearest
-from hwgym.cli.names import ANY_OF, dataflow_names, dataflows, model_names
+from hwgym.cli.names import dataflows, model_names
 from hwgym.cli.options import (
     FILES,
     BatchOption,
+    DimsOption,
     JsonOption,
+    is_dataflow,
     load_dataflow,
     load_workload,
     problem_of_id,
@@ -24,14 +26,15 @@ from hwgym.core.agents import agent_names, describe_agents
 from hwgym.core.certificate import Certificate
 from hwgym.core.family import ENVIRONMENT_ARGUMENTS, UnknownId, family_of, kwargs_of, registered_ids
 from hwgym.core.problem import Problem
-from hwgym.core.view import Row, View
-from hwgym.costs.maestro import DATAFLOW_FILES, DATAFLOWS
+from hwgym.core.view import Row, View, brief
+from hwgym.costs.maestro import CLUSTERED, DATAFLOWS
+from hwgym.families.assignment.design_space import MIXES
 from hwgym.families.assignment.reports import describe_workload
 from hwgym.hardware import TECHNOLOGIES
 from hwgym.workloads import Workload, models
 
 PARTS = 12  # rows shown of a long table unless --all
-NARROW = 100  # terminals below this width get fewer columns
+ELEMENTS = "filter\nelements"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,30 +44,34 @@ def register(app: typer.Typer) -> None:
 
 def show(
     name: Annotated[
-        str, typer.Argument(help="An environment, model, file, dataflow, agent or technology.")
+        str,
+        typer.Argument(
+            metavar="NAME", help="An environment, model, file, dataflow, agent or technology."
+        ),
     ],
     everything: Annotated[
         bool, typer.Option("--all", help="All layers, however many there are.")
     ] = False,
     batch: BatchOption = None,
+    dims: DimsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Explain one thing: an environment with its optimum, a model's layers, an agent's settings.
 
     Example: [bold]hwgym show HWAssign-MobileNetV2-NVDLA-v0[/]
     """
-    if name in dataflow_names() or name.endswith(DATAFLOW_FILES):
+    if is_dataflow(name):
         _show_dataflow(name, json)
     elif name in TECHNOLOGIES:
         _show_technology(name, json)
     elif name in agent_names():
         _show_agent(name, json)
     elif name.endswith(FILES) or name in models():
-        _show_workload(load_workload(name, batch=batch), everything, json)
+        _show_workload(load_workload(name, batch=batch, dims=dims), everything, json)
     elif name in model_names():
         _show_workload(load_workload(name, released=True), everything, json)
     else:
-        names = [*models(), *DATAFLOWS, *agent_names(), *TECHNOLOGIES]
+        names = [*models(), *DATAFLOWS, *MIXES, *agent_names(), *TECHNOLOGIES]
         kinds = {env_id.partition("-")[0] for env_id in registered_ids()}
         if "-v" not in name and name.partition("-")[0] not in kinds:
             raise ValueError(nearest("name", name, names) + " or the id of an environment")
@@ -167,13 +174,12 @@ def certificate_facts(
 def solution_table(view: View, problem: Problem, found: Row, most: int | None = None) -> Any:
     """A row a step of a solution, as :meth:`View.describe_solution` has it."""
     columns = view.columns(problem)
-    if console().width < NARROW:
-        columns = [column for column in columns if not column.wide]
     rows, caption = _beginning(found[view.rows_name], view.rows_name, most)
     return table(
         [column.heading for column in columns],
         [[column.cell(row) for column in columns] for row in rows],
         left=[column.heading for column in columns if column.text],
+        spare=[column.heading for column in columns if column.wide],
         caption=caption,
     )
 
@@ -197,42 +203,51 @@ def _show_workload(layers: Workload, everything: bool, json: bool) -> None:
         return
     rows, caption = _beginning(found["layers"], "layers", None if everything else PARTS)
     several = "s" * (len(layers) > 1)
-    total = f"{len(layers)} layer{several}, {layers.macs:,} MACs, {layers.weights:,} weights"
+    total = (
+        f"{len(layers)} layer{several}, {layers.macs:,} MACs, {layers.weights:,} filter elements"
+    )
+    ones = [n for n in rows[0] if all(row[n] == 1 for row in found["layers"])]
+    columns = [n for n in rows[0] if n not in ones]
     console().print(
         table(
-            list(rows[0]),
-            [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in rows],
+            [ELEMENTS if name == "filter_elements" else name for name in columns],
+            [[v if isinstance(v := row[n], str) else brief(v) for n in columns] for row in rows],
             title=f"{layers.name}: {total}",
             left=("layer", "kind"),
             caption=caption,
         )
     )
+    if ones:
+        console().print(f"[dim]1 in all layers: {', '.join(ones)}[/]")
+    if any(layer.repeat > 1 for layer in layers):
+        console().print(
+            "[dim]Filter elements are no parameters: what a layer reads again in each of its "
+            "repeats counts every time, and of a product of activations the second matrix.[/]"
+        )
     of_it = [i for i in registered_ids() if layers.name.casefold() in i.casefold()]
     if of_it and layers.name in models():
         console().print(f"[dim]{len(of_it)} environments: hwgym list environments {layers.name}[/]")
 
 
 def _show_dataflow(name: str, json: bool) -> None:
-    if name in ANY_OF:
-        found: dict[str, Any] = {"dataflow": name, "any of": list(ANY_OF[name])}
-    else:
-        loaded = load_dataflow(name)
-        style = DATAFLOWS[loaded] if isinstance(loaded, str) else loaded
-        found = {
-            "dataflow": style.name,
-            "directives": str(style).splitlines(),
-            "depthwise": [str(d) for d in style.depthwise],
-        }
+    loaded = load_dataflow(name)
+    style = (DATAFLOWS | CLUSTERED).get(loaded) if isinstance(loaded, str) else loaded
+    about = {row["dataflow"]: row["about"] for row in dataflows()}
+    found: dict[str, Any] = {"dataflow": name if style is None else style.name}
+    found["about"] = about.get(name) or (style.about if style is not None else "") or name
+    if name in MIXES:
+        found["any of"] = list(MIXES[name])
+    if style is not None:
+        found["directives"] = str(style).splitlines()
+        found["depthwise"] = [str(d) for d in style.depthwise]
     if json:
         print_json(found)
         return
-    about = {row["dataflow"]: row["about"] for row in dataflows()}
-    console().print(f"[bold]{found['dataflow']}[/]: {about.get(name, name)}")
-    if name in ANY_OF:
-        return
     out = console()
-    out.print(facts({"directives": "\n".join(found["directives"])}))
-    out.print(facts({"depthwise ": "\n".join(found["depthwise"])}))
+    out.print(facts({"dataflow  ": found["dataflow"], "about": found["about"]}))
+    for what in ("directives", "depthwise "):
+        if what.strip() in found:
+            out.print(facts({what: "\n".join(found[what.strip()])}))
 
 
 def _show_technology(name: str, json: bool) -> None:

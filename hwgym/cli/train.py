@@ -26,14 +26,20 @@ from rich.text import Text
 from hwgym._extras import explain
 from hwgym._names import nearest
 from hwgym.cli.options import (
+    BatchOption,
     BudgetOption,
     ConstraintOption,
     DataflowOption,
+    DeploymentOption,
+    DimsOption,
     FineOption,
+    HardwareOption,
     JsonOption,
     ObjectiveOption,
     OutOption,
+    PELevelsOption,
     ReleasedOption,
+    TileLevelsOption,
     finer,
     make_problem,
     problem_of_id,
@@ -73,7 +79,10 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    agent: Annotated[str, typer.Argument(help="An installed agent (`hwgym list agents`).")],
+    context: typer.Context,
+    agent: Annotated[
+        str, typer.Argument(metavar="AGENT", help="An installed agent (`hwgym list agents`).")
+    ],
     target: Annotated[
         str,
         typer.Argument(
@@ -96,15 +105,22 @@ def train(
     objective: ObjectiveOption = "latency",
     constraint: ConstraintOption = "area",
     budget: BudgetOption = "iot",
+    deployment: DeploymentOption = "LP",
     released: ReleasedOption = False,
+    hardware: HardwareOption = None,
+    pe_levels: PELevelsOption = None,
+    tile_levels: TileLevelsOption = None,
+    batch: BatchOption = None,
+    dims: DimsOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
     """Search with an agent, and say how far above the proven optimum it ends.
 
-    A sample is one complete solution evaluated. The optimum is read after the search, for the
-    regret: objective / optimum - 1; where only a lower bound is proven, it is the gap to that.
-    Interrupted (Ctrl-C), it reports what was found until then.
+    A sample is one complete solution evaluated. The optimum is read after
+    the search, for the regret: objective / optimum - 1; where only a lower
+    bound is proven, it is the gap to that. Interrupted (Ctrl-C), it reports
+    what was found until then.
 
     Example: [bold]hwgym train reinforce HWAssign-VGG16-MIX-v0 --samples 2000 --log runs/rl[/]
     """
@@ -113,9 +129,23 @@ def train(
     chosen = parse_settings(agent, cls, settings or ())
     where: Problem | str
     if target in registered_ids() or re.search(r"-v\d+$", target):
+        _check_environment(context, target)
         problem, where, name = problem_of_id(target), target, target
     else:
-        made = make_problem(target, dataflow, objective, constraint, budget, released=released)
+        made = make_problem(
+            target,
+            dataflow,
+            objective,
+            constraint,
+            budget,
+            deployment=deployment,
+            released=released,
+            hardware=hardware,
+            pe_levels=pe_levels,
+            tile_levels=tile_levels,
+            batch=batch,
+            dims=dims,
+        )
         problem, where, name = made, made, made.design.workload.name
     _run(agent, where, problem, samples, seed, chosen, log, resume, out, json, name=name)
 
@@ -172,6 +202,21 @@ def _load(agent: str) -> type[Any]:
             raise Failure(f"{agent}: {explain(error)}") from error
 
 
+OF_NETWORKS = (
+    "dataflow", "objective", "constraint", "budget", "deployment", "released", "hardware",
+    "pe_levels", "tile_levels", "batch", "dims",
+)  # fmt: skip
+
+
+def _check_environment(context: typer.Context, env_id: str) -> None:
+    """An environment has its own problem: what would be ignored is refused."""
+    for name in OF_NETWORKS:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} is for a model or a file; {env_id} has its own problem")
+
+
 def _check(samples: int, seed: int, log: Path | None, resume: bool) -> None:
     if samples < 1:
         raise ValueError(f"--samples must be a positive integer, got {samples}")
@@ -224,6 +269,8 @@ def _run(
     except KeyboardInterrupt:
         interrupted = True
     except (OSError, TypeError, ValueError) as error:  # a file or a setting is wrong
+        if isinstance(error, OSError) and error.errno is not None:  # the system's own, of a file
+            raise
         raise ValueError(f"{agent}: {error}") from error
     except Withheld as error:
         raise Failure(f"{agent} was stopped: {error}") from error

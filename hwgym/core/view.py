@@ -19,10 +19,23 @@ from hwgym.core.problem import Problem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Column", "Reference", "References", "Row", "View"]
+__all__ = ["Column", "Reference", "References", "Row", "View", "brief"]
 
 Row = Mapping[str, Any]
 FEW = 120  # choices of a solution that are written into its picture
+HUGE = 1e12  # from here on tables give six digits
+
+
+def brief(number: float, form: str = "") -> str:
+    """A number for a table's cell: ``1,681,464``, and ``1.68146e15`` where it is huge.
+
+    Args:
+        number: Any.
+        form: How to write it where it is not; by default as :func:`~hwgym.core.metric.thousands`.
+    """
+    if np.isfinite(number) and abs(number) >= HUGE:
+        return f"{number:.6g}".replace("e+", "e")
+    return format(number, form) if form else thousands(number)
 
 
 class Column(NamedTuple):
@@ -32,7 +45,7 @@ class Column(NamedTuple):
         heading: Above it.
         cell: What it shows of a row.
         text: It holds words, and is aligned left.
-        wide: It is left out where there is little room.
+        wide: It is left out where there is no room; the first of several first.
     """
 
     heading: str
@@ -173,7 +186,7 @@ class View:
             return lambda row: "-" if row[key] is None else str(row[key])
 
         def number(key: str, metric: Metric) -> Callable[[Row], str]:
-            return lambda row: "-" if row[key] is None else thousands(float(metric.shown(row[key])))
+            return lambda row: "-" if row[key] is None else brief(float(metric.shown(row[key])))
 
         columns = [Column("step", text("step"), text=True)]
         columns += [Column(axis.name, text(axis.name)) for axis in statement.space.axes[:8]]

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwgym.core.metric import METRICS
 from hwgym.core.problem import InfeasibleError
-from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
+from hwgym.families.assignment.design_space import MIXES
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem, Deployment
 from hwgym.workloads import Workload
 
 __all__ = [
     "compare",
+    "deployments",
     "describe_assignment",
     "describe_problem",
     "describe_workload",
@@ -23,15 +26,25 @@ __all__ = [
     "to_csv",
 ]
 
+UNLIMITED = 1e300
+"""A budget that everything fits."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that spreadsheets compute."""
+
 EVERY_PLATFORM = tuple([{"platform": name} for name in PLATFORMS])
 
 
 def describe_workload(workload: Workload) -> dict[str, Any]:
-    """Name, totals, and a row a layer."""
+    """Name, totals, and a row a layer.
+
+    ``filter_elements`` are no parameters: a matrix that a layer reads in each of its runs counts
+    every time, and a product of activations has its second matrix there.
+    """
     return {
         "workload": workload.name,
         "macs": workload.macs,
-        "weights": workload.weights,
+        "filter_elements": workload.weights,
         "layers": [
             {
                 "layer": layer.name,
@@ -40,7 +53,7 @@ def describe_workload(workload: Workload) -> dict[str, Any]:
                 "stride": layer.stride,
                 "repeat": layer.repeat,
                 "macs": layer.macs,
-                "weights": layer.weights,
+                "filter_elements": layer.weights,
             }
             for layer in workload
         ],
@@ -76,6 +89,11 @@ def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
 def describe_assignment(problem: AssignmentProblem, assignment: ArrayLike) -> dict[str, Any]:
     """What an assignment is worth, and what each layer gets and costs.
 
+    ``latency_cycles`` is that of one input. ``period_cycles`` is from one input of a stream to the
+    next: under LP the slowest layer's latency, since every partition works on another input; under
+    LS the latency. ``utilization`` is the MACs of one input over all that all PEs could do in its
+    latency, ``utilization_pipelined`` over what they could do in the period.
+
     Args:
         problem: Whose assignment it is.
         assignment: Level indices (steps, 2), with a third where dataflows mix.
@@ -85,9 +103,18 @@ def describe_assignment(problem: AssignmentProblem, assignment: ArrayLike) -> di
     """
     rows = layer_rows(problem, assignment)
     scores = problem.evaluate(assignment)
+    shared = problem.deployment.shared
+    pes = rows[0]["pes"] if shared else sum(row["pes"] for row in rows)
+    latency = float(scores["latency"][0])
+    period = latency if shared else float(max(row["latency_cycles"] for row in rows))
+    macs = problem.design.workload.macs
     return {
         "objective": float(scores.objective[0]),
         **{m.column: float(scores[m.name][0]) for m in problem.statement.metrics},
+        "period_cycles": period,
+        "pes": pes,
+        "utilization": _utilization(problem, macs, latency, pes),
+        "utilization_pipelined": _utilization(problem, macs, period, pes),
         "budget_used": float(scores.used[0]) / problem.budget if problem.budget else 1.0,
         "feasible": bool(scores.feasible[0]),
         "assignment": np.asarray(assignment).tolist(),
@@ -99,7 +126,8 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
     """A row a layer: what it gets, what that costs, and its shares.
 
     ``cost_share`` is the layer's part of the sum of all layers' costs, ``usage_share`` of the
-    budget. Under LS all layers have the same configuration, and share the one array.
+    budget, ``utilization`` its MACs over what its PEs could do in its latency. Under LS all layers
+    have the same configuration, and share the one array.
 
     Raises:
         ValueError: If the assignment does not fit the problem, or is not complete.
@@ -127,11 +155,49 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
                 "l1_bytes": int(design.l1_bytes[i, actions[i]]),
                 "l2_bytes": int(design.l2_bytes[i, actions[i]]),
                 "valid": bool(design.valid[i, actions[i]]),
+                "utilization": _utilization(
+                    problem, layer.macs, float(columns["latency_cycles"][i]), pes
+                ),
                 "cost_share": float(cost[i] / (cost.sum() or 1)),
                 "usage_share": float(usage[i] / problem.budget) if problem.budget else 1.0,
             }
         )
     return rows
+
+
+def _utilization(problem: AssignmentProblem, macs: int, cycles: float, pes: int) -> float:
+    """MACs / cycles / PEs, of PEs with several lanes / lanes, too; 0 of what cannot be built."""
+    lanes = int(problem.design.hardware.arrays()["simd_lanes"])
+    return macs / (cycles * pes * lanes) if cycles else 0.0
+
+
+def deployments(problem: AssignmentProblem) -> dict[str, dict[str, Any]]:
+    """The optima of both deployments within a problem's budget.
+
+    For each of ``LP`` and ``LS`` what :func:`describe_assignment` says, without its layers; or,
+    ``objective`` being None, ``why`` there is nothing, and where nothing fits the ``least`` that
+    any assignment takes of the constraint. Where the period is minimised, LS minimises its latency:
+    that is its period.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for deployment in Deployment:
+        objective = problem.objective
+        if deployment.shared and not objective.adds_up:
+            objective = METRICS["latency"]
+        asked = problem.design, objective, problem.constraint
+        try:
+            same = AssignmentProblem(*asked, budget=problem.budget, deployment=deployment)
+        except InfeasibleError as error:
+            whole = AssignmentProblem(*asked, budget=UNLIMITED, deployment=deployment)
+            least = float(whole.least_used.sum())
+            row = {"objective": None, "why": str(error), "least": least}
+        except ValueError as error:  # no configuration suits all layers
+            row = {"objective": None, "why": str(error)}
+        else:
+            row = describe_assignment(same, same.optimum().assignment)
+            del row["layers"]
+        found[deployment.value] = row
+    return found
 
 
 def compare(
@@ -159,8 +225,8 @@ def compare(
     for dataflow in dataflows:
         # Whatever is wrong with the settings, not with a budget, shows here.
         whole = AssignmentProblem.of(workload, dataflow, platform="unlimited", **settings)
-        styles = "+".join(d.name for d in whole.design.dataflows)
-        name = "MIX" if dataflow == "MIX" else styles
+        mixed = isinstance(dataflow, str) and dataflow in MIXES
+        name = dataflow if mixed else whole.design.styles
         for budget in budgets:
             row: dict[str, Any] = {"dataflow": name, **budget, "objective": None}
             try:
@@ -173,7 +239,6 @@ def compare(
             del found["layers"]
             uniform = problem.best_uniform()
             row |= {"budget_value": problem.budget, "unit": problem.constraint.unit, **found}
-            row["pes"] = int(np.array(problem.design.pe_levels)[best.assignment[:, 0]].sum())
             row["best_uniform"] = uniform if np.isfinite(uniform) else None
             rows.append(row)
     for row in rows:
@@ -190,10 +255,18 @@ _BUDGET = ("platform", "ratio", "budget")
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV text, with a column for every key that occurs."""
+    """Rows as CSV text, with a column for every key that occurs.
+
+    A text that a spreadsheet would take for a formula, such as a layer's name that begins with
+    ``=``, gets an apostrophe in front.
+    """
     text = io.StringIO()
     columns = dict.fromkeys(key for row in rows for key in row)
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _no_formula(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

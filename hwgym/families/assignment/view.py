@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike
 from hwgym._arrays import Ints
 from hwgym.core.metric import Metric
 from hwgym.core.problem import Problem
-from hwgym.core.view import Column, References, Row, View
+from hwgym.core.view import Column, References, Row, View, brief
 from hwgym.families.assignment import pictures
 from hwgym.families.assignment.accounting import MAESTRO
 from hwgym.families.assignment.confuciux import CONFUCIUX
-from hwgym.families.assignment.problem import AssignmentProblem
+from hwgym.families.assignment.problem import AssignmentProblem, Deployment
 from hwgym.families.assignment.reports import describe_assignment, describe_problem, layer_rows
 from hwgym.families.assignment.text import assignment_text, summary
 
@@ -25,6 +25,12 @@ __all__ = ["VIEW", "AssignmentView"]
 
 FORMATS = {"latency": ",.0f", "energy": ",.0f", "area": ",.4f", "power": ",.4g"}
 """How a layer's share of each metric is written, in the unit that is shown."""
+
+DEPLOYMENTS = {
+    Deployment.LP: "LP, layer-pipelined: each layer has a partition of its own; latency is that "
+    "of one input, which goes through them one after the other",
+    Deployment.LS: "LS, layer-sequential: one array, configured once, runs all layers",
+}
 
 
 class AssignmentView(View):
@@ -52,9 +58,8 @@ class AssignmentView(View):
             f"{layers.macs / 1e9:.3g} GMACs"
             + (" (ConfuciuX's released table)" if released else ""),
             "each layer gets": f"PEs: {_levels(design.pe_levels)}; filters per PE: "
-            f"{_levels(design.tile_levels)}; dataflow: "
-            + " or ".join(d.name for d in design.dataflows)
-            + (" (all layers the same)" if asked.deployment.shared else ""),
+            f"{_levels(design.tile_levels)}; dataflow: " + " or ".join(design.styles.split("+")),
+            "deployment": DEPLOYMENTS[asked.deployment],
             "to minimise": self.metric_text(asked.objective),
             f"{asked.constraint.name} budget": _budget(asked),
             "costs": f"{design.hardware.tech.name}, "
@@ -86,12 +91,23 @@ class AssignmentView(View):
             ]
         return [
             *columns,
-            Column(asked.objective.name, lambda row: f"{row['cost_share']:.1%}"),
+            Column(asked.objective.name, lambda row: f"{row['cost_share']:.1%}", wide=True),
             Column("budget", lambda row: f"{row['usage_share']:.1%}"),
+            Column("utilised", lambda row: f"{row['utilization']:.1%}"),
         ]
 
     def describe_solution(self, problem: Problem, genes: ArrayLike) -> dict[str, Any]:
         return describe_assignment(_assignment(problem), genes)
+
+    def solution_facts(self, problem: Problem, found: Row) -> dict[str, str]:
+        share, pes = found["utilization"], found["pes"]
+        used = f"{share:.2%} of what {pes:,} PEs could do (MACs / cycles / PEs)"
+        if not _assignment(problem).deployment.shared:
+            used += (
+                f"; {found['utilization_pipelined']:.2%} where a new input comes every "
+                f"{found['period_cycles']:,.0f} cycles, the slowest layer's latency"
+            )
+        return super().solution_facts(problem, found) | {"utilised": used}
 
     def text(self, problem: Problem, genes: Ints) -> str:
         return assignment_text(_assignment(problem), genes)
@@ -110,12 +126,13 @@ def _assignment(problem: Problem) -> AssignmentProblem:
 
 
 def _number(metric: Metric, form: str) -> Callable[[Row], str]:
-    return lambda row: format(float(metric.shown(row[metric.column])), form)
+    return lambda row: brief(float(metric.shown(row[metric.column])), form)
 
 
 def _levels(levels: Sequence[int]) -> str:
-    if len(levels) > 2 and levels[-1] - levels[0] == len(levels) - 1:
-        return f"{levels[0]} to {levels[-1]}"
+    first, step = levels[0], levels[-1] - levels[-2] if len(levels) > 1 else 1
+    if len(levels) > 2 and tuple(levels) == tuple(range(first, levels[-1] + 1, step)):
+        return f"{first} to {levels[-1]}" + (f" in steps of {step}" if step > 1 else "")
     return ", ".join(map(str, levels))
 
 
