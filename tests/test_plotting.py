@@ -242,7 +242,7 @@ def test_figures_of_any_assignment(what, workload, dataflow, settings):
     assert any("share of" in label for label in legends) == bool(problem.part(
         what(problem)[None]).used.any())  # fmt: skip
     assert ("invalid point" in legends) == bool(len(top.lines[0].get_xdata()))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     inside(figure)
 
 
@@ -255,7 +255,7 @@ def test_long_names_and_titles_have_room(long_names):
         design_space_figure(long_names, 0),
         frontier_figure(frontier(long_names, ("latency", "area"))),
     ):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         inside(figure)
     axis = budget_figure(long_names, genes).axes[0]
     labels = [text.get_text() for text in axis.get_xticklabels()]
@@ -271,6 +271,16 @@ def test_names_that_would_look_the_same_are_numbers():
     assert axis.get_xlabel() == "layer"
     name_ticks(axis, ["same", "same"], "layer")
     assert [text.get_text() for text in axis.get_xticklabels()] == ["same", "same"]
+
+
+def test_pictures_have_a_margin(mixed):
+    genes = best(mixed)
+    for figure in (assignment_figure(mixed, genes), budget_figure(mixed, genes),
+                   learning_curves(mixed, {"one": [2 * mixed.optimum().objective]})):  # fmt: skip
+        figure.draw_without_rendering()
+        box = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert min(box.x0, box.y0, width - box.x1, height - box.y1) > 0.05
 
 
 @pytest.mark.parametrize("network", ["NCF", "AlexNet", "MobileNetV2"])
@@ -314,7 +324,7 @@ def test_figure_of_one_configuration():
     problem = AssignmentProblem.of("NCF", deployment="LS")
     figure = assignment_figure(problem, problem.optimum().assignment, title="Mine")
     assert figure.get_suptitle() == "Mine"
-    figure.canvas.draw()
+    figure.draw_without_rendering()
 
 
 def test_the_assignment_that_info_reports_of_a_failed_episode_can_be_drawn(playing):
@@ -395,7 +405,7 @@ def test_the_budget_figure_adds_up(constraint, released):
     problem = AssignmentProblem.of("AlexNet", constraint=constraint, released=released)
     assignment = problem.optimum().assignment
     figure = budget_figure(problem, assignment)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     axis, whole = figure.axes
     scale = 1e6 if constraint == "area" else 1.0
     used = problem.evaluate(assignment).used[0]
@@ -430,7 +440,7 @@ def test_parts_that_are_nothing_are_not_listed(mixed, monkeypatch):
 
 def test_the_roofline_keeps_layers_under_their_roofs(mixed, found):
     figure = roofline_figure(mixed, found)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (axis,) = figure.axes
     dots = np.concatenate([c.get_offsets() for c in axis.collections])
     assert len(dots) == mixed.num_steps
@@ -447,7 +457,7 @@ def test_the_roofline_shows_every_layer(released):
     # The released table costs some layers less than their PEs could do.
     problem = AssignmentProblem.of("AlexNet", "Eyeriss", released=released, constraint="power")
     figure = roofline_figure(problem, best(problem))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     axis = figure.axes[0]
     dots = np.concatenate([c.get_offsets() for c in axis.collections])
     (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
@@ -463,7 +473,7 @@ def test_labels_of_roofs_do_not_touch():
     genes = best(problem).copy()
     genes[:, 0] = np.arange(5) + 4
     figure = roofline_figure(problem, genes)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     roofs = [text for text in figure.axes[0].texts if "PEs" in text.get_text()]
     boxes = sorted((text.get_window_extent() for text in roofs), key=lambda box: box.y0)
     assert roofs
@@ -475,13 +485,13 @@ def test_one_point_has_a_roofline_too(layers):
     same = [Layer.conv(f"c{i}", in_channels=8, out_channels=8, input_size=9, kernel=3)
             for i in range(layers)]  # fmt: skip
     problem = AssignmentProblem.of(Workload("same", same))
-    roofline_figure(problem, problem.optimum().assignment).canvas.draw()
+    roofline_figure(problem, problem.optimum().assignment).draw_without_rendering()
 
 
 def test_the_design_space_marks_the_choice_and_the_invalid():
     problem = AssignmentProblem.of("AlexNet", "Eyeriss")
     figure = design_space_figure(problem, "conv2")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     cost, usage = figure.axes[:2]
     grid = np.asarray(cost.images[0].get_array())
     valid = problem.design.valid[1].reshape(problem.space.shape).T
@@ -498,7 +508,7 @@ def test_the_design_space_marks_the_choice_and_the_invalid():
 
 def test_the_design_space_of_a_mix_has_a_row_a_dataflow(mixed):
     figure = design_space_figure(mixed, 0)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert [a.get_title(loc="left") for a in figure.axes[:6:2]] == [
         "NVDLA", "Eyeriss", "ShiDianNao"]  # fmt: skip
     bars = figure.axes[6:]
@@ -514,7 +524,7 @@ def test_curves_of_many_seeds_have_a_band(mixed):
     runs = [np.minimum.accumulate(best * (1 + s + 10 / np.arange(1, 40 - s))) for s in range(5)]
     runs[0] = np.where(np.arange(39) < 3, np.inf, runs[0])  # nothing feasible at first
     figure = regret_curves(mixed, {"one": runs[:1], "many": runs}, interval=0.6)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (axis,) = figure.axes
     assert len(axis.collections) == 1
     inside(figure)
@@ -533,7 +543,7 @@ def test_curves_of_many_seeds_have_a_band(mixed):
 def test_curves_where_nothing_was_found(mixed):
     best = mixed.optimum().objective
     figure = learning_curves(mixed, {"nobody": np.full(20, np.inf), "one": [2 * best]})
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (axis,) = figure.axes
     assert axis.get_xlabel().endswith("nothing feasible found: nobody")
     assert [label.split(" (")[0] for label in legend_of(figure)] == ["one", "best uniform solution"]
@@ -544,7 +554,7 @@ def test_curves_where_nothing_was_found(mixed):
 def test_many_curves_look_different(mixed):
     best = mixed.optimum().objective
     figure = learning_curves(mixed, {f"agent {i}": [best * (2 + i), best] for i in range(24)})
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     (axis,) = figure.axes
     assert len({(line.get_color(), line.get_linestyle()) for line in axis.lines}) == 25
     legend = axis.get_legend().get_window_extent()
@@ -554,7 +564,7 @@ def test_many_curves_look_different(mixed):
 def test_ticks_of_regret_reach_as_far_as_the_curves(mixed):
     best = mixed.optimum().objective
     figure = learning_curves(mixed, {"far": best * (1 + np.geomspace(1e8, 1e-8, 30))})
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     ticks, top = figure.axes[0].get_yticks(), figure.axes[0].get_ylim()[1]
     assert ticks.max() > top / 1000
     assert len(ticks) <= 10
@@ -566,7 +576,7 @@ def test_ticks_of_regret_reach_as_far_as_the_curves(mixed):
 def test_fronts(mixed, tmp_path, objectives, panels):
     front = frontier(mixed, objectives, epsilon=0.2 if panels == 2 else 0.0)
     figure = frontier_figure(front)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     said = texts(figure)
     assert f"{len(front):,} assignments" in said
     assert ("exact" in said) == (panels == 1)
@@ -595,7 +605,7 @@ ZEROS = np.stack([np.arange(5.0), np.arange(5.0)[::-1], np.arange(5.0)[::-1]], 1
 def test_fronts_of_any_values_have_ticks_and_every_point(values, columns):
     values = values[:, :columns]
     figure = front_figure(values, LABELS[:columns], title="")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axis in figure.axes[: columns - 1]:
         for along in (axis.xaxis, axis.yaxis):
             low, high = along.get_view_interval()
@@ -610,7 +620,7 @@ def test_fronts_of_any_values_have_ticks_and_every_point(values, columns):
 @pytest.mark.parametrize("values", [DECADES[:, [1, 2, 0]], NEAR])
 def test_colour_bars_have_the_numbers_of_the_axes(values):
     figure = front_figure(values, LABELS, title="")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     left, right, left_bar, right_bar = figure.axes
     # What colours one panel is up in the other.
     assert left_bar.get_xlabel() == f"colour: {right.get_ylabel()}"
@@ -724,11 +734,11 @@ def comparison(network, dataflows, budgets):
 
 def test_what_fits_nothing_is_said_and_not_listed():
     figure = comparison_figure(comparison("AlexNet", ("NVDLA", "Eyeriss"), [0.2e6]))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert legend_of(figure) == ["NVDLA"]
     assert [text.get_text().strip() for text in figure.axes[0].texts] == ["Eyeriss: nothing fits"]
     empty = comparison_figure(comparison("AlexNet", ("NVDLA", "Eyeriss"), [1.0, 2.0]))
-    empty.canvas.draw()
+    empty.draw_without_rendering()
     boxes = [text.get_window_extent() for text in empty.axes[0].texts]
     assert len(boxes) == 4
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
@@ -747,7 +757,7 @@ def test_bars_that_are_far_apart_grow_by_logarithms():
 def test_many_budgets_have_room_for_their_names():
     budgets = [round(b, 3) * 1e6 for b in np.geomspace(0.3, 30, 14)]
     figure = comparison_figure(comparison("NCF", ("NVDLA",), budgets))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     labels = figure.axes[0].get_xticklabels()
     assert len(labels) == 14
     assert {label.get_rotation() for label in labels} == {35.0}
@@ -759,7 +769,7 @@ def test_comparisons():
         row["name"] = row.get("platform") or "1 um2"
     report = {"workload": "NCF", "objective": "latency", "constraint": "area", "rows": rows}
     figure = comparison_figure(report)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert sorted(heights) == sorted(row["objective"] for row in rows if row["objective"])
     assert texts(figure).count("nothing") == 2
@@ -811,7 +821,7 @@ def test_any_problem_can_be_shown(playing, env_id):
     view = family_of(env_id).view
     assert view.text(problem, best).endswith("regret 0.00%")
     figure = view.figure(problem, best)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     labels = [str(axis.labels[g]) for axis, g in zip(problem.space.axes, best[0], strict=True)]
     assert all(label in texts(figure) for label in labels)
     assert problem.statement.title in texts(figure)
@@ -857,7 +867,7 @@ class Switches(Problem):
 
 def test_one_step_of_many_axes_lies_on_its_side():
     figure = View().figure(Switches(), np.zeros((1, 6), int))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     axis = figure.axes[0]
     assert [text.get_text() for text in axis.get_yticklabels()] == ["step 1"]
     assert [text.get_text() for text in axis.get_xticklabels()] == [f"switch {i}" for i in range(6)]

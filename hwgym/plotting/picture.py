@@ -8,8 +8,12 @@ from hwgym._extras import naming
 
 with naming():
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 __all__ = ["Picture"]
+
+
+MARGIN = 0.08  # inches
 
 
 class Picture(Figure):
@@ -22,7 +26,9 @@ class Picture(Figure):
     """
 
     def __init__(self, width: float, height: float) -> None:
-        super().__init__(figsize=(width, height), layout="constrained")
+        # A margin: on dark pages words should not touch the edge of the white.
+        layout = ConstrainedLayoutEngine(w_pad=MARGIN, h_pad=MARGIN)
+        super().__init__(figsize=(width, height), layout=layout)
 
     def _repr_png_(self) -> bytes:
         png = io.BytesIO()
