@@ -34,6 +34,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"hwgym\..*\.(Deployment|Method)"),
     # Tables of a module's own, and what a class says among its attributes.
     (r"py:data", r"(.*\.)?(ACCOUNTINGS|DATAFLOWS|OBJECTIVES|REWARDS|STYLE|TECHNOLOGIES|TOO_MANY)"),
+    (r"py:data", r"(.*\.)?(CLUSTERED|LIMIT|MIXES|MOST_CYCLES)"),
     (r"py:attr", r"statement"),
     (r"py:mod", r"hwgym\.plotting\.picture"),
 ]

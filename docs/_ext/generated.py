@@ -22,7 +22,7 @@ from benchmarks import report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, TableProblem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
-from hwgym.costs.maestro import DATAFLOWS, TECHNOLOGIES
+from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families import FAMILIES
 from hwgym.families.assignment.ids import PLATFORMS
@@ -325,8 +325,9 @@ def technologies() -> str:
 def dataflows() -> str:
     """The directives of the dataflows with a name."""
     out = []
-    for flow in DATAFLOWS.values():
-        out.append(f"### {flow.name}\n\n```text\n{flow}\n```\n")
+    for flow in (*DATAFLOWS.values(), *CLUSTERED.values()):
+        about = f"{flow.about[0].upper()}{flow.about[1:]}."
+        out.append(f"### {flow.name}\n\n{about}\n\n```text\n{flow}\n```\n")
     depthwise = "\n".join(str(d) for d in hwgym.costs.maestro.DEPTHWISE)
     out.append(f"### Depthwise layers, under any of them\n\n```text\n{depthwise}\n```\n")
     return "\n".join(out)

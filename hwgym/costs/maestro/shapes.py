@@ -29,7 +29,7 @@ class Shapes:
         R, S: Filter rows and columns.
         stride: Along both axes.
         depthwise: Booleans.
-        names: Of layers, by :attr:`hwgym.Layer.shape`, for errors to tell.
+        names: Of layers, by ``Layer.shape``, for errors to tell.
 
     Raises:
         ValueError: If a size is not an integer, below 1 or beyond 32 bits, or a filter is larger
