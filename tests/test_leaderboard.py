@@ -39,9 +39,11 @@ from hwgym.leaderboard import (
     runner,
     workers,
 )
+from hwgym.leaderboard.board import below_the_line
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.cli import app
 from hwgym.leaderboard.draws import draw_settings
+from hwgym.leaderboard.reproduction import record_path
 from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import (
     Submission,
@@ -375,6 +377,39 @@ def test_a_folder_has_one_time_limit(tmp_path):
         runner.sweep(other, tmp_path, Inline())
 
 
+@pytest.mark.parametrize("damage", [b"", b'{"agent": "random", "sees"', b"\xff\xfe", b"another"])
+def test_a_damaged_run_is_done_again(tmp_path, damage):
+    jobs = runner.plan(["random"], [Task(ALEXNET, 50)], seeds=3)
+    runner.sweep(jobs, tmp_path, Inline())
+    kept = {job.file: (tmp_path / job.file).read_bytes() for job in jobs}
+    file = jobs[1].file
+    (tmp_path / file).write_bytes(kept[jobs[2].file] if damage == b"another" else damage)
+    crew = Inline()
+    state = runner.sweep(jobs, tmp_path, crew)
+    assert crew.performed == [jobs[1]]
+    assert list(state.damaged) == [file]
+    assert state.damaged[file].startswith(str(tmp_path / file))
+    assert [told(run) for run in read_runs(tmp_path)] == [told(perform(job)) for job in jobs]
+    assert not runner.sweep(jobs, tmp_path, Inline()).damaged
+
+
+def test_a_damaged_run_is_named_on_the_command_line(tmp_path):
+    args = ("run", "--suite", "smoke", "--agents", "uniform", "--workers", 1, "--out", tmp_path)
+    assert call(*args).exit_code == 0
+    file = Job("uniform", ALEXNET, 300, 100).file
+    text = (tmp_path / file).read_text()
+    (tmp_path / file).write_text(text[:100])
+    packed = call("submit", tmp_path, "--suite", "smoke", "--out", tmp_path / "packed")
+    assert packed.exit_code == 2  # what is not whole is not packed
+    assert str(file) in packed.output
+    result = call(*args)
+    assert result.exit_code == 0, result.output
+    assert f"damaged, and so run again: {tmp_path / file}: " in result.output
+    (tmp_path / file).write_text(text[:100])
+    assert json.loads(call(*args, "--json").stdout)["damaged"] == [str(file)]
+    assert told(read_run(tmp_path / file)) == told(Run.from_json(json.loads(text)))
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -612,6 +647,8 @@ def test_action_numbers_are_refused_where_choices_have_none():
         (lambda lines: [lines[0], lines[1].replace("[[[", '[[["x",')], "'genes' must be a list"),
         (lambda lines: [lines[0], lines[1].replace('"genes"', '"gens"')], "'genes' is missing"),
         (lambda lines: [lines[0], lines[1].replace('_at":[0,', '_at":[')], "sample numbers for"),
+        (lambda lines: [lines[0], lines[1].replace('istic":false', 'istic":1')],
+         "'deterministic' must be true, false or null"),
         (lambda lines: [lines[0], lines[1].replace('"objective":', '"objective":1e999,"o":')],
          "'objective' must be a finite number"),
     ],
@@ -670,8 +707,11 @@ def test_an_external_agents_log_is_packed(tmp_path):
     env.close()
     args = ("submit", tmp_path / "log", "--suite", "smoke", "--out", tmp_path / "out")
     assert "say what it sees" in call(*args).output
+    assert call(*args, "--sees", "totals", "--deterministic").exit_code == 0
+    assert validate(tmp_path / "out" / "mine.jsonl.xz").curves[0].run.deterministic is True
     assert call(*args, "--sees", "totals").exit_code == 0
     (curve,) = validate(tmp_path / "out" / "mine.jsonl.xz").curves
+    assert curve.run.deterministic is False
     assert curve.run.samples == 300
     assert (curve.run.job.seed, curve.run.job.agent) == (4, "mine")
     assert curve.run.objective == min(best[:300])
@@ -701,6 +741,279 @@ def test_the_repositorys_own_results_hold(path):
     verdict = validate(path)
     assert verdict.accepted, verdict.reasons
     assert verdict.submission.suite == path.parent.name
+
+
+# --- reproductions --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Runs are done in this process; those that were."""
+    crew = Inline()
+    monkeypatch.setattr(cli, "LocalWorkers", lambda count: crew)
+    return crew
+
+
+@pytest.fixture
+def packed(tmp_path, honest):
+    """Writes the honest runs, or others, as a submission, and gives its path."""
+
+    def pack(runs=honest, agent="annealing", sees="totals"):
+        path = tmp_path / f"{agent}.jsonl.xz"
+        return write_submission(path, Submission(agent, sees, "smoke", runs))
+
+    return pack
+
+
+def reproduce(path, *args):
+    return call("reproduce", path, "--out", path.parent / "again", *args)
+
+
+def test_what_comes_out_the_same_is_reproduced(packed, here):
+    path = packed()
+    assert validate(path).standing.name == "self-reported"
+    assert "; self-reported" in call("validate", path).output
+    result = reproduce(path)
+    assert result.exit_code == 0, result.output
+    assert f"reproduced  {path}: 6 of 6 runs came out the same" in result.output
+    assert len(here.performed) == 6
+    assert {job.time_limit for job in here.performed} == {None}
+    assert validate(path).standing.name == "reproduced"
+    assert "; reproduced" in call("validate", path).output
+    record = json.loads(record_path(path).read_text())
+    assert len(record["checks"]) == 6
+    assert record["versions"][0]["numpy"] == np.__version__
+    assert record["digest"] == read_submission(path).digest
+    # Again there is nothing to do; the folder of submissions is still one.
+    assert reproduce(path).exit_code == 0
+    assert len(here.performed) == 6
+    assert call("validate", path.parent).output.count("accepted") == 1
+
+
+def test_the_mark_is_lost_with_the_least_change(packed, honest, here):
+    path = packed()
+    assert reproduce(path).exit_code == 0
+    found_at = honest[0].found_at.copy()
+    found_at[-1] += 1
+    packed([replace(honest[0], found_at=found_at, samples=300), *honest[1:]])
+    standing = validate(path).standing
+    assert (standing.name, standing.note) == (
+        "self-reported",
+        "it was changed since it was run again",
+    )
+    # Running it again says what was changed.
+    result = reproduce(path)
+    assert result.exit_code == 1
+    assert "differs" in result.output
+    assert validate(path).standing.note == "1 of 6 runs came out differently when run again"
+    assert "below the line: 1 of 6 runs came out differently" in call("validate", path).output
+    packed()
+    assert reproduce(path, "--json").exit_code == 0
+    assert validate(path).standing.name == "reproduced"
+    record_path(path).write_text(record_path(path).read_text()[:-40])
+    assert "cannot be read" in validate(path).standing.note
+    assert "written anew" in reproduce(path).output
+    assert validate(path).standing.name == "reproduced"
+
+
+def test_a_part_is_not_the_whole(packed, here):
+    path = packed()
+    result = reproduce(path, "--seeds", "100", "--tasks", f"{ALEXNET},{NCF}")
+    assert result.exit_code == 0, result.output
+    assert f"in part     {path}: 2 of 2 runs came out the same; self-reported" in result.output
+    assert {(j.env_id, j.seed) for j in here.performed} == {(NCF, 100), (ALEXNET, 100)}
+    assert validate(path).standing.note == "2 of 6 runs came out the same again"
+    # What is known is kept; the parts make a whole.
+    assert reproduce(path, "--seeds", "101").exit_code == 0
+    assert validate(path).standing.note == "5 of 6 runs came out the same again"
+    told_ = json.loads(reproduce(path, "--seeds", "100", "--json").stdout)
+    assert told_[0]["standing"] == "reproduced"
+    assert len(here.performed) == 6
+    for args, message in (
+        (["--seeds", "1000"], "unknown seed '1000'; did you mean '100'"),
+        (["--tasks", "HWAssign-NCF-MIX"], f"did you mean '{NCF}'"),
+        (["--workers", "0"], "--workers must be at least 1"),
+    ):
+        result = reproduce(path, *args)
+        assert result.exit_code == 2
+        assert message in result.output
+
+
+def test_what_was_run_with_other_versions_is_run_again(packed, here):
+    path = packed()
+    assert reproduce(path).exit_code == 0
+    for file in (path.parent / "again").rglob("*.json"):
+        told_ = json.loads(file.read_text())
+        told_["packages"]["numpy"] = "1.0"
+        file.write_text(json.dumps(told_))
+    result = reproduce(path)
+    assert result.exit_code == 0
+    assert "run once more, for versions have changed: 6 runs" in result.output
+    assert len(here.performed) == 12
+
+
+def test_a_reproduction_that_was_stopped_goes_on(packed, here, monkeypatch):
+    path = packed()
+    perform_one = here.wait
+
+    def stop(timeout):
+        if len(here.performed) == 2:
+            here.jobs.clear()
+            raise KeyboardInterrupt
+        return perform_one(timeout)
+
+    monkeypatch.setattr(here, "wait", stop)
+    result = reproduce(path)
+    assert result.exit_code == 130
+    assert "the same command goes on from here" in result.output
+    assert not record_path(path).exists()
+    monkeypatch.setattr(here, "wait", perform_one)
+    assert reproduce(path).exit_code == 0
+    assert len(here.performed) == len({job.file for job in here.performed}) == 6
+
+
+def best_of_task(run):
+    """The optimum, as if it had been the one sample that was needed."""
+    best = problem_of(run.job.env_id).optimum()
+    changes = {"objective": best.objective, "genes": best.assignment[None]}
+    return replace(run, found_at=np.array([0]), samples=1, **changes)
+
+
+CHEATS = [
+    (
+        "found_at moved forward",
+        lambda runs: [replace(r, found_at=np.arange(len(r.found_at))) for r in runs],
+        r"the same solutions at other samples: what it claims to have found at sample \d+ it finds "
+        r"at \d+",
+        "",
+    ),
+    (
+        "the best run copied under another seed",
+        lambda runs: [replace(runs[i - i % 2], job=r.job) for i, r in enumerate(runs)],
+        "seed 101: is the run of seed 100",
+        "the same runs under different seeds: 100 and 101 on",
+    ),
+    (
+        "the optimum as one sample",
+        lambda runs: [best_of_task(run) for run in runs],
+        "claims an objective of|claims to have found its best solution at sample 0",
+        "finds the optimum after fewer samples than show each choice of a step once",
+    ),
+    (
+        "the last solution only",
+        lambda runs: [replace(r, found_at=r.found_at[-1:] * 0, genes=r.genes[-1:]) for r in runs],
+        r"claims to have found its best solution at sample 0; it finds it at \d+",
+        "",
+    ),
+    (
+        "fewer samples than it used",
+        lambda runs: [replace(r, samples=int(r.found_at[-1]) + 1) for r in runs],
+        r"uses 300 samples, not \d+",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "cheat", "found", "doubted"), CHEATS, ids=lambda x: str(x)[:20])
+def test_cheats_are_caught_when_run_again(packed, honest, here, name, cheat, found, doubted):
+    by_task = sorted(honest, key=lambda run: (run.job.env_id, run.job.seed))
+    path = packed(cheat(by_task))
+    verdict = validate(path)
+    assert verdict.accepted, name  # its solutions are worth what it claims
+    assert verdict.standing.name == "self-reported"
+    reasons = below_the_line(verdict)
+    assert any(reason.startswith(doubted) for reason in reasons) if doubted else len(reasons) == 1
+    result = reproduce(path)
+    assert result.exit_code == 1, result.output
+    assert result.output.count(f"differs     {path}") == 1
+    assert re.search(found, result.output), result.output
+    assert validate(path).standing.differ > 0
+    assert any("came out differently" in r for r in below_the_line(validate(path)))
+
+
+def test_the_best_seeds_under_the_names_of_the_first_are_caught(packed, here):
+    tasks = SUITES["smoke"].tasks
+    runs = [perform(job) for job in runner.plan(["random"], tasks, seeds=40)]
+    chosen = []
+    for task in tasks:
+        own = [run for run in runs if run.job.env_id == task.env_id]
+        own.sort(key=lambda run: run.objective or np.inf)
+        best = [run for run in own if run.job.seed > 109][:10]
+        chosen += [replace(r, job=replace(r.job, seed=100 + i)) for i, r in enumerate(best)]
+    path = packed(chosen, "random")
+    assert below_the_line(validate(path)) == []  # nothing of it can be seen without the agent
+    result = reproduce(path)
+    assert result.exit_code == 1
+    assert re.search(r"claims an objective of [\d.e+]+; finds (nothing|an)", result.output)
+    assert re.search(r"\d+ of \d+ that reach another objective claim a better one", result.output)
+
+
+def test_whoever_says_that_the_seed_is_ignored_is_run_with_another(packed, honest, here):
+    runs = [perform(job) for job in runner.plan(["uniform"], SUITES["smoke"].tasks, seeds=1)]
+    path = packed(runs, "uniform")
+    assert below_the_line(validate(path)) == []
+    assert reproduce(path).exit_code == 0
+    assert [job.seed for job in here.performed] == [101] * 3
+    # The best seed of an agent that uses it.
+    one = [replace(run, deterministic=True) for run in honest if run.job.seed == 100]
+    path = packed(one)
+    assert below_the_line(validate(path)) == []
+    result = reproduce(path)
+    assert result.exit_code == 1
+    assert "with seed 101, for it says that it ignores its seed" in result.output
+    assert below_the_line(validate(path)) != []
+
+
+def test_what_a_time_limit_cut_is_compared_as_far_as_it_went(packed, honest, here):
+    cut = []
+    for run in honest:
+        kept = run.found_at < 100
+        problem = problem_of(run.job.env_id)
+        genes = run.genes[kept]
+        objective = float(problem.evaluate(genes).objective.min()) if len(genes) else None
+        changes = {"found_at": run.found_at[kept], "genes": genes, "objective": objective}
+        cut.append(replace(run, samples=100, timed_out=True, **changes))
+    path = packed(cut)
+    assert reproduce(path).exit_code == 0
+    assert validate(path).standing.name == "reproduced"
+    assert any("a time limit ended 6 of 6" in reason for reason in below_the_line(validate(path)))
+
+
+def test_runs_that_failed_claim_nothing(packed, honest, here, bad_agents):
+    failed = [workers.failed(run.job, "crash", "it died") for run in honest[:1]]
+    path = packed([*failed, *honest[1:]])
+    assert reproduce(path).exit_code == 0
+    assert len(here.performed) == 5
+    assert validate(path).standing.name == "reproduced"
+    # One that fails now is no reproduction.
+    raising = [replace(run, job=replace(run.job, agent="raises")) for run in honest]
+    path = packed(raising, "raises")
+    result = reproduce(path)
+    assert result.exit_code == 1
+    assert "fails when it is run again: RuntimeError: no luck with 100" in result.output
+
+
+def test_what_cannot_be_run_again(packed, honest, here, tmp_path):
+    path = packed([replace(r, job=replace(r.job, agent="mine")) for r in honest], "mine")
+    result = reproduce(path)
+    assert result.exit_code == 2
+    assert "unknown agent 'mine'" in result.output
+    path = packed([replace(honest[0], objective=1.0), *honest[1:]])
+    result = reproduce(path)
+    assert result.exit_code == 1
+    assert f"refused     {path}: " in result.output
+    assert not here.performed
+    assert not record_path(path).exists()
+    result = reproduce(tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "no such file or folder" in result.output
+
+
+@pytest.mark.parametrize("path", sorted(KEPT.glob("*/*.reproduction.json")), ids=lambda p: p.name)
+def test_the_repositorys_own_records_are_of_its_submissions(path):
+    submission = path.with_name(path.name.replace(".reproduction.json", ".jsonl.xz"))
+    standing = validate(submission).standing
+    assert standing.name == "reproduced" or "came out" in standing.note
 
 
 # --- what a run is worth --------------------------------------------------------------------------
@@ -744,9 +1057,13 @@ def read_run_of(run):
 def test_a_run_file_is_read_as_it_was_written(tmp_path, honest):
     path = write_run(tmp_path, honest[0])
     assert told(read_run(path)) == told(honest[0])
+    assert read_run(path).deterministic is False
     path.write_text("{}")
     with pytest.raises(RunError, match=r"seed100\.json: 'agent' is missing"):
         list(read_runs(tmp_path))
+    damaged = []
+    assert list(read_runs(tmp_path, lambda file, error: damaged.append((file, str(error))))) == []
+    assert damaged == [(honest[0].job.file, f"{path}: 'agent' is missing")]
 
 
 # --- any family -----------------------------------------------------------------------------------

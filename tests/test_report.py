@@ -1,9 +1,11 @@
 """The statistics, the board and its report; the page is opened in a real browser."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -18,6 +20,7 @@ from hwgym.leaderboard import SUITES, Job, Run, RunError, Task, recost, runner
 from hwgym.leaderboard.board import Board, load
 from hwgym.leaderboard.cli import app
 from hwgym.leaderboard.estimates import (
+    anytime_score,
     interquartile_mean,
     interval,
     optimality_gap,
@@ -26,12 +29,14 @@ from hwgym.leaderboard.estimates import (
 )
 from hwgym.leaderboard.figures import Looks, _columns, _panels, assignments, percent, regret_curves
 from hwgym.leaderboard.report import html, markdown
+from hwgym.leaderboard.reproduction import Standing
 from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import Submission, write_submission
 from hwgym.leaderboard.workers import failed, perform
 
 ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
 AGENTS = ("tabulate", "greedy", "random", "annealing", "uniform")
+KEPT = Path(__file__).parents[1] / "leaderboard" / "lite"
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -94,14 +99,48 @@ def test_the_probability_of_improvement_counts_pairs():
         probability_of_improvement(ours, tasks, theirs, other + 5, rng)
 
 
+@pytest.mark.parametrize("budget", [1, 2, 3, 10, 300])
+def test_the_anytime_score_is_the_area_under_the_score(budget):
+    rng = np.random.default_rng(budget)
+    for _ in range(20):
+        count = int(rng.integers(0, min(budget, 6) + 1))
+        found_at = np.sort(rng.choice(budget, count, replace=False))
+        scores = np.sort(rng.random(count))
+        found = anytime_score(found_at, scores, budget)
+        if not count:
+            assert found == 0.0
+        elif budget == 1:
+            assert found == scores[0]
+        else:
+            # Sample by sample, as its docstring has it.
+            after = np.append(0.0, scores)[np.searchsorted(found_at, np.arange(1, budget + 1))]
+            n = np.arange(1, budget)
+            area = (after[:-1] * np.log((n + 1) / n)).sum() / np.log(budget)
+            assert found == pytest.approx(area, abs=1e-12)
+            assert 0 <= found <= scores[-1]
+
+
+def test_the_anytime_score_has_its_ends():
+    first, last = np.array([0]), np.array([9999])
+    assert anytime_score(first, np.array([1.0]), 10_000) == 1.0
+    assert anytime_score(last, np.array([1.0]), 10_000) == 0.0
+    assert anytime_score(np.array([99]), np.array([0.8]), 10_000) == pytest.approx(0.4)
+    assert anytime_score(first, np.array([0.3]), 1) == 0.3
+    for budget in (0, 9999):
+        with pytest.raises(ValueError, match="in a budget of"):
+            anytime_score(last, np.array([1.0]), budget)
+
+
 # --- the board ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def runs():
-    """Some agents on the smoke suite; one that fails, and further draws of another."""
+    """Some agents on the smoke suite, one with few seeds; one that fails, and further draws of
+    another."""
     tasks = SUITES["smoke"].tasks
-    done = [perform(job) for job in runner.plan(AGENTS, tasks, seeds=3, time_limit=30.0)]
+    done = [perform(job) for job in runner.plan(AGENTS, tasks, seeds=10, time_limit=30.0)]
+    done = [run for run in done if run.job.agent != "random" or run.job.seed < 103]
     done += [
         failed(Job("broken", task.env_id, 300, 100, 30.0), "crash", "it died") for task in tasks
     ]
@@ -125,7 +164,9 @@ def test_agents_rank_beside_those_that_see_the_same(board):
     ]
     totals = [entry.agent for entry in board.seeing("totals")]
     assert set(totals) == {"random", "annealing", "uniform"}
-    scores = [entry.score.value for entry in board.seeing("totals")]
+    ranked = [entry for entry in board.seeing("totals") if entry.rank is not None]
+    assert [entry.rank for entry in ranked] == [1, 2]
+    scores = [entry.score.value for entry in ranked]
     assert scores == sorted(scores, reverse=True)
     assert board.entries[-1].agent == "broken"
     assert board.suite == "smoke"
@@ -134,14 +175,15 @@ def test_agents_rank_beside_those_that_see_the_same(board):
 def test_an_entry_has_the_numbers_of_its_runs(board, runs):
     entry = next(e for e in board.entries if e.agent == "annealing")
     own = [recost(run) for run in runs if run.job.agent == "annealing" and run.job.draw == 0]
-    assert len(entry.curves) == len(own) == 9
+    assert len(entry.curves) == len(own) == 30
     scores = np.array([curve.score for curve in own])
     assert entry.score.value == pytest.approx(trim_mean(scores, 0.25))
     assert entry.gap.value == pytest.approx(1 - scores.mean())
     assert entry.median_regret.value == np.median([curve.regret for curve in own])
     reached = [curve.samples_to(0.1) for curve in own]
-    assert entry.reach(0.1) == (sorted(reached)[4], np.isfinite(reached).mean())
-    assert entry.seeds == (3, 3)
+    assert entry.reach(0.1) == (np.median(reached), np.isfinite(reached).mean())
+    assert entry.seeds == (10, 10)
+    assert entry.anytime.value == pytest.approx(trim_mean([c.anytime for c in own], 0.25))
     curve = entry.regret_curve()
     assert curve.y[-1] == entry.median_regret.value
     assert (curve.low <= curve.y).all()
@@ -187,33 +229,260 @@ def test_a_board_comes_from_runs_and_from_submissions_alike(runs, board, tmp_pat
 def test_nothing_is_reported_that_does_not_hold(runs, tmp_path):
     run = replace(runs[0], objective=runs[0].objective / 2)
     write_run(tmp_path, run)
-    with pytest.raises(RunError, match="claims an objective of"):
+    with pytest.raises(RunError, match=r"nothing to report: .*claims an objective of"):
         load([tmp_path])
     with pytest.raises(RunError, match="neither runs nor submissions"):
         load([tmp_path / "tabulate" / ALEXNET])
     with pytest.raises(RunError, match="no such file or folder"):
         load([tmp_path / "nowhere"])
+    # Beside others it is left out, and named.
+    for other in runs:
+        if other.job.agent in ("tabulate", "greedy") and other is not runs[0]:
+            write_run(tmp_path, other)
+    board = load([tmp_path])
+    reason = f"{run.job.file.as_posix()}: claims an objective of"
+    assert [text.startswith(reason) for text in board.left_out] == [True]
+    assert [(e.agent, e.rank) for e in board.entries] == [("greedy", 1), ("tabulate", None)]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"agent": "annea', b"\xff\xfe", b"[]"])
+def test_a_damaged_run_does_not_stop_the_report(runs, tmp_path, damage):
+    folder = tmp_path / "runs"
+    for run in runs:
+        if run.job.agent in ("annealing", "uniform") and run.job.draw == 0:
+            write_run(folder, run)
+    (whole,) = [e for e in load([folder]).entries if e.agent == "annealing"]
+    assert whole.rank == 1
+    file = Job("annealing", ALEXNET, 300, 103).file
+    (folder / file).write_bytes(damage)
+    result = CliRunner().invoke(app, ["report", str(folder), "--html", str(tmp_path / "b.html")])
+    assert result.exit_code == 0, result.output
+    assert f"left out: {file.as_posix()}: " in result.output
+    assert str(tmp_path) not in (tmp_path / "b.html").read_text(encoding="utf-8")
+    board = load([folder])
+    by_agent = {entry.agent: entry for entry in board.entries}
+    assert by_agent["uniform"].rank == 1
+    assert by_agent["annealing"].rank is None
+    assert len(by_agent["annealing"].curves) == 29
+    text = markdown(board)
+    assert "- `annealing`: 9 to 10 seeds on a task, where 10 are needed; " in text
+    assert f"{file.as_posix()} is left out: " in text
+    assert f"\nLeft out: {file.as_posix()}: " in text
+
+
+def test_a_run_under_the_name_of_another_is_left_out(runs, tmp_path):
+    own = [run for run in runs if run.job.agent == "annealing" and run.job.draw == 0]
+    for run in own:
+        write_run(tmp_path, run)
+    first, second = own[0].job.file, replace(own[0].job, seed=101).file
+    (tmp_path / second).write_bytes((tmp_path / first).read_bytes())
+    board = load([tmp_path])
+    (entry,) = board.entries
+    assert (entry.rank, entry.seeds) == (None, (9, 10))
+    assert f"holds the run of annealing on {own[0].job.env_id}, seed 100" in board.left_out[0]
+
+
+def test_damaged_and_refused_submissions_do_not_stop_the_report(runs, tmp_path):
+    for agent in ("tabulate", "uniform", "greedy"):
+        own = [run for run in runs if run.job.agent == agent]
+        if agent == "uniform":
+            own[0] = replace(own[0], objective=own[0].objective / 2)
+        packed = Submission(agent, own[0].sees, "smoke", own)
+        write_submission(tmp_path / f"{agent}.jsonl.xz", packed)
+    damaged = tmp_path / "greedy.jsonl.xz"
+    damaged.write_bytes(damaged.read_bytes()[:-30])
+    board = load([tmp_path])
+    assert [(entry.agent, entry.rank) for entry in board.entries] == [("tabulate", 1)]
+    assert [text[: text.index(" is refused")] for text in board.left_out] == [
+        "greedy.jsonl.xz:",
+        "uniform.jsonl.xz:",
+    ]
+    assert str(tmp_path) not in markdown(board)
+
+
+def test_what_is_there_twice_counts_once(runs, tmp_path):
+    own = [run for run in runs if run.job.agent == "random"]
+    for run in own:
+        write_run(tmp_path / "runs", run)
+    write_submission(tmp_path / "s" / "random.jsonl", Submission("random", "totals", "smoke", own))
+    board = load([tmp_path / "runs", tmp_path / "s"])
+    assert [len(entry.curves) for entry in board.entries] == [len(own)]
+    assert len(board.left_out) == len(own)
+    assert all("is there twice, and counted once" in text for text in board.left_out)
 
 
 def test_the_markdown_has_the_ranking_and_its_remarks(board):
     text = markdown(board)
     value = board.entries[0].score.value
     assert value < 0.9995
-    assert f"| 1 | `tabulate` | layers | {value:.3f} | 0 % |" in text
+    anytime = board.entries[0].anytime.value
+    assert f"| 1 | `tabulate` | {value:.3f} |  | {anytime:.3f} | 0 % |" in text
     assert "**See only the totals**" in text
     assert "Runs that failed count as score 0: broken (3 of 3)." in text
-    assert "One seed, and so no interval: tabulate, greedy, uniform, broken." in text
+    assert "\nBelow the line, without a rank:\n" in text
+    assert "- `random`: 3 seeds on a task, where 10 are needed.\n" in text
+    assert "- `broken`: 1 seed on a task, where 10 are needed.\n" in text
     assert "**ConfuciuX's released code on its own problem**" in text
     assert "| its REINFORCE, first run | 5,000 episodes | 47.9 | 41 % |" in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.endswith("|") for line in tables)
 
 
-def test_an_agent_that_lacks_tasks_is_named(runs):
-    some = [r for r in runs if r.job.agent == "random" or r.job.env_id == ALEXNET]
-    text = markdown(Board.of([recost(run) for run in some if run.job.agent in AGENTS]))
-    assert "Not run on all tasks, and so not comparable: " in text
-    assert "tabulate (1 of 3)" in text
+# --- above and below the line ---------------------------------------------------------------------
+
+
+def entry_of(runs, agent="annealing", suite=None, **more):
+    board = Board.of([recost(run) for run in runs], suite, **more)
+    return next(entry for entry in board.entries if entry.agent == agent)
+
+
+@pytest.fixture(scope="module")
+def ten(runs):
+    """Ten seeds of one agent on every task of the smoke suite: what ranks."""
+    return [run for run in runs if run.job.agent == "annealing" and run.job.draw == 0]
+
+
+def test_what_ranks(ten, runs):
+    assert entry_of(ten).rank == 1
+    assert entry_of(ten).reasons == []
+    # One seed, where it is ignored.
+    one = [run for run in runs if run.job.agent == "uniform"]
+    assert {run.deterministic for run in one} == {True}
+    assert entry_of(one, "uniform").rank == 1
+
+
+def changed(runs, which, **changes):
+    """The same runs, but some of them changed."""
+    return [replace(run, **changes) if which(run) else run for run in runs]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda r: [x for x in r if x.job.env_id != ALEXNET],
+         r"not run on 1 of the 3 tasks of smoke: AlexNet-NVDLA"),
+        (lambda r: [x for x in r if x.job.env_id == ALEXNET],
+         r"not run on 2 of the 3 tasks of smoke: .*, .*"),
+        (lambda r: [x for x in r if x.job.seed < 109], "9 seeds on a task, where 10 are needed"),
+        (lambda r: [x for x in r if x.job.seed < 109 or x.job.env_id != ALEXNET],
+         "9 to 10 seeds on a task, where 10 are needed"),
+        (lambda r: changed(r, lambda x: x is r[7], timed_out=True),
+         "a time limit ended 1 of 30 runs"),
+        (lambda r: [failed(r[0].job, "hard limit", "killed after 7 s"), *r[1:]],
+         "a time limit ended 1 of 30 runs"),
+        (lambda r: [replace(x, job=replace(x.job, budget=x.job.budget + 1)) for x in r],
+         "these are not the tasks and samples of a suite"),
+        (lambda r: [replace(x, job=replace(x.job, seed=x.job.seed + 1)) for x in r],
+         "its seeds are not 100, 101, ... without a gap, so the best may have been picked: .*"),
+        (lambda r: [replace(r[0], job=replace(r[0].job, seed=110)), *r[1:]],
+         "its seeds are not 100, 101, ... without a gap, so the best may have been picked: .*"),
+        (lambda r: [replace(r[0], job=replace(r[0].job, settings={"hot": 1.0})), *r[1:]],
+         "its settings are not the same in all runs"),
+    ],
+)  # fmt: skip
+def test_what_falls_short_is_below_the_line(ten, runs, change, reason):
+    kept = [run for run in runs if run.job.agent == "uniform"]
+    entry = entry_of([*change(ten), *kept])
+    assert entry.rank is None
+    assert any(re.fullmatch(reason, found) for found in entry.reasons), entry.reasons
+    board = Board.of([recost(run) for run in [*change(ten), *kept]])
+    for shown in (markdown(board), html(board)):
+        assert "Below the line, without a rank" in shown
+        assert entry.reasons[0] in shown
+    if "not the tasks" not in reason:
+        assert board.entries[0].agent == "uniform"  # however much worse it is
+        assert board.entries[0].rank == 1
+
+
+def test_part_of_the_tasks_is_no_rank_though_it_looks_like_a_suite(ten):
+    """A submission of a suite whose best task alone is there."""
+    part = [run for run in ten if run.job.env_id == ALEXNET]
+    for suite in (None, "smoke"):
+        entry = entry_of(part, suite=suite)
+        assert entry.rank is None
+        assert entry.reasons == [
+            "not run on 2 of the 3 tasks of smoke: "
+            + ", ".join(t.label for t in SUITES["smoke"].tasks if t.env_id != ALEXNET)
+        ]
+
+
+def test_a_suite_can_be_named(ten, tmp_path):
+    for run in ten:
+        write_run(tmp_path, run)
+    with pytest.raises(RunError, match="30 runs on tasks or with samples that suite 'lite' does"):
+        load([tmp_path], "lite")
+    with pytest.raises(ValueError, match="did you mean 'lite'"):
+        load([tmp_path], "light")
+    assert load([tmp_path]).suite == "smoke"
+
+
+def test_equal_scores_are_ranked_by_when_they_were_reached(loose):
+    del loose
+    best = problem_of("Bags-4-1-v0").certificate()
+    early, late = (
+        replace(run_on("Bags-4-1-v0", best.assignment[None], name), found_at=np.array([at]))
+        for name, at in (("z-early", 3), ("a-late", 40))
+    )
+    curves = [recost(late), recost(early)]
+    assert [curve.score for curve in curves] == [1.0, 1.0]
+    assert curves[1].anytime > curves[0].anytime
+    board = Board.of(curves)
+    assert [entry.agent for entry in board.entries] == ["z-early", "a-late"]
+
+
+def test_copies_under_other_seeds_are_doubted(ten):
+    copied = [run for run in ten if run.job.seed != 104] + [
+        replace(run, job=replace(run.job, seed=104)) for run in ten if run.job.seed == 107
+    ]
+    assert entry_of(copied).rank is None
+    (reason,) = entry_of(copied).reasons
+    assert reason.startswith("the same runs under different seeds: 104 and 107 on ")
+    # Also where they say that they found it at other samples.
+    moved = [replace(r, found_at=r.found_at + 1, samples=300) if r.job.seed == 104 else r
+             for r in copied if r.found_at[-1] < 299 or r.job.seed != 104]  # fmt: skip
+    assert any("104 and 107" in reason for reason in entry_of(moved).reasons)
+    # Who has seen them come out so again does not doubt.
+    fine = entry_of(copied, standings={"annealing": Standing(reproduced=True)})
+    assert fine.rank == 1
+    assert fine.standing.name == "reproduced"
+
+
+def test_runs_that_are_said_to_be_all_the_same_and_differ_are_doubted(ten):
+    said = [replace(run, deterministic=True) for run in ten]
+    reasons = entry_of(said).reasons
+    assert reasons
+    assert all("says that it ignores its seed, but its runs on" in reason for reason in reasons)
+
+
+def test_an_optimum_that_falls_from_the_sky_is_doubted(ten, runs):
+    gifts = []
+    for run in ten:
+        problem = problem_of(run.job.env_id)
+        best = problem.optimum()
+        at = np.array([run.job.seed - 100])
+        gifts.append(
+            replace(run, objective=best.objective, found_at=at, genes=best.assignment[None])
+        )
+    entry = entry_of(gifts)
+    assert entry.score.value == 1.0
+    assert entry.rank is None
+    assert any("finds the optimum after fewer samples than" in r for r in entry.reasons)
+    one = [replace(run, found_at=np.array([5])) for run in gifts if run.job.seed == 100]
+    one = [replace(run, deterministic=True) for run in one]
+    assert [r[:18] for r in entry_of(one).reasons] == ["finds the optimum "]
+    # Those that have looked at every choice of a step may know it.
+    honest = [run for run in runs if run.job.agent == "tabulate"]
+    assert entry_of(honest, "tabulate").score.value > 0.9
+    assert entry_of(honest, "tabulate").rank == 1
+
+
+def test_what_came_out_differently_is_below_the_line(ten):
+    note = "3 of 30 runs came out differently when run again"
+    entry = entry_of(ten, standings={"annealing": Standing(differ=3, note=note)})
+    assert (entry.rank, entry.reasons, entry.standing.name) == (None, [note], "self-reported")
+
+
+# --- figures for people ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -328,7 +597,10 @@ def test_where_only_a_bound_is_known_there_are_gaps(loose):
         assert "median regret" not in shown.lower()
         assert "† No optimum is proven of these tasks" in shown
         assert "ConfuciuX" not in shown
-    assert "| 1 | `good` | totals | 0.800 | 25.0 % |" in text
+    good = next(entry for entry in board.entries if entry.agent == "good")
+    anytime = good.anytime.value
+    assert anytime == pytest.approx(0.8)  # with its first sample
+    assert f"| `good` | 0.800 |  | {anytime:.3f} | 25.0 % |" in text
     assert '<th scope="row" title="3 bags, seed 0">Loose-v0 †</th>' in page
     assert "Score: lower bound / objective" in text
     rows = assignments(board, 0).data[0].y
@@ -452,7 +724,7 @@ def test_the_page_fits_and_shows_the_board(page, board):
     assert cut == []
     assert tiny == []
     # And the charts show what the board has.
-    assert lines(page, "curves") == [e.agent for e in board.entries if e.rank <= 4]
+    assert lines(page, "curves") == [e.agent for e in board.entries if e.place <= 4]
     drawn = page.evaluate(
         "() => [...document.querySelectorAll('#curves path.js-line')]"
         ".filter(p => p.getBBox().width > 50).length"
@@ -463,6 +735,21 @@ def test_the_page_fits_and_shows_the_board(page, board):
     labels = problem_of(task.env_id).space.axes[0].labels
     best = problem_of(task.env_id).optimum().assignment
     assert shown == [str(labels[i]) for i in best[:, 0]]
+
+
+def test_no_table_of_the_repositorys_results_scrolls_at_1300_pixels(browser, tmp_path):
+    path = tmp_path / "lite.html"
+    path.write_text(html(load([KEPT])), encoding="utf-8")
+    opened = browser.new_page(viewport={"width": 1300, "height": 900})
+    opened.goto(path.as_uri())
+    opened.wait_for_selector("html[data-ready]", timeout=60_000)
+    too_wide = opened.evaluate(
+        """() => [...document.querySelectorAll(".wide")]
+            .filter(e => e.scrollWidth > e.clientWidth)
+            .map(e => e.textContent.slice(0, 60))"""
+    )
+    opened.close()
+    assert too_wide == []
 
 
 def test_the_page_answers(page, board):

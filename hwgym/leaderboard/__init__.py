@@ -2,7 +2,9 @@
 
 Suites of tasks (:mod:`~hwgym.leaderboard.suites`), sweeps that run agents on them
 (:mod:`~hwgym.leaderboard.runner`), submissions that are re-costed before they count
-(:mod:`~hwgym.leaderboard.submission`), statistics and the report. On the command line:
+(:mod:`~hwgym.leaderboard.submission`) and may be run again
+(:mod:`~hwgym.leaderboard.reproduction`), what it takes to rank (:mod:`~hwgym.leaderboard.rules`),
+statistics and the report. On the command line:
 ``hwgym leaderboard --help``.
 """
 

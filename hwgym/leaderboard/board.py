@@ -1,14 +1,16 @@
 """The board: everything that the report shows, computed from re-costed runs.
 
 Only runs with an agent's default settings (draw 0) rank; further draws say how much the rank owes
-to them. Agents rank beside those that see the same.
+to them. Agents rank beside those that see the same, by their score, and by their anytime score
+where that is equal. Those that fall short of a rule (:mod:`hwgym.leaderboard.rules`) are below the
+line: they have figures, and reasons in place of a rank.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -25,11 +27,13 @@ from hwgym.leaderboard.estimates import (
     probability_of_improvement,
     resample,
 )
+from hwgym.leaderboard.reproduction import SELF_REPORTED, Standing
+from hwgym.leaderboard.rules import doubts, shortcomings
 from hwgym.leaderboard.runs import Curve, RunError, problem_of, read_runs, recost
-from hwgym.leaderboard.submission import submission_files, validate
-from hwgym.leaderboard.suites import LISTED, SUITES, Task
+from hwgym.leaderboard.submission import Verdict, submission_files, validate
+from hwgym.leaderboard.suites import LISTED, SUITES, Suite, Task, find_suite
 
-__all__ = ["REACH", "Band", "Board", "Draws", "Entry", "load"]
+__all__ = ["REACH", "Band", "Board", "Draws", "Entry", "below_the_line", "load", "smallest_suite"]
 
 REACH = (0.1, 0.05, 0.01)
 """Regrets for which a table says after how many samples they are reached."""
@@ -79,7 +83,9 @@ class Entry:
         sees: ``layers`` or ``totals``.
         curves: Its runs with default settings.
         tasks: (runs,) the index of each run's task on the board.
-        rank: Among those that see the same, from 1.
+        place: Among those that see the same, from 1; those below the line come last.
+        reasons: Why it is below the line; empty if it ranks.
+        standing: Whether its runs were run again and came out the same.
         draws: Under other settings, if it was run with them.
     """
 
@@ -87,8 +93,15 @@ class Entry:
     sees: str
     curves: Sequence[Curve]
     tasks: Ints
-    rank: int = 0
+    place: int = 0
+    reasons: Sequence[str] = ()
+    standing: Standing = SELF_REPORTED
     draws: Draws | None = None
+
+    @property
+    def rank(self) -> int | None:
+        """Its place, if it is not below the line."""
+        return None if self.reasons else self.place
 
     @cached_property
     def scores(self) -> Floats:
@@ -105,6 +118,12 @@ class Entry:
     def score(self) -> Estimate:
         """Interquartile mean over all runs."""
         return interval(self.scores, self.tasks, interquartile_mean, _rng())
+
+    @cached_property
+    def anytime(self) -> Estimate:
+        """Interquartile mean over all runs of the anytime score."""
+        values = np.array([curve.anytime for curve in self.curves])
+        return interval(values, self.tasks, interquartile_mean, _rng())
 
     @cached_property
     def gap(self) -> Estimate:
@@ -143,7 +162,7 @@ class Entry:
 
     @property
     def seeds(self) -> tuple[int, int]:
-        """Fewest and most runs on a task."""
+        """Fewest and most seeds on a task."""
         count = np.bincount(self.tasks)
         return int(count[count > 0].min()), int(count.max())
 
@@ -200,61 +219,86 @@ class Board:
     """All agents on all tasks.
 
     Attributes:
-        tasks: In the order of their suite.
-        entries: Agents; those that see layers before those that see totals, each by rank.
+        tasks: That there are runs of, in the order of their suite.
+        entries: Agents; those that see layers before those that see totals, each by place.
         time_limits: That the runs had, in seconds; None for none.
+        suite: Name of the suite on whose tasks they rank; None if the tasks are those of none.
+        left_out: Files and runs that are not on it, with the reason.
     """
 
     tasks: Sequence[Task]
     entries: Sequence[Entry]
     time_limits: Sequence[float | None]
+    suite: str | None
+    left_out: Sequence[str] = ()
 
     @classmethod
-    def of(cls, curves: Iterable[Curve]) -> Board:
-        """From runs that were costed again.
+    def of(
+        cls,
+        curves: Iterable[Curve],
+        suite: str | None = None,
+        *,
+        standings: Mapping[str, Standing] | None = None,
+        faults: Mapping[str, Sequence[str]] | None = None,
+        left_out: Sequence[str] = (),
+    ) -> Board:
+        """From runs that were costed again, each there once.
+
+        Args:
+            curves: The runs.
+            suite: On whose tasks they rank; by default the smallest one that has all of theirs.
+            standings: Of agents; by default all are self-reported.
+            faults: Further reasons why agents are below the line.
+            left_out: What is said to be left out.
 
         Raises:
             RunError: If there are none with default settings.
+            ValueError: If the suite is unknown.
         """
+        curves = list(curves)
+        whole = find_suite(suite) if suite else smallest_suite(map(_task, curves))
+        standings, faults = standings or {}, faults or {}
         by_agent: dict[str, list[Curve]] = {}
         for curve in curves:
             by_agent.setdefault(curve.run.job.agent, []).append(curve)
         tasks = _sorted_tasks(curve for found in by_agent.values() for curve in found)
         index = {task: i for i, task in enumerate(tasks)}
-        unranked = []
+        found_entries = []
         for agent, found in by_agent.items():
             default = [curve for curve in found if curve.run.job.draw == 0]
             if not default:
                 continue
             known = [curve.run.sees for curve in found if curve.run.error is None]
-            places = np.array([index[_task(curve)] for curve in default])
-            sees = known[0] if known else "unknown"
-            unranked.append((agent, sees, default, places, _draws(found)))
-        if not unranked:
+            found_entries.append(
+                Entry(
+                    agent,
+                    known[0] if known else "unknown",
+                    default,
+                    np.array([index[_task(curve)] for curve in default]),
+                    reasons=_reasons(default, whole, standings.get(agent), faults.get(agent, ())),
+                    standing=standings.get(agent, SELF_REPORTED),
+                    draws=_draws(found),
+                )
+            )
+        if not found_entries:
             raise RunError("no runs with default settings: nothing to report")
         entries = []
-        scored = [Entry(*row[:4], draws=row[4]) for row in unranked]
         for sees in ("layers", "totals", "unknown"):
-            group = [entry for entry in scored if entry.sees == sees]
-            group.sort(key=lambda entry: (-entry.score.value, entry.gap.value, entry.agent))
-            entries += [
-                Entry(e.agent, e.sees, e.curves, e.tasks, rank, e.draws)
-                for rank, e in enumerate(group, 1)
-            ]
+            group = [entry for entry in found_entries if entry.sees == sees]
+            group.sort(key=_order)
+            entries += [replace(entry, place=place) for place, entry in enumerate(group, 1)]
         limits_ = {curve.run.job.time_limit for entry in entries for curve in entry.curves}
-        return cls(tasks, entries, sorted(limits_, key=lambda x: math.inf if x is None else x))
+        return cls(
+            tasks,
+            entries,
+            sorted(limits_, key=lambda x: math.inf if x is None else x),
+            None if whole is None else whole.name,
+            left_out,
+        )
 
     def seeing(self, sees: str) -> list[Entry]:
-        """Agents that see the same, by rank."""
+        """Agents that see the same, by place."""
         return [entry for entry in self.entries if entry.sees == sees]
-
-    @property
-    def suite(self) -> str | None:
-        """The suite that has exactly these tasks, if there is one."""
-        for suite in SUITES.values():
-            if len(suite.tasks) == len(self.tasks) and set(suite.tasks) == set(self.tasks):
-                return suite.name
-        return None
 
     def certificate(self, task: int) -> Certificate:
         """The optimum of a task, or what is proven of it."""
@@ -290,6 +334,40 @@ class Board:
         return probability_of_improvement(
             ours.scores, ours.tasks, theirs.scores, theirs.tasks, _rng()
         )
+
+
+def below_the_line(verdict: Verdict) -> list[str]:
+    """Why an accepted submission is below the line; empty if it ranks, or is refused."""
+    packed = verdict.submission
+    if packed is None or not verdict.accepted:
+        return []
+    default = [curve for curve in verdict.curves if curve.run.job.draw == 0]
+    if not default:
+        return ["it has no runs with default settings"]
+    return _reasons(default, find_suite(packed.suite), verdict.standing, ())
+
+
+def _reasons(
+    curves: Sequence[Curve], suite: Suite | None, standing: Standing | None, faults: Sequence[str]
+) -> list[str]:
+    """Why an agent is below the line."""
+    reasons = [*shortcomings(curves, suite), *faults]
+    if standing is None or not standing.reproduced:
+        reasons += doubts(curves)
+    if standing is not None and standing.differ:
+        reasons.append(standing.note)
+    return reasons
+
+
+def _order(entry: Entry) -> tuple[bool, float, float, str]:
+    return bool(entry.reasons), -entry.score.value, -entry.anytime.value, entry.agent
+
+
+def smallest_suite(tasks: Iterable[Task]) -> Suite | None:
+    """The suite of the fewest tasks that has all of these; None if no suite has."""
+    wanted = set(tasks)
+    fitting = [suite for suite in SUITES.values() if wanted <= set(suite.tasks)]
+    return min(fitting, key=lambda suite: len(suite.tasks), default=None)
 
 
 def _task(curve: Curve) -> Task:
@@ -333,28 +411,121 @@ def _draws(curves: Sequence[Curve]) -> Draws | None:
     )
 
 
-def load(paths: Iterable[Path]) -> Board:
+@dataclass
+class _Loaded:
+    """What was read so far."""
+
+    curves: dict[tuple[str, Task, int, int], Curve] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)
+    suites: set[str] = field(default_factory=set)
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
+
+    def leave_out(self, agent: str, file: str, reason: str) -> None:
+        self.left_out.append(f"{file}: {reason}")
+        if agent:
+            self.faults.setdefault(agent, []).append(f"{file} is left out: {reason}")
+
+    def stands(self, agent: str, standing: Standing) -> None:
+        """An agent is reproduced if all that there is of it is."""
+        before = self.standings.get(agent)
+        worse = before is not None and (before.differ, not before.reproduced) >= (
+            standing.differ,
+            not standing.reproduced,
+        )
+        if not worse:
+            self.standings[agent] = standing
+
+    def add(self, curve: Curve) -> None:
+        job = curve.run.job
+        key = (job.agent, _task(curve), job.draw, job.seed)
+        if key in self.curves:
+            self.left_out.append(f"{job.label}: is there twice, and counted once")
+        else:
+            self.curves[key] = curve
+
+    def add_runs(self, folder: Path) -> bool:
+        """Whether there were any, readable or not."""
+        damaged: list[tuple[Path, RunError]] = []
+        runs = list(read_runs(folder, lambda file, error: damaged.append((file, error))))
+        for file, error in damaged:
+            self.leave_out(file.parts[0], file.as_posix(), _without(folder / file, error))
+        for run in runs:
+            try:
+                self.add(recost(run))
+            except RunError as error:
+                self.leave_out(run.job.agent, run.job.file.as_posix(), str(error))
+            self.stands(run.job.agent, SELF_REPORTED)
+        return bool(runs or damaged)
+
+    def add_submission(self, file: Path) -> None:
+        verdict = validate(file)
+        if verdict.submission is None or not verdict.accepted:
+            reason = _without(file, RunError(verdict.reasons[0]))
+            agent = verdict.submission.agent if verdict.submission else ""
+            self.leave_out(agent, file.name, f"is refused: {reason}")
+            return
+        self.suites.add(verdict.submission.suite)
+        self.stands(verdict.submission.agent, verdict.standing)
+        for curve in verdict.curves:
+            self.add(curve)
+
+
+def _without(path: Path, error: RunError) -> str:
+    """What an error says, without the file that it names."""
+    return str(error).removeprefix(str(path)).removeprefix(":").removeprefix(",").strip()
+
+
+def load(paths: Iterable[Path], suite: str | None = None) -> Board:
     """The board of runs and submissions, all costed again.
+
+    Files that cannot be read, and runs and submissions that do not hold what they claim, are left
+    out; the board names them, and agents whose runs they are do not rank.
 
     Args:
         paths: Folders of runs, folders of submissions, or submissions.
+        suite: On whose tasks agents rank; runs on others are left out. By default it is the one
+            that the submissions name, or else the smallest that has all tasks.
 
     Raises:
-        RunError: If one holds neither, or something is not what it claims.
+        RunError: If there is neither at one of the paths, or nothing that holds what it claims.
+        ValueError: If the suite is unknown.
     """
-    curves: list[Curve] = []
+    found = _Loaded()
     for path in paths:
         if not path.exists():
             raise RunError(f"{path}: no such file or folder")
         files = submission_files(path)
-        if not files:
-            found = [recost(run) for run in read_runs(path)]
-            if not found:
-                raise RunError(f"{path}: neither runs nor submissions there")
-            curves += found
+        if not files and not found.add_runs(path):
+            raise RunError(f"{path}: neither runs nor submissions there")
         for file in files:
-            verdict = validate(file)
-            if not verdict.accepted:
-                raise RunError(f"{file} is refused: {verdict.reasons[0]}")
-            curves += verdict.curves
-    return Board.of(curves)
+            found.add_submission(file)
+    curves = list(found.curves.values())
+    if suite is None:
+        suite = _suite_of(curves, found.suites)
+    else:
+        tasks = set(find_suite(suite).tasks)
+        inside = [curve for curve in curves if _task(curve) in tasks]
+        if len(inside) < len(curves):
+            found.left_out.append(
+                f"{len(curves) - len(inside)} runs on tasks or with samples that suite {suite!r} "
+                "does not have"
+            )
+        curves = inside
+    if not curves:
+        raise RunError("nothing to report: " + ("; ".join(found.left_out[:3]) or "no runs"))
+    return Board.of(
+        curves,
+        suite,
+        standings=found.standings,
+        faults=found.faults,
+        left_out=found.left_out,
+    )
+
+
+def _suite_of(curves: Sequence[Curve], named: Iterable[str]) -> str | None:
+    """The largest suite that submissions name, if it has all tasks."""
+    tasks = set(map(_task, curves))
+    fitting = [SUITES[name] for name in named if tasks <= set(SUITES[name].tasks)]
+    largest = max(fitting, key=lambda suite: (len(suite.tasks), suite.name), default=None)
+    return None if largest is None else largest.name

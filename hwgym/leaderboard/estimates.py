@@ -6,7 +6,8 @@ runs of all tasks, the optimality gap, performance profiles and the probability 
 intervals by a bootstrap that draws seeds anew within each task, so they tell what other seeds might
 have given, not what other tasks would.
 
-Runs of an agent are held as a flat array of values with the task of each.
+Runs of an agent are held as a flat array of values with the task of each. What one run was worth
+while it went on is its :func:`anytime_score`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hwgym._arrays import Floats, Ints
 
 __all__ = [
     "Estimate",
+    "anytime_score",
     "interquartile_mean",
     "interval",
     "optimality_gap",
@@ -37,6 +39,38 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+
+
+def anytime_score(found_at: Ints, scores: Floats, budget: int) -> float:
+    """The area under a run's score against the logarithm of samples, from 1 to the budget.
+
+    With s(n) the score of the best solution after n samples, 0 before the first feasible one, and a
+    budget of B samples::
+
+        anytime = 1 / ln B * integral from 1 to B of s(floor(x)) / x dx
+                = 1 / ln B * sum over n = 1 .. B - 1 of s(n) * ln((n + 1) / n)
+
+    so an improvement of the score by d at sample f, counted from 0, adds
+    ``d * (1 - ln(f + 1) / ln B)``: all of d with the first sample, half of it with that after which
+    the square root of the budget is spent, nothing with the last. Between 0 and the final score; a
+    run that ends before its budget keeps its score. With a budget of 1 there is no area, and it is
+    the score after that sample.
+
+    Args:
+        found_at: (k,) sample numbers of the improvements, counted from 0, increasing.
+        scores: (k,) after each, never decreasing, from 0 to 1.
+        budget: Samples allowed.
+
+    Raises:
+        ValueError: If the budget is not positive, or an improvement lies beyond it.
+    """
+    if budget < 1 or (len(found_at) and found_at[-1] >= budget):
+        raise ValueError(f"improvements up to sample {found_at[-1:]} in a budget of {budget}")
+    if not len(scores):
+        return 0.0
+    share = np.log(found_at + 1) / np.log(budget) if budget > 1 else np.zeros(len(found_at))
+    area = np.diff(scores, prepend=0.0) @ (1 - share)
+    return float(min(area, scores[-1]))  # rounding makes it no better than the end
 
 
 def interquartile_mean(values: Floats, axis: int = -1) -> Floats:

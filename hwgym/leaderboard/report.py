@@ -17,6 +17,7 @@ from hwgym.leaderboard import figures
 from hwgym.leaderboard.board import REACH, Board, Entry
 from hwgym.leaderboard.estimates import Estimate
 from hwgym.leaderboard.figures import Looks, percent
+from hwgym.leaderboard.rules import SEEDS
 from hwgym.leaderboard.runs import problem_of
 from hwgym.leaderboard.suites import Task
 
@@ -38,8 +39,15 @@ BOUNDED = "†"
 
 
 def _score(entry: Entry) -> str:
-    value, low, high = map(_digits, entry.score)
-    return value if entry.seeds[1] == 1 else f"{value} ({low} to {high})"
+    value, between = _digits(entry.score.value), _interval(entry)
+    return f"{value} ({between})" if between else value
+
+
+def _interval(entry: Entry) -> str:
+    """Of the score; nothing where there is one seed."""
+    if entry.seeds[1] == 1:
+        return ""
+    return f"{_digits(entry.score.low)} to {_digits(entry.score.high)}"
 
 
 def _digits(score: float) -> str:
@@ -69,13 +77,26 @@ def _title(board: Board) -> str:
     return f"hwgym leaderboard: {board.suite}" if board.suite else "hwgym leaderboard"
 
 
+def _why(entry: Entry) -> str:
+    """Why an agent is below the line."""
+    return "; ".join(entry.reasons)
+
+
+def _ranked(board: Board, sees: str) -> tuple[list[Entry], list[Entry]]:
+    """Agents that see the same, above and below the line."""
+    group = board.seeing(sees)
+    above = [entry for entry in group if not entry.reasons]
+    return above, group[len(above) :]
+
+
 def _setting(board: Board) -> str:
     budgets = sorted({task.samples for task in board.tasks})
     budget = " or ".join(f"{b:,}" for b in budgets)
     limits = " or ".join("none" if t is None else f"{t:g} s" for t in board.time_limits)
     runs = sum(len(entry.curves) for entry in board.entries)
+    suite = "" if board.suite is None else f"Suite {board.suite}: "
     return (
-        f"{len(board.entries)} agents, {len(board.tasks)} tasks, {runs:,} runs of {budget} "
+        f"{suite}{len(board.entries)} agents, {len(board.tasks)} tasks, {runs:,} runs of {budget} "
         f"samples; time limit of a run: {limits}."
     )
 
@@ -110,23 +131,16 @@ def _remarks(board: Board) -> list[str]:
             "objective, and in place of a regret they have a gap, objective / lower bound - 1, "
             f"which overstates it: {listed}."
         )
-    limited = [entry for entry in board.entries if entry.timed_out]
-    if limited:
-        listed = ", ".join(f"{e.agent} ({e.timed_out} of {len(e.curves)})" for e in limited)
-        remarks.append(
-            f"* The time limit ended some runs before their samples were used: {listed}."
-        )
     failed = [entry for entry in board.entries if entry.failed]
     if failed:
         listed = ", ".join(f"{e.agent} ({e.failed} of {len(e.curves)})" for e in failed)
         remarks.append(f"Runs that failed count as score 0: {listed}.")
-    partial = [entry for entry in board.entries if entry.num_tasks < len(board.tasks)]
-    if partial:
-        listed = ", ".join(f"{e.agent} ({e.num_tasks} of {len(board.tasks)})" for e in partial)
-        remarks.append(f"Not run on all tasks, and so not comparable: {listed}.")
-    single = [e.agent for e in board.entries if e.seeds[1] == 1]
-    if single:
-        remarks.append(f"One seed, and so no interval: {', '.join(single)}.")
+    noted = [e for e in board.entries if e.standing.note and not e.standing.differ]
+    if noted:
+        listed = "; ".join(f"{e.agent}: {e.standing.note}" for e in noted)
+        remarks.append(f"Run again in part or before a change, and so self-reported: {listed}.")
+    if board.left_out:
+        remarks.append(f"Left out: {'; '.join(board.left_out)}.")
     return remarks
 
 
@@ -136,25 +150,35 @@ def _remarks(board: Board) -> list[str]:
 def markdown(board: Board) -> str:
     """The ranking as Markdown."""
     lines = [_setting(board), ""]
-    heads = ["", "agent", "sees", "score (95 %)", f"median {board.distance}", "optimality gap"]
-    heads += [f"to {r:.0%}".replace("%", " %") for r in REACH] + ["seconds", "seeds"]
+    heads = ["", "agent", "score", "95 %", "anytime", f"median {board.distance}"]
+    heads += ["to 1 %", "seeds", "checked"]  # a page of text has no room for more
     for sees in board.groups:
-        lines += [f"**{SEES[sees]}**", "", _row(heads), _row(["---"] * len(heads))]
-        for entry in board.seeing(sees):
-            cells = [str(entry.rank), f"`{entry.agent}`", entry.sees, _score(entry)]
-            cells += [percent(entry.median_regret.value), f"{entry.gap.value:.3f}"]
-            cells += [_samples_to(entry, r) for r in REACH]
-            lines.append(_row([*cells, _seconds(entry).replace("*", "\\*"), _seeds(entry)]))
-        lines.append("")
+        above, below = _ranked(board, sees)
+        lines += [f"**{SEES[sees]}**", ""]
+        if above:
+            lines += [_row(heads), _row(["---"] * len(heads))]
+            lines += [_row([str(entry.rank), *_figures(board, entry)]) for entry in above]
+            lines.append("")
+        if below:
+            lines += [f"Below the line, without a rank{'' if above else '; nobody has one'}:", ""]
+            lines += [_row(heads[1:]), _row(["---"] * len(heads[1:]))]
+            lines += [_row(_figures(board, entry)) for entry in below]
+            lines += ["", *(f"- `{entry.agent}`: {_plain(_why(entry))}." for entry in below), ""]
     lines += [
         f"Score: {board.yardstick} / objective, 0 where nothing feasible was found; the "
-        "interquartile mean over tasks and seeds, with its 95 % stratified-bootstrap interval. "
-        f'"To 10 %": median samples until the {board.distance} is at most that, or in brackets the '
-        "share of runs that get there at all. Seconds: median of a run.",
+        "interquartile mean over tasks and seeds, with its 95 % stratified-bootstrap interval "
+        "where there are several seeds. Anytime: the same of the area under the score against "
+        'the logarithm of samples, from 1 to the budget. "To 1 %": median samples until the '
+        f"{board.distance} is at most that, or in "
+        "brackets the share of runs that get there at all. Checked: "
+        "`reproduced` if every run was run again and found the same solutions at the same samples, "
+        "or else `self-reported`. Above the line is who has run every task of the suite with at "
+        f"least {SEEDS} seeds, or one if it ignores its seed, without a run that the time limit "
+        "ended.",
         "",
     ]
     for remark in _remarks(board):
-        lines += [remark.replace("*", "\\*"), ""]
+        lines += [_plain(remark), ""]
     drawn = [entry for entry in board.entries if entry.draws]
     if drawn:
         heads = ["agent", "sees", "draws", "default", "best", "median", "worst"]
@@ -181,6 +205,18 @@ def markdown(board: Board) -> str:
     while not lines[-1]:
         lines.pop()
     return "\n".join(lines) + "\n"
+
+
+def _figures(board: Board, entry: Entry) -> list[str]:
+    """Of an agent, from its name to whether it was checked."""
+    cells = [f"`{entry.agent}`", _digits(entry.score.value), _interval(entry)]
+    cells += [_digits(entry.anytime.value), percent(entry.median_regret.value)]
+    return [*cells, _samples_to(entry, 0.01), _seeds(entry), entry.standing.name]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes as it is."""
+    return text.replace("*", "\\*")
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -213,7 +249,7 @@ def html(board: Board) -> str:
             name: {key: json.loads(figure.to_json()) for key, figure in found.items()}
             for name, found in charts.items()
         },
-        "shown": [entry.agent for entry in board.entries if entry.rank <= SHOWN],
+        "shown": [entry.agent for entry in board.entries if entry.place <= SHOWN],
         "toggled": ["curves", "profiles"],
         "narrow": {
             "scores": {"l": 104, "r": 8},
@@ -296,7 +332,7 @@ def _cell(text: str, value: float | None = None, kind: str = "") -> str:
     return f'<td data-value="{number}">{escape(text)}</td>'
 
 
-TEXTS = ("sees", "best settings", "samples, by its own count", "time")
+TEXTS = ("sees", "checked", "best settings", "samples, by its own count", "time")
 
 
 def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") -> str:
@@ -311,33 +347,45 @@ def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") ->
 
 
 def _ranking(board: Board) -> str:
-    heads = ["agent", "rank", "sees", "score (95 %)", f"median {board.distance}"]
-    heads += ["optimality gap"]
+    heads = ["score (95 %)", "anytime", f"median {board.distance}", "optimality gap"]
     heads += [f"samples to {r:.0%}".replace("%", " %") for r in REACH]
-    heads += ["samples used", "seconds", "seeds"]
+    heads += ["samples used", "seconds", "seeds", "checked"]
     parts = [
-        '<h2 id="ranking">Ranking</h2><p>By score, among agents that see the same. A click on a '
-        "heading sorts by that column.</p>"
+        '<h2 id="ranking">Ranking</h2><p>By score, among agents that see the same; where scores '
+        "are equal, by anytime score. A click on a heading sorts by that column.</p>"
     ]
     for sees in board.groups:
-        rows = []
-        for entry in board.seeing(sees):
-            reached = [entry.reach(r)[0] for r in REACH]
-            cells = [
-                _cell(str(entry.rank), entry.rank),
-                _cell(entry.sees),
-                _cell(_score(entry), entry.score.value),
-                _cell(percent(entry.median_regret.value), entry.median_regret.value),
-                _cell(f"{entry.gap.value:.3f}", entry.gap.value),
-                *(_cell(_samples_to(entry, r), n) for r, n in zip(REACH, reached, strict=True)),
-                _cell(f"{entry.samples:,.0f}", entry.samples),
-                _cell(_seconds(entry), entry.seconds),
-                _cell(_seeds(entry), entry.seeds[1]),
-            ]
-            rows.append(f'<tr><th scope="row">{escape(entry.agent)}</th>{"".join(cells)}</tr>')
-        parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows))
+        above, below = _ranked(board, sees)
+        parts.append(f"<h3>{SEES[sees]}</h3>")
+        if above:
+            rows = [_line(entry, _cell(str(entry.rank), entry.rank)) for entry in above]
+            parts.append(_table(["agent", "rank", *heads], rows))
+        if below:
+            parts.append(
+                f"<p>Below the line, without a rank{'' if above else '; nobody has one'}:</p>"
+            )
+            parts.append(_table(["agent", *heads], [_line(entry) for entry in below]))
+            reasons = (f"<li><b>{escape(e.agent)}</b>: {escape(_why(e))}.</li>" for e in below)
+            parts.append(f'<ul class="soft">{"".join(reasons)}</ul>')
     parts += [f'<p class="soft">{escape(remark)}</p>' for remark in _remarks(board)]
     return "".join(parts)
+
+
+def _line(entry: Entry, rank: str = "") -> str:
+    """An agent's row of the ranking, or without a rank of what is below the line."""
+    reached = [entry.reach(r)[0] for r in REACH]
+    cells = [
+        _cell(_score(entry), entry.score.value),
+        _cell(_digits(entry.anytime.value), entry.anytime.value),
+        _cell(percent(entry.median_regret.value), entry.median_regret.value),
+        _cell(f"{entry.gap.value:.3f}", entry.gap.value),
+        *(_cell(_samples_to(entry, r), n) for r, n in zip(REACH, reached, strict=True)),
+        _cell(f"{entry.samples:,.0f}", entry.samples),
+        _cell(_seconds(entry), entry.seconds),
+        _cell(_seeds(entry), entry.seeds[1]),
+        _cell(entry.standing.name),
+    ]
+    return f'<tr><th scope="row">{escape(entry.agent)}</th>{rank}{"".join(cells)}</tr>'
 
 
 def _chips(board: Board, looks: Looks) -> str:
@@ -351,7 +399,7 @@ def _chips(board: Board, looks: Looks) -> str:
                 f'stroke="{looks.colour(entry.agent)}" stroke-width="3" '
                 f'stroke-dasharray="{dashes[looks.dash(entry.agent)]}"/></svg>'
             )
-            pressed = "true" if entry.rank <= SHOWN else "false"
+            pressed = "true" if entry.place <= SHOWN else "false"
             name = escape(entry.agent)
             parts.append(
                 f'<button type="button" data-agent="{name}" aria-pressed="{pressed}">'
@@ -534,6 +582,15 @@ its objective is to be as low as possible, within a limit where there is one.</l
 <li><b>Sample</b>: one complete solution evaluated, whoever evaluates it.</li>
 <li><b>Score</b>: {board.yardstick} / objective, 1 at best, 0 where nothing feasible was found.
 <b>Regret</b>: objective / optimum - 1. {proven}</li>
+<li><b>Anytime</b>: the area under a run's score against the logarithm of samples, from 1 to the
+budget, as a share of what a score of 1 throughout would give: it tells agents apart that all end at
+the optimum.</li>
+<li><b>Ranked</b>: who has run every task of the suite with at least {SEEDS} seeds, or one if it
+ignores its seed, without a run that the time limit ended. Everyone else is below the line, with the
+reason.</li>
+<li><b>Checked</b>: <i>reproduced</i> if every run was run again and found the same solutions at the
+same samples; <i>self-reported</i> until then. What the solutions are worth is computed anew for
+both.</li>
 <li><b>Sees</b>: an agent either uses what each step of a solution cost, or only the totals. The
 first have it far easier (as many samples as a step has choices show all there is to know), so the
 two are ranked apart.</li>

@@ -11,7 +11,7 @@ from pathlib import Path
 from hwgym.core import agent_names, find_agent
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.draws import draw_settings
-from hwgym.leaderboard.runs import Job, Run, RunError, read_run, write_run
+from hwgym.leaderboard.runs import Job, Run, RunError, find_run, write_run
 from hwgym.leaderboard.suites import Task
 from hwgym.leaderboard.workers import Workers
 
@@ -105,6 +105,7 @@ class Sweep:
         done: Runs that there are, failed ones among them, by agent.
         before: How many there were when it began.
         failed: Those that failed.
+        damaged: Files that are no runs, with the reason; what they should hold is run again.
         running: Under way here.
         elsewhere: Under way in another sweep.
     """
@@ -112,6 +113,7 @@ class Sweep:
     jobs: Sequence[Job]
     done: list[Run] = field(default_factory=list)
     before: int = 0
+    damaged: dict[Path, str] = field(default_factory=dict)
     running: list[Job] = field(default_factory=list)
     elsewhere: int = 0
 
@@ -142,7 +144,7 @@ def sweep(
     retry_failed: bool = False,
     listener: Callable[[Sweep, Run | None], object] = lambda sweep, run: None,
 ) -> Sweep:
-    """Do the runs that a folder lacks.
+    """Do the runs that a folder lacks; those whose files are damaged are done again.
 
     Args:
         jobs: The runs.
@@ -153,13 +155,13 @@ def sweep(
 
     Raises:
         RunError: If the folder has a run of other settings or another time limit under the same
-            name, or a file that cannot be read.
+            name.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = Sweep(jobs)
     todo: deque[Job] = deque()
     for job in jobs:
-        run = _existing(folder, job)
+        run = _existing(folder, job, state)
         if run is None or (retry_failed and run.error is not None):
             todo.append(job)
         else:
@@ -177,7 +179,7 @@ def sweep(
                     elsewhere.append(job)
                     continue
                 # Another sweep may have done it since the folder was read.
-                run = _existing(folder, job)
+                run = _existing(folder, job, state)
                 if run is not None and not (run.error is not None and job.file in again):
                     claims.release(job)
                     state.done.append(run)
@@ -202,16 +204,20 @@ def sweep(
     return state
 
 
-def _existing(folder: Path, job: Job) -> Run | None:
-    """The run of a job, if its file is there.
+def _existing(folder: Path, job: Job, state: Sweep) -> Run | None:
+    """The run of a job, if its file is there and not damaged.
 
     Raises:
-        RunError: If it is a run of something else.
+        RunError: If it was run with other settings or another time limit.
     """
     path = folder / job.file
     if not path.exists():
         return None
-    run = read_run(path)
+    try:
+        run = find_run(folder, job.file)
+    except RunError as error:
+        state.damaged[job.file] = str(error)
+        return None
     for what, there, here in (
         ("time limit", run.job.time_limit, job.time_limit),
         ("settings", run.job.settings, json.loads(json.dumps(job.settings))),

@@ -9,6 +9,7 @@ The file is one JSON object:
 | key | what |
 | --- | --- |
 | ``agent``, ``sees`` | its name; ``layers`` or ``totals`` |
+| ``deterministic`` | whether it says that it ignores its seed, or null |
 | ``env_id``, ``budget`` | the task: environment and samples allowed |
 | ``seed``, ``draw``, ``settings`` | draw 0 has the defaults, ``settings`` what differs |
 | ``time_limit`` | wall seconds allowed, or null |
@@ -29,9 +30,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ import numpy as np
 from hwgym._arrays import Array, Floats, Ints
 from hwgym._files import write_text
 from hwgym.core import Certificate, Problem, family
+from hwgym.leaderboard.estimates import anytime_score
 
 __all__ = [
     "Curve",
@@ -47,6 +49,7 @@ __all__ = [
     "Run",
     "RunError",
     "decoded",
+    "find_run",
     "problem_of",
     "read_run",
     "read_runs",
@@ -114,6 +117,7 @@ class Run:
         packages: Versions.
         actions: (k, steps) action numbers, in place of the genes, as files of before have them;
             :func:`decoded` makes genes of them.
+        deterministic: Whether the agent says that it ignores its seed; None if it does not say.
     """
 
     job: Job
@@ -127,12 +131,14 @@ class Run:
     error: Mapping[str, str] | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     actions: Ints | None = None
+    deterministic: bool | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "agent": self.job.agent,
             "sees": self.sees,
+            "deterministic": self.deterministic,
             "env_id": self.job.env_id,
             "budget": self.job.budget,
             "seed": self.job.seed,
@@ -189,6 +195,7 @@ class Run:
             **{"actions" if old else "genes": chosen},
             error=get.mapping("error") or None,
             packages=get.mapping("packages"),
+            deterministic=get.truth("deterministic"),
         )
 
 
@@ -227,6 +234,12 @@ class _Reader:
         ):
             raise self._wrong(key, "a finite number or null")
         return float(found)
+
+    def truth(self, key: str) -> bool | None:
+        found = self.value.get(key)
+        if found is not None and not isinstance(found, bool):
+            raise self._wrong(key, "true, false or null")
+        return found
 
     def mapping(self, key: str) -> dict[str, Any]:
         found = self.value.get(key)
@@ -270,17 +283,45 @@ def read_run(path: str | os.PathLike[str]) -> Run:
         raise RunError(f"{path}: {error}") from error
 
 
-def read_runs(folder: str | os.PathLike[str]) -> Iterator[Run]:
-    """All runs of a folder, failed ones among them, by agent, environment and file name.
+def find_run(folder: str | os.PathLike[str], file: Path) -> Run:
+    """Read the run that is kept in a folder of runs under a name (:attr:`Job.file`).
 
     Raises:
-        RunError: If the folder does not exist, or a file cannot be read.
+        RunError: If it cannot be read, or is the run of another job; the message names the file.
+    """
+    path = Path(folder) / file
+    run = read_run(path)
+    if run.job.file != file:
+        raise RunError(f"{path}: holds the run of {run.job.label}")
+    return run
+
+
+def read_runs(
+    folder: str | os.PathLike[str], damaged: Callable[[Path, RunError], object] | None = None
+) -> Iterator[Run]:
+    """All runs of a folder, failed ones among them, by agent, environment and file name.
+
+    Args:
+        folder: Of the runs.
+        damaged: Called with the name and the reason of each file that is no run, which is left out.
+
+    Raises:
+        RunError: If the folder does not exist; if a file is no run, and nobody is to be told.
     """
     if not Path(folder).is_dir():
         raise RunError(f"{folder}: no such folder")
     for path in sorted(Path(folder).glob("*/*/*.json")):
-        if not path.name.startswith("."):  # being written
-            yield read_run(path)
+        if path.name.startswith("."):  # being written
+            continue
+        file = path.relative_to(folder)
+        try:
+            run = find_run(folder, file)
+        except RunError as error:
+            if damaged is None:
+                raise
+            damaged(file, error)
+        else:
+            yield run
 
 
 # --- what a run is worth ------------------------------------------------------------------------
@@ -324,14 +365,24 @@ class Curve:
         above: Floats = self.certificate.above(self.objective)
         return above
 
+    @cached_property
+    def scores(self) -> Floats:
+        """(k,): ``optimum / objective`` after each improvement, or lower bound / objective where no
+        optimum is proven; at most 1."""
+        best = self.certificate.yardstick
+        found: Floats = np.ones(len(self.objective))
+        np.divide(best, self.objective, out=found, where=self.objective > best)
+        return found
+
     @property
     def score(self) -> float:
-        """``optimum / objective`` at the end, or lower bound / objective where no optimum is
-        proven; at most 1, 0 without a feasible solution."""
-        if not len(self.objective):
-            return 0.0
-        best, reached = self.certificate.yardstick, float(self.objective[-1])
-        return 1.0 if reached <= best else best / reached
+        """That at the end; 0 without a feasible solution."""
+        return float(self.scores[-1]) if len(self.objective) else 0.0
+
+    @property
+    def anytime(self) -> float:
+        """The area under the score (:func:`~hwgym.leaderboard.estimates.anytime_score`)."""
+        return anytime_score(self.run.found_at, self.scores, self.run.job.budget)
 
     @property
     def best(self) -> Ints | None:

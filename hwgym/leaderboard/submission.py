@@ -12,16 +12,18 @@ then the runs (:mod:`hwgym.leaderboard.runs`).
 | ``suite`` | whose tasks and samples these are |
 | ``about`` | anything that readers should know: who, where it is described, on what machine |
 
-What cannot be checked are the seconds, what the agent saw, and that it did no more evaluations than
-it lists. Everything else is.
+What cannot be checked without the agent are the samples at which it found its solutions, whose
+seeds the runs are, and that it evaluated no more than it lists; what the solutions are worth is
+always checked. Who has the agent can check the rest, too (:mod:`hwgym.leaderboard.reproduction`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from hwgym._files import replacing
 from hwgym._names import nearest
 from hwgym.core import LogError, Sees, read_episodes, read_settings
 from hwgym.core.log import check_statement
+from hwgym.leaderboard.reproduction import SELF_REPORTED, Standing, record_path, standing_of
 from hwgym.leaderboard.runs import Curve, Job, Run, RunError, decoded, problem_of, recost
 from hwgym.leaderboard.suites import find_suite
 
@@ -66,6 +69,7 @@ class Submission:
         suite: Name of the suite.
         runs: On its tasks.
         about: Whatever readers should know.
+        digest: SHA-256 of the text of the file that it was read from; empty if it was not.
     """
 
     agent: str
@@ -73,6 +77,7 @@ class Submission:
     suite: str
     runs: Sequence[Run] = field(repr=False)
     about: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +89,14 @@ class Verdict:
         submission: What it holds; None if it cannot be read.
         curves: The runs that hold what they claim.
         reasons: Why it is refused; empty if it is accepted.
+        standing: Whether its runs were run again, and came out the same.
     """
 
     path: Path
     submission: Submission | None = field(repr=False)
     curves: Sequence[Curve] = field(repr=False)
     reasons: Sequence[str]
+    standing: Standing = SELF_REPORTED
 
     @property
     def accepted(self) -> bool:
@@ -146,11 +153,12 @@ def read_submission(path: str | os.PathLike[str]) -> Submission:
         RunError: If it cannot be read; the message names the file and the line.
     """
     try:
-        lines = list(_lines(Path(path)))
+        data = _read(Path(path))
+        lines = data.decode().split("\n")
     except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
     values = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(filter(str.strip, lines), 1):
         try:
             values.append(json.loads(line))
         except ValueError as error:
@@ -170,23 +178,33 @@ def read_submission(path: str | os.PathLike[str]) -> Submission:
         except RunError as error:
             raise RunError(f"{path}, line {number}: {error}") from error
     return Submission(
-        header["agent"], header["sees"], header["suite"], runs, str(header.get("about", ""))
+        header["agent"],
+        header["sees"],
+        header["suite"],
+        runs,
+        str(header.get("about", "")),
+        hashlib.sha256(data).hexdigest(),
     )
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _read(path: Path) -> bytes:
+    """The text of a submission, as bytes."""
     with lzma.open(path) if path.name.endswith(".xz") else path.open("rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise RunError(f"{path}: more than {LARGEST:,} bytes of text")
-    yield from (line for line in data.decode().split("\n") if line.strip())
+    return data
 
 
 # --- packing ------------------------------------------------------------------------------------
 
 
 def runs_of_logs(
-    paths: Iterable[str | os.PathLike[str]], suite: str, agent: str, sees: str
+    paths: Iterable[str | os.PathLike[str]],
+    suite: str,
+    agent: str,
+    sees: str,
+    deterministic: bool = False,
 ) -> list[Run]:
     """The runs that episode logs hold: one for each log and ``run_id`` in it.
 
@@ -195,6 +213,7 @@ def runs_of_logs(
         suite: Its tasks say how many samples count; later ones are left out.
         agent: Its name.
         sees: ``layers`` or ``totals``.
+        deterministic: It says that it ignores its seed.
 
     Raises:
         RunError: If a log names no environment or one that the suite does not have.
@@ -209,7 +228,8 @@ def runs_of_logs(
             raise RunError(f"{path}: a log of {env_id!r}, which suite {suite!r} does not have")
         check_statement(path, problem_of(env_id).statement)
         for _, rows in read_episodes(path).groupby("run_id", sort=False):
-            runs.append(_run_of_rows(rows, env_id, budgets[env_id], agent, sees, about))
+            run = _run_of_rows(rows, env_id, budgets[env_id], agent, sees, about)
+            runs.append(replace(run, deterministic=deterministic))
     return runs
 
 
@@ -244,14 +264,18 @@ def _run_of_rows(
 
 
 def validate(path: str | os.PathLike[str]) -> Verdict:
-    """Read a submission, cost its solutions again and hold them against its claims."""
+    """Read a submission, cost its solutions again and hold them against its claims.
+
+    Its standing is that of the record beside it (:mod:`hwgym.leaderboard.reproduction`).
+    """
     where = Path(path)
     try:
         submission = read_submission(where)
         find_suite(submission.suite)
     except ValueError as error:
         return Verdict(where, None, (), (str(error),))
-    return check(submission, where)
+    standing = standing_of(record_path(where), submission.digest, submission.runs)
+    return replace(check(submission, where), standing=standing)
 
 
 def check(submission: Submission, path: Path) -> Verdict:

@@ -68,6 +68,7 @@ def perform(job: Job, modules: Iterable[str] = ()) -> Run:
     return Run(
         job=job,
         sees=getattr(cls, "sees", "totals"),
+        deterministic=getattr(cls, "deterministic", False),
         samples=result.samples,
         seconds=result.seconds,
         timed_out=result.timed_out,
@@ -89,11 +90,14 @@ def failed(job: Job, kind: str, message: str, trace: str = "", seconds: float = 
         seconds: Until then.
     """
     error = {"kind": kind, "message": message, "traceback": trace}
-    try:
-        sees = getattr(find_agent(job.agent), "sees", "totals")
-    except (ImportError, ValueError):
-        sees = "unknown"
-    return Run(job=job, sees=sees, error=error, seconds=seconds, packages=package_versions())
+    sees, same = "unknown", None
+    with contextlib.suppress(ImportError, ValueError):
+        cls = find_agent(job.agent)
+        sees, same = getattr(cls, "sees", "totals"), getattr(cls, "deterministic", False)
+    packages = package_versions()
+    return Run(
+        job=job, sees=sees, deterministic=same, error=error, seconds=seconds, packages=packages
+    )
 
 
 def _modules() -> tuple[str, ...]:
