@@ -8,6 +8,7 @@ whose loops run evenly reaches the limit with about a (12 R S)-th of it in multi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -22,17 +23,17 @@ LIMIT = 2**62
 
 def greatest_count(levels: Sequence[Level], dims: dict[str, Ints], noc: Interconnect) -> Floats:
     """(rows,): what no count of the analysis exceeds, nor any product or sum on the way to it."""
-    one = np.ones(len(levels[0].units))
-    extents: list[Mapping[str, Array]] = [dims, *map(_held, levels[:-1])]
-    tensors = np.prod([size.astype(np.float64) for size in dims.values()], axis=0)
-    bound: Floats = one
+    held = [_held(level) for level in levels]
+    extents: list[Mapping[str, Array]] = [dims, *held[:-1]]
+    tensors: Floats = np.prod(list(dims.values()), axis=0, dtype=np.float64)
+    bound = tensors
     runtime: Floats | None = None
-    for level, extent in zip(levels[::-1], extents[::-1], strict=True):
-        iterations = one
-        for m in level.maps:
-            iterations = iterations * _iterations(m, extent[m.dim].astype(np.float64), level.units)
+    for level, most, extent in zip(levels[::-1], held[::-1], extents[::-1], strict=True):
+        iterations = reduce(
+            np.multiply, (_iterations(m, extent[m.dim], level.units) for m in level.maps)
+        )
         # Of anything, what one unit holds or does, and what all of them do.
-        unit = np.prod(list(_held(level).values()), axis=0)
+        unit = reduce(np.multiply, most.values())
         moved = unit * (np.maximum(level.units, np.abs(level.edge_units)) + 1)
         computed = unit / noc.lanes + 1 if runtime is None else runtime
         # Buffers may add up over the cases, and the outermost is filled from off-chip memory.
@@ -44,16 +45,16 @@ def greatest_count(levels: Sequence[Level], dims: dict[str, Ints], noc: Intercon
 
 def _held(level: Level) -> dict[str, Floats]:
     """By dimension the most indices that a unit holds or gets, output rows and columns included."""
-    held = {
-        m.dim: np.maximum.reduce([m.size, m.offset, m.mapped_edge, m.fresh_edge]).astype(np.float64)
-        for m in level.maps
-    }
+    held: dict[str, Floats] = {}
+    for m in level.maps:
+        most = np.maximum(np.maximum(m.size, m.offset), np.maximum(m.mapped_edge, m.fresh_edge))
+        held[m.dim] = most.astype(np.float64)
     for image, filter_ in SLIDES_OVER.items():
         held[image] = np.maximum(held[image], held[filter_])
     return held
 
 
-def _iterations(m: Map, extent: Floats, units: Ints) -> Floats:
+def _iterations(m: Map, extent: Array, units: Ints) -> Floats:
     """How many iterations a map makes, at most."""
     steps = np.maximum(extent - m.size, 0) / m.offset
     if not m.spatial:

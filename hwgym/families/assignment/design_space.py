@@ -318,8 +318,9 @@ def _check_total(workload: Workload, cycles: Sequence[int]) -> None:
         i = most.index(max(most))
         raise ValueError(
             f"workload {workload.name!r} is too large to be counted exactly: its layers may take "
-            f"{sum(most):.3g} cycles in all, of which layer {workload[i].name!r} {most[i]:.3g} "
-            f"(run {workload[i].repeat} times); up to 2**53 = {MOST_CYCLES:.3g} is allowed"
+            f"{sum(most):.3g} cycles in all with the slowest choices, of which layer "
+            f"{workload[i].name!r} {most[i]:.3g} (run {workload[i].repeat} times); up to 2**53 = "
+            f"{MOST_CYCLES:.3g} is allowed, and pe_levels that start higher take fewer"
         )
 
 
