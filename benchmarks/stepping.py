@@ -7,7 +7,9 @@ soon exceed the budget, so these episodes are short and many.
 Whole episodes: actions drawn before the time is taken. Ours stay within budget, and the
 environments of a batch are at different layers; CartPole's are uniformly random, as no choice of
 actions changes its work. Our infos are computed when they are read, which nobody does here; with
-``read`` somebody does: the masks at every step, and what is said of episodes that ended.
+``read`` somebody does: the masks at every step, and what is said of every episode so far.
+Autoreset is Gymnasium's default everywhere, NEXT_STEP, whose step that only begins an episode is not
+counted as one; ``same step`` is SAME_STEP.
 
 A bank: the same over several problems of different networks and lengths, each episode about the
 next of them; held against a bank of one, the network of all other rows.
@@ -58,7 +60,6 @@ def synchronous(name: str, num_envs: int, mode: str) -> Env:
         name,
         num_envs,
         vectorization_mode="sync",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
         action_mode=mode,
     )
 
@@ -97,8 +98,13 @@ class Replay:
     def __init__(self, env: Env, problem: TableProblem, mode: str, *, read: bool = False) -> None:
         self.env, self.read = env, read
         steps, count = problem.num_steps, env.num_envs
-        behind = np.arange(count) % steps
         episodes = feasible_episodes(problem, min(count, EPISODES))
+        self.same_step = env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+        if not self.same_step:
+            steps += 1  # one to begin with, whatever its action
+            episodes = np.vstack([episodes, np.zeros_like(episodes[:1])])
+        self._layers = problem.num_steps
+        behind = np.arange(count) % steps
         at = (np.arange(steps)[:, None] - behind) % steps
         numbers = episodes[at, np.arange(count) % episodes.shape[1]]
         self.actions: Sequence[NDArray[Any]] = list(in_mode(problem, numbers, mode))
@@ -111,7 +117,7 @@ class Replay:
         self._check()
 
     def __call__(self) -> None:
-        """As many steps as an episode has."""
+        """As many steps as an episode takes, with the one that begins the next."""
         for actions in self.actions:
             infos = self.env.step(actions)[4]
             if self.read:
@@ -121,7 +127,7 @@ class Replay:
     @property
     def work(self) -> int:
         """Layer-steps of a call."""
-        return len(self.actions) * int(self.env.num_envs)
+        return self._layers * int(self.env.num_envs)
 
     def _check(self) -> None:
         ends = successes = 0
@@ -129,7 +135,8 @@ class Replay:
             _, _, ended, _, infos = self.env.step(actions)
             ends += int(ended.sum())
             if ended.any():
-                successes += int(infos["final_info"]["is_success"][ended].sum())
+                told = infos["final_info"] if self.same_step else infos
+                successes += int(told["is_success"][ended].sum())
         if not ends == successes == self.env.num_envs:
             raise Void(f"of {self.env.num_envs} episodes {ends} ended and {successes} in budget")
 
@@ -161,7 +168,7 @@ class ReplayBank:
     def __init__(self, problems: Sequence[TableProblem], num_envs: int) -> None:
         self.sampler = InTurn(problems)
         self.env = HWAssignVectorEnv(
-            problem=self.sampler, num_envs=num_envs, action_mode="discrete"
+            problem=self.sampler, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP
         )
         rng = np.random.default_rng(0)
         infos = self._begin()
@@ -337,6 +344,8 @@ def _vector(settings: Settings, count: int) -> Iterator[Row]:
     replays = {mode: Replay(env, problem, mode) for mode, env in ours.items()}
     for mode in ours:
         replays[f"{mode}, read"] = Replay(vector(name, count, mode), problem, mode, read=True)
+    same = vector(name, count, "discrete", autoreset_mode=AutoresetMode.SAME_STEP.value)
+    replays["discrete, same step"] = Replay(same, problem, "discrete")
     if sync is not None:
         replays["SyncVectorEnv"] = Replay(sync, problem, "multi_discrete")
     for mode, replay in replays.items():
@@ -360,7 +369,10 @@ def _vector(settings: Settings, count: int) -> Iterator[Row]:
 def _bank(settings: Settings, count: int) -> Row:
     problems = bank(settings.model)
     several = ReplayBank(problems, count)
-    one = Replay(vector(env_id(settings.model), count, "discrete"), problems[0], "discrete")
+    alone = vector(
+        env_id(settings.model), count, "discrete", autoreset_mode=AutoresetMode.SAME_STEP.value
+    )
+    one = Replay(alone, problems[0], "discrete")
     calls = {
         "several": rating(several, several.work, settings.seconds),
         "one": rating(one, one.work, settings.seconds),

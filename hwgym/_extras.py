@@ -8,6 +8,7 @@ from contextlib import contextmanager
 __all__ = ["EXTRAS", "explain", "naming"]
 
 EXTRAS = {
+    "PIL": "minari",
     "cmaes": "search",
     "h5py": "minari",
     "matplotlib": "plot",

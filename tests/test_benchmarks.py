@@ -247,9 +247,10 @@ def test_memory_is_that_of_a_process_of_its_own():
 # --- stepping -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("autoreset", ["NextStep", "SameStep"])
 @pytest.mark.parametrize("mode", ACTION_MODES)
-def test_replayed_episodes_end_in_budget_and_out_of_step(mode):
-    env = stepping.vector(stepping.env_id("AlexNet"), 12, mode)
+def test_replayed_episodes_end_in_budget_and_out_of_step(mode, autoreset):
+    env = stepping.vector(stepping.env_id("AlexNet"), 12, mode, autoreset_mode=autoreset)
     replay = stepping.Replay(env, env.problem, mode)
     ended = [env.step(actions)[2] for actions in replay.actions]
     assert np.sum(ended, axis=0).tolist() == [1] * 12
@@ -327,6 +328,7 @@ def test_stepping_has_every_mode_and_size(results):
         expected = [(mode, size) for mode in ACTION_MODES for size in ("scalar", 1, 7)]
         if kind == stepping.REPLAYED:
             expected += [(f"{mode}, read", size) for mode in ACTION_MODES for size in (1, 7)]
+            expected += [("discrete, same step", size) for size in (1, 7)]
         assert sorted(cases, key=str) == sorted(expected, key=str)
     drawn = [row for row in rows if row.name == stepping.RANDOM and row.peer == "CartPole-v1"]
     assert all(row.extra["sampling"] > 0 < row.extra["peer_sampling"] for row in drawn)

@@ -300,6 +300,7 @@ def test_every_info_says_what_there_is_so_far(three_kinds, mode):
             _, _, terminated, _, info = env.step(env.action_space.sample())
             infos.append(info)
         assert len({tuple(sorted(info)) for info in infos}) == 1
+        assert {type(info) for info in infos} == {dict}  # which jax takes apart, and no subclass
         ended.add(infos[-1]["is_success"])
         for done, info in enumerate(infos):
             taken = infos[-1]["assignment"][:done]

@@ -6,7 +6,7 @@ Two kinds are ready-made: :class:`hwgym.core.table_walk.TableWalk` for problems 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -111,7 +111,7 @@ class SingleEpisode(Protocol):
 
     def step(self, choice: Any) -> tuple[Any, bool, bool]: ...
 
-    def totals(self) -> Callable[[], dict[str, float]]: ...
+    def tell(self, success: bool, certificate: bool) -> dict[str, Any]: ...
 
     def observe(self) -> Observations: ...
 

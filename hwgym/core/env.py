@@ -14,9 +14,8 @@ from hwgym._arrays import Bools, Ints, Observations
 from hwgym._names import nearest
 from hwgym.core.actions import ChoiceReader, action_space, check_mode
 from hwgym.core.certificate import Certificate
-from hwgym.core.episode import observation_size, said, single_episode, summary_names
+from hwgym.core.episode import observation_size, single_episode
 from hwgym.core.family import ENVIRONMENT_ARGUMENTS, Family
-from hwgym.core.infos import LazyDict
 from hwgym.core.metric import Metric, find_metric
 from hwgym.core.problem import Problem, Scores
 from hwgym.core.rewards import make_reward
@@ -101,8 +100,6 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
         if self._reward.size is not None:
             self.reward_space = spaces.Box(-np.inf, np.inf, (self._reward.size,), np.float64)
         self._episode = single_episode(self._dynamics, self._reward)
-        self._told = summary_names(self._dynamics, certificate=self.tells_regret)
-        self._most = max(p.num_steps for p in problems)
         self._ends = tuple(np.cumsum(space.shape).tolist())  # of each axis in a flat mask
         self._viewer: Any = None
 
@@ -146,12 +143,8 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
     @property
     def genes(self) -> Ints:
         """(steps, axes) what was chosen in the current episode; -1 where nothing is yet."""
-        return self._genes(self._episode.choices)[: self.problem.num_steps]
-
-    def _genes(self, choices: list[Any]) -> Ints:
-        """Those of choices, as many as the longest problem of the bank has steps."""
-        genes = np.full((self._most, len(self._space.axes)), -1)
-        if choices:
+        genes = np.full((self.problem.num_steps, len(self._space.axes)), -1)
+        if choices := self._episode.choices:
             genes[: len(choices)] = self._space.unpack(np.array(choices))
         return genes
 
@@ -233,24 +226,16 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
             self._viewer.close()
             self._viewer = None
 
-    def _info(self, *, success: bool = False) -> LazyDict:
-        info, episode = LazyDict(), self._episode
+    def _info(self, *, success: bool = False) -> dict[str, Any]:
+        # A plain dict, of plain numbers: some libraries take what is made of infos apart by type.
+        episode = self._episode
+        info = episode.tell(success, self.tells_regret)
         if self.action_mode != "continuous":
             mask: Any = episode.mask(self.action_mode).view(np.int8)
             if self.action_mode == "multi_discrete":
                 ends = self._ends
                 mask = tuple(mask[a:b] for a, b in zip((0, *ends), ends, strict=False))
             info["action_mask"] = mask
-        problem, choices, done = self.problem, episode.choices, len(episode.choices)
-        totals = episode.totals()
-
-        def compute() -> dict[str, Any]:
-            found = said(problem, totals(), success, certificate=self.tells_regret)
-            if self.tells_regret:
-                found["regret"] = float(found["regret"])
-            return {**found, "assignment": self._genes(choices[:done])}
-
-        info.later(self._told, compute)
         return info
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym.core.certificate import Certificate
 from hwgym.core.dynamics import Dynamics, SingleEpisode, merge
-from hwgym.core.problem import Problem
+from hwgym.core.problem import Statement
 from hwgym.core.rewards import Reward, shown
 
 __all__ = [
@@ -259,17 +261,22 @@ class Episode:
         observation: Observations = self._kernel.observe()[0]
         return observation
 
-    def totals(self) -> Callable[[], dict[str, float]]:
-        """What it has come to by now: a function that says so, now or later."""
-        kernel, at, which = self._kernel, self._kernel.moment, self.which
+    def tell(self, success: bool, certificate: bool) -> dict[str, Any]:
+        """What to say of it: see :func:`summarise`; numbers are Python's.
 
-        def then() -> dict[str, float]:
-            steps = kernel.dynamics.problems[which].num_steps
-            genes = kernel.genes_at(at)[:, :steps]
-            found = kernel.dynamics.summary(which, genes)
-            return {name: values[0].item() for name, values in found.items()}
-
-        return then
+        Args:
+            success: Whether it finished well.
+            certificate: Whether the regret may be told.
+        """
+        kernel = self._kernel
+        found = summarise(
+            kernel.dynamics,
+            kernel.which,
+            kernel.genes,
+            np.array([success]),
+            certificate=certificate,
+        )
+        return {n: v[0].item() if v.ndim == 1 else v[0] for n, v in found.items()}
 
     def mask(self, mode: str) -> Bools:
         """(entries,): see :meth:`Dynamics.masks`; always a new array."""
@@ -295,7 +302,10 @@ def summary_names(dynamics: Dynamics, *, certificate: bool = True) -> tuple[str,
 
 
 def said(
-    problem: Problem, totals: Mapping[str, Any], success: Any, *, certificate: bool = True
+    statement: Statement,
+    totals: Mapping[str, Any],
+    success: Any,
+    certificate: Callable[[], Certificate] | None,
 ) -> dict[str, Any]:
     """What to say of an episode, or of many of one problem: numbers, or arrays (N,), by name.
 
@@ -304,22 +314,24 @@ def said(
     proven; infinite as long as the episode has not finished well).
 
     Args:
-        problem: That they walk.
+        statement: Of the problem that they walk.
         totals: What they have come to, as :meth:`Dynamics.summary` gives it.
         success: Whether they finished well.
-        certificate: Whether the regret may be told.
+        certificate: Of the problem; None if the regret may not be told. Asked for once there is
+            something to compare, for it may take long to prove.
     """
-    statement = problem.statement
     found = {"objective": totals["objective"]}
     for metric in statement.metrics:
         found[metric.name] = totals[metric.name]
     if statement.constraint is not None:
         found["budget_used"] = totals["used"] / statement.limit
     found["is_success"] = success
-    if certificate:
-        reached = np.where(success, totals["objective"], np.inf)
-        # Asked for once there is something to compare: it may take long to prove.
-        found["regret"] = problem.certificate().above(reached) if np.any(success) else reached
+    if certificate is not None:
+        if isinstance(success, np.ndarray):
+            reached = np.where(success, totals["objective"], np.inf)
+            found["regret"] = certificate().above(reached) if success.any() else reached
+        else:
+            found["regret"] = certificate().above(totals["objective"]) if success else inf
     return found
 
 
@@ -340,7 +352,9 @@ def summarise(
     for index in np.unique(which):
         problem, rows = dynamics.problems[index], np.flatnonzero(which == index)
         totals = dynamics.summary(int(index), genes[rows, : problem.num_steps])
-        values = said(problem, totals, success[rows], certificate=certificate)
+        values = said(
+            problem.statement, totals, success[rows], problem.certificate if certificate else None
+        )
         for name, value in values.items():
             if name not in found:
                 found[name] = np.empty(len(which), value.dtype)

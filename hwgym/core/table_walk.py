@@ -15,6 +15,7 @@ import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Outcome, check_bank
+from hwgym.core.episode import said
 from hwgym.core.rewards import Reward, shown
 from hwgym.core.tables import TableProblem
 from hwgym.core.veil import check_lifted, lifted
@@ -241,6 +242,10 @@ class TableEpisode:
         self._room = reward.size or 1
         self._observations = walk._observation_table(self._room)
         self._num_actions = walk.num_actions
+        self._statements = [p.statement for p in walk.problems]
+        space = self._statements[0].space
+        self._levels = space.decode(range(space.num_actions))
+        self._nothing = np.full((max(p.num_steps for p in walk.problems), len(space.shape)), -1)
         self.over = True
         self._begin(0)
 
@@ -252,6 +257,7 @@ class TableEpisode:
     def _begin(self, which: int) -> None:
         walk, self.which = self.walk, which
         self.choices: list[Any] = []
+        self._genes = self._nothing.copy()
         self._step, self._previous = 0, self._num_actions
         self._used = self._objective = 0.0
         self._totals = [0.0] * len(self._metrics)
@@ -267,6 +273,7 @@ class TableEpisode:
         cell = self._cells + choice
         self._cells += self._num_actions
         self.choices.append(choice)
+        self._genes[self._step] = self._levels[choice]
         self._previous = choice
         self._step += 1
         self._used += self._usage(cell)
@@ -297,16 +304,14 @@ class TableEpisode:
             out[-1] = min(max(share, 0.0), 1.0) * 2.0 - 1.0
         return out
 
-    def totals(self) -> Callable[[], dict[str, float]]:
-        """As :meth:`hwgym.core.episode.Episode.totals`."""
-        objective, used, metrics = self._objective, self._used, self._totals
-        names = self.walk.metrics
-
-        def then() -> dict[str, float]:
-            metric = dict(zip(names, metrics, strict=True))
-            return {"objective": objective, "used": used, **metric}
-
-        return then
+    def tell(self, success: bool, certificate: bool) -> dict[str, Any]:
+        """As :meth:`hwgym.core.episode.Episode.tell`."""
+        totals = dict(zip(self.walk.metrics, self._totals, strict=True))
+        totals["objective"], totals["used"] = self._objective, self._used
+        prove = self.walk.problems[self.which].certificate if certificate else None
+        found = said(self._statements[self.which], totals, success, prove)
+        found["assignment"] = self._genes.copy()
+        return found
 
     def mask(self, mode: str) -> Bools:
         """(entries,); always a new array."""

@@ -14,7 +14,7 @@ from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym._names import nearest
 from hwgym.core.actions import choices_of
 from hwgym.core.env import AsksProblem, Environment, instance_of
-from hwgym.core.episode import EpisodeKernel, Moment, summarise
+from hwgym.core.episode import EpisodeKernel, Moment, summarise, summary_names
 from hwgym.core.infos import LazyDict
 from hwgym.core.problem import Problem
 from hwgym.core.sampler import Sampler
@@ -80,9 +80,11 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         if self._reward.size is not None:
             self.reward_space = one.reward_space
         self._kernel = EpisodeKernel(self._dynamics, self._reward, np.zeros(num_envs, np.int64))
-        self._unbegun: Bools | None = np.ones(num_envs, bool)
+        self._all: Bools = np.ones(num_envs, bool)
+        self._unbegun: Bools | None = self._all.copy()
         self._rngs: list[np.random.Generator] = []
-        self._told = tuple(f"{mark}{name}" for name in one._told for mark in ("", "_"))
+        names = summary_names(self._dynamics, certificate=self.scalar.tells_regret)
+        self._told = tuple(f"{mark}{name}" for name in names for mark in ("", "_"))
         self._viewers: list[Any] = []
 
     @property
@@ -309,7 +311,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
             finished: (N,) which episodes have finished well; None if none has.
             where: (N,) of which environments; by default all.
         """
-        has = np.ones(self.num_envs, bool) if where is None else where.copy()
+        has = self._all if where is None else where.copy()
 
         def masks() -> dict[str, Any]:
             found = self._dynamics.masks(at.state, self.action_mode)
