@@ -8,8 +8,8 @@ Whole episodes: actions drawn before the time is taken. Ours stay within budget,
 environments of a batch are at different layers; CartPole's are uniformly random, as no choice of
 actions changes its work. Our infos are computed when they are read, which nobody does here; with
 ``read`` somebody does: the masks at every step, and what is said of every episode so far.
-Autoreset is Gymnasium's default everywhere, NEXT_STEP, whose step that only begins an episode is not
-counted as one; ``same step`` is SAME_STEP.
+Autoreset is Gymnasium's default everywhere, NEXT_STEP, whose step that only begins an episode is
+not counted as one; ``same step`` is SAME_STEP.
 
 A bank: the same over several problems of different networks and lengths, each episode about the
 next of them; held against a bank of one, the network of all other rows.
