@@ -470,16 +470,30 @@ class TestSkipped:
             found = Workload.from_torch(function, torch.zeros(4, 4))
         assert len(found) == 1
 
-    def test_torch_lists_experts_with_their_macs(self):
-        """Mixtures of experts: every row meets one of the matrices, which one is not known."""
-        experts = Function(lambda x, w, ends: torch._grouped_mm(x, w, offs=ends) @ w[0].mT)
-        x, w = (
-            torch.zeros(8, 16, dtype=torch.bfloat16),
-            torch.zeros(2, 16, 32, dtype=torch.bfloat16),
-        )
-        found = import_torch(experts, (x, w, torch.tensor([3, 8], dtype=torch.int32)))
+    def test_torch_lists_groups_of_columns_with_their_macs(self):
+        groups = Function(lambda w, x, ends: torch._grouped_mm(w, x, offs=ends) @ x.mT)
+        w, x = (torch.zeros(size, dtype=torch.bfloat16) for size in ((2, 16, 32), (32, 8)))
+        found = import_torch(groups, (w, x, torch.tensor([3, 8], dtype=torch.int32)))
         assert [each.macs for each in found.skipped] == [8 * 16 * 32]
         assert found.macs == 2 * 8 * 16 * 32
+
+    def test_equal_reasons_are_one_line(self):
+        function = Function(lambda x: torch.fft.rfft(x @ x).real + torch.fft.rfft(x + x).real)
+        module = nn.ModuleList([function, function])
+        module.forward = lambda x: [each(x) for each in module]
+        found = import_torch(module, torch.zeros(4, 4))
+        assert len(found.skipped) == 4
+        reason = "no exact convolution or matrix product for it"
+        expected = f"  0 and 3 more (aten._fft_r2c.default): {reason}; MACs unknown"
+        assert str(found).splitlines()[1:] == ["Not in the workload (4):", expected]
+        with pytest.warns(SkippedLayersWarning, match=r"0 and 3 more .*; MACs unknown$"):
+            Workload.from_torch(module, torch.zeros(4, 4))
+
+    def test_macs_of_one_line_are_added_up(self):
+        several = [operators.SkippedOperator("a", "Op", "why", macs) for macs in (1000, 24)]
+        assert operators.grouped(several) == ["a and 1 more (Op): why; MACs 1,024 in all"]
+        several.append(operators.SkippedOperator("b", "Op", "why"))
+        assert operators.grouped(several) == ["a and 2 more (Op): why; MACs at least 1,024 in all"]
 
     def test_torch_lists_operators_of_other_libraries(self):
         library = torch.library.Library("hwgym_test", "FRAGMENT")
@@ -568,6 +582,105 @@ class TestSkipped:
             import_onnx(one("Det", {"x": (3, 3)}))
 
 
+class TestExperts:
+    """Mixtures of experts: every row meets one of the matrices, which one is not known."""
+
+    @pytest.mark.parametrize(
+        ("rows", "expected"), [(8, [(4, 2)]), (9, [(5, 1), (4, 1)]), (1, [(1, 1)])]
+    )
+    def test_rows_are_split_evenly(self, rows, expected):
+        class Experts(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.up = nn.Parameter(torch.zeros(2, 32, 16, dtype=torch.bfloat16))
+
+            def forward(self, x, ends):
+                return torch._grouped_mm(x, self.up.mT, offs=ends)
+
+        x, ends = torch.zeros(rows, 16, dtype=torch.bfloat16), torch.tensor([1, rows])
+        found = import_torch(Experts(), (x, ends.int()))
+        assert shapes_of(found.workload) == shapes_of(
+            Layer.gemm("a", M=size, N=32, K=16, repeat=times) for size, times in expected
+        )
+        assert (found.complete, found.macs) == (True, rows * 16 * 32)
+        assert {layer.name.split(".")[1] for layer in found.workload} == {"up"}
+        assert found.notes == (
+            f"Experts: which expert gets which rows is known only when it runs; {rows} rows are "
+            "split evenly over 2 experts",
+        )
+        assert str(found).splitlines()[-2:] == ["Taken for granted:", f"  {found.notes[0]}"]
+
+    def test_equal_notes_are_one(self):
+        notes = [("a", "even"), ("b", "even"), ("c", "odd")]
+        assert operators.grouped_notes(notes) == ["a and 1 more: even", "c: odd"]
+
+
+class TestQuantised:
+    def quantised(self, module, example):
+        from torch.ao import quantization
+
+        whole = nn.Sequential(quantization.QuantStub(), module, quantization.DeQuantStub()).eval()
+        whole.qconfig = quantization.QConfig(
+            activation=quantization.default_observer, weight=quantization.default_weight_observer
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that all of this moves to another package
+            prepared = quantization.prepare(whole)
+            prepared(example)
+            return quantization.convert(prepared)
+
+    @pytest.mark.parametrize("name", ["grouped and dilated", "one axis", "linear"])
+    def test_layers_are_those_of_the_module_before(self, name):
+        make, size = NETWORKS[name]
+        module = make()
+        if name == "one axis":  # this kind has no kernels for depthwise layers over one axis
+            module = module[:1]
+        expected = import_torch(nn.Sequential(nn.Identity(), module), torch.zeros(size))
+        found = import_torch(self.quantised(module, torch.randn(size)), torch.zeros(size))
+        assert found.complete
+        assert list(found.workload) == list(expected.workload)
+        assert found.parameters == expected.parameters
+
+    def test_transposed(self):
+        module, example = nn.ConvTranspose2d(4, 6, 3, 2), torch.zeros(1, 4, 5, 5)
+        found = import_torch(self.quantised(module, example), example)
+        assert shapes_of(found.workload) == shapes_of(import_torch(module, example).workload)
+
+    @pytest.mark.parametrize("kind", [torch.qint8, torch.float16])
+    def test_weights_alone(self, kind):
+        module = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dynamic = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, kind)
+        found, expected = (import_torch(each, torch.zeros(3, 6)) for each in (dynamic, module))
+        assert list(found.workload) == list(expected.workload)
+        assert (found.complete, found.parameters) == (True, expected.parameters)
+
+
+class TestOtherOperators:
+    def test_bilinear_is_one_product_of_all_pairs(self):
+        module = nn.Bilinear(3, 4, 5)
+        found = import_torch(module, (torch.zeros(2, 7, 3), torch.zeros(2, 7, 4)))
+        expected = Layer.gemm("Bilinear", M=14, N=5, K=12)
+        assert list(found.workload) == [expected]
+        assert found.complete
+
+    def test_boxes_are_no_products(self):
+        name = "torchvision"
+        library = torch.library.Library(name, "FRAGMENT")
+        if not hasattr(torch.ops.torchvision, "nms"):
+            library.define("nms(Tensor boxes, Tensor scores, float least) -> Tensor")
+            library.impl("nms", lambda boxes, scores, least: scores.argsort(), "CPU")
+            library.define("roi_align(Tensor x, Tensor boxes) -> Tensor")
+            library.impl("roi_align", lambda x, boxes: x.clone(), "CPU")
+        function = Function(
+            lambda x: torch.ops.torchvision.roi_align(
+                x @ x, torch.ops.torchvision.nms(x, x[0], 0.5)
+            )
+        )
+        assert import_torch(function, torch.zeros(4, 4)).complete
+
+
 class TestTorchRuns:
     def test_leaves_module_and_generator_as_they_were(self):
         module = nn.Sequential(nn.Conv2d(2, 2, 3), nn.BatchNorm2d(2), nn.Dropout(0.5))
@@ -651,9 +764,31 @@ class TestOnnxFiles:
         same = import_onnx(self.dynamic(), dims={"batch": 2, "tokens": 5, "z[1]": 7}).workload
         assert same == found
 
+    def test_an_axis_has_its_symbols_name_and_its_own(self):
+        sizes = {"x[0]": 2, "x[1]": 5, "z[1]": 7, "z[2]": 4}
+        found = import_onnx(self.dynamic(), dims=sizes)
+        assert found == import_onnx(self.dynamic(), batch=2, dims={"tokens": 5, "z[1]": 7})
+        with pytest.raises(ValueError, match="dims has both 2 and 3 for 'batch'"):
+            import_onnx(self.dynamic(), dims={"x[0]": 2, "z[0]": 3})
+        with pytest.raises(ValueError, match=r"dims has 3 for x\[2\], which is 4"):
+            import_onnx(self.dynamic(), dims={"x[2]": 3})
+
+    @pytest.mark.parametrize("unset", [0, -1])
+    def test_dimensions_that_are_not_positive_are_free(self, unset):
+        given = one("MatMul", {"x": (unset, unset, 4)}, {"w": (4, 5)})
+        given.graph.output[0].CopyFrom(
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, (unset, unset, 5))
+        )
+        with pytest.raises(ValueError, match=r"\{'x\[0\]': \.\.\., 'x\[1\]': \.\.\.\} or batch="):
+            import_onnx(given)
+        found = import_onnx(given, batch=2, dims={"x[1]": 3})
+        assert shapes_of(found.workload) == shapes_of([Layer.gemm("a", 6, 5, 4)])
+
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
+            ({"dims": ["tokens"]}, "dims must be a mapping of names to sizes.*got .'tokens'."),
+            ({"dims": {"tokens": 2**63}}, r"dims\['tokens'\] must be at most 9223372036854775807"),
             (
                 {},
                 r"free dimensions batch \(axis 0 of 'x'\), tokens \(axis 1 of 'x'\), batch \(axis 0"
@@ -741,6 +876,126 @@ class TestOnnxFiles:
         with pytest.raises(ValueError, match=r"the path of an ONNX file .* got 3"):
             import_onnx(3)
 
+    @pytest.mark.parametrize(
+        ("kind", "inputs", "weights", "attributes", "reason"),
+        [
+            ("MatMul", {"a": (2, 3)}, {}, {}, "input 1 is missing"),
+            ("MatMul", {"a": (2, 3)}, {"": ()}, {}, "input 1 is missing"),
+            ("Einsum", {"a": (2, 3)}, {}, {}, "the attribute 'equation' is missing"),
+            ("Einsum", {"a": (2, 3)}, {}, {"equation": "ij,jk"}, "equation 'ij,jk' does not fit"),
+            ("Einsum", {"a": (2, 3)}, {}, {"equation": 3}, "'equation' is of another type"),
+            (
+                "Einsum",
+                {"a": (2, 3), "b": (4, 5)},
+                {},
+                {"equation": "ij,jk"},
+                "'j' has the sizes 3 and 4",
+            ),
+            (
+                "Attention",
+                dict.fromkeys("abc", (2, 5, 32)),
+                {},
+                {},
+                "the attribute 'q_num_heads' is missing",
+            ),
+            ("Conv", {"a": (1, 4, 8, 8)}, {"w": ()}, {}, "'w' needs 3 axes or more and has"),
+            (
+                "Conv",
+                {"a": (1, 4, 8, 8)},
+                {"w": (4, 4, 3, 3)},
+                {"strides": [0, 1]},
+                r"'strides' needs 2 positive integers, not \[0, 1\]",
+            ),
+            (
+                "Conv",
+                {"a": (1, 4, 8, 8)},
+                {"w": (4, 4, 3, 3)},
+                {"group": 3},
+                "with group=3 do not fit the input",
+            ),
+            ("Conv", {"a": (1, 4, 2, 8)}, {"w": (4, 4, 9, 3)}, {}, r"shape .*-6"),
+            ("ConvTranspose", {"a": (1, 4, 8)}, {"w": (4, 4, 3)}, {"group": 0}, "at least 1, it"),
+            ("LSTM", {"a": (5, 1, 3)}, {"w": (1, 8, 3)}, {}, "input 2 is missing"),
+            ("Gemm", {"a": (2, 3, 4)}, {"w": (4, 5)}, {}, "'a' needs 2 axes and has the shape"),
+        ],
+    )
+    def test_an_operator_that_is_wrong_is_skipped(self, kind, inputs, weights, attributes, reason):
+        product = helper.make_node("MatMul", ["p", "q"], ["z"])
+        damaged = helper.make_node(kind, [*inputs, *weights], ["y"], name="bad", **attributes)
+        rest = {"p": (2, 3), "q": (3, 4)}
+        weights = {name: shape for name, shape in weights.items() if name}
+        found = import_onnx(model([product, damaged], {**inputs, **rest}, ("y", "z"), weights))
+        assert shapes_of(found.workload) == shapes_of([Layer.gemm("a", 2, 4, 3)])
+        (skipped,) = found.skipped
+        assert (skipped.name, skipped.operator) == ("bad", kind)
+        with pytest.raises(ValueError, match=reason):
+            raise ValueError(skipped.reason)
+
+    def test_tensors_that_are_not_there_or_of_no_type_or_twice(self):
+        names = ["missing", "odd", "none", "w"]
+        nodes = [helper.make_node("MatMul", ["x", each], [f"y{each}"]) for each in names]
+        nodes.append(helper.make_node("MatMul", ["x", "x"], ["w"]))
+        outputs = [f"y{each}" for each in names]
+        weights = {"odd": (3, 3), "none": (3, 3), "w": (3, 3)}
+        given = model([*nodes, nodes[-1]], {"x": (3, 3)}, outputs, weights)
+        given.graph.initializer[0].data_type = 99
+        given.graph.initializer[1].data_type = TensorProto.UNDEFINED
+        found = import_onnx(given)
+        assert [each.reason for each in found.skipped] == [
+            "there is no tensor 'missing'",
+            "the data type 99 of 'odd' is not known",
+            "the data type 0 of 'none' is not known",
+            "several tensors are named 'w'",
+        ]
+
+    @pytest.mark.parametrize("kind", ["QLinearConv", "QLinearMatMul"])
+    def test_a_quantised_weight_without_axes(self, kind):
+        nodes = [
+            helper.make_node("MatMul", ["x", "x"], ["z"]),
+            helper.make_node(kind, ["x", "s", "s", "s", "s", "s", "s", "s"], ["y"]),
+        ]
+        (skipped,) = import_onnx(model(nodes, {"x": (3, 3)}, ("y", "z"), {"s": ()})).skipped
+        assert skipped.operator == kind
+        assert ("3 axes or more" in skipped.reason) or ("with a scalar" in skipped.reason)
+
+    def test_a_kernel_beyond_all_bounds(self):
+        nodes = [
+            helper.make_node("MatMul", ["z", "z"], ["p"]),
+            helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[3]),
+        ]
+        given = model(nodes, {"x": (1, 4, 8), "z": (2, 2)}, ("y", "p"), {"w": (4, 4, 1)})
+        given.graph.initializer[0].dims[2] = 2**63 - 1
+        (skipped,) = import_onnx(given).skipped
+        assert skipped.reason == "more multiply-accumulates than 2^63 - 1"
+        assert skipped.macs == 4 * 4 * 8 * (2**63 - 1)
+
+    def test_small_inputs_that_ask_for_large_results_are_not_computed(self):
+        nodes = [
+            helper.make_node("Range", ["zero", "end", "one"], ["r"]),
+            helper.make_node("MatMul", ["x", "x"], ["y"]),
+        ]
+        given = model(nodes, {"x": (3, 3)}, ("y", "r"))
+        for name, value in {"zero": 0, "end": 2**62, "one": 1}.items():
+            given.graph.initializer.append(onnx.numpy_helper.from_array(np.int64(value), name))
+        assert import_onnx(given).complete
+
+    def test_tensors_copied_in_a_circle(self):
+        nodes = [
+            helper.make_node("Identity", ["a"], ["b"]),
+            helper.make_node("Identity", ["b"], ["a"]),
+            helper.make_node("MatMul", ["x", "a"], ["y"]),
+            helper.make_node("MatMul", ["x", "x"], ["z"]),
+        ]
+        (skipped,) = import_onnx(model(nodes, {"x": (3, 3)}, ("y", "z"))).skipped
+        assert skipped.reason == "the shape of 'a' is not known"
+
+    def test_text_that_is_none(self, tmp_path):
+        path = tmp_path / "net.onnx"
+        data = one("MatMul", {"a": (2, 3)}, {"wwww": (3, 4)}).SerializeToString()
+        path.write_bytes(data.replace(b"wwww", b"ww\xff\xfe"))
+        with pytest.raises(ValueError, match=r"net\.onnx: not an ONNX model: "):
+            import_onnx(path)
+
     def test_a_model_that_contradicts_itself(self):
         with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(4, 5\) do not multiply"):
             import_onnx(one("MatMul", {"a": (2, 3), "b": (4, 5)}))
@@ -780,6 +1035,7 @@ class TestLoadWorkload:
         net = load_workload(str(file), batch=3)
         assert net == Workload.from_onnx(file, batch=3)
         assert load_workload(file, dims={"batch": 3}) == net
+        assert load_workload(file, dims={"a[0]": np.int64(3)}) == net
         assert load_workload(net) is net
         net.to_csv(tmp_path / "net.csv")
         assert load_workload(tmp_path / "net.csv") == net
@@ -824,3 +1080,17 @@ class TestLoadWorkload:
     def test_wrong_specs(self, spec, settings, message):
         with pytest.raises(ValueError, match=message):
             load_workload(spec, **settings)
+
+    @pytest.mark.parametrize("dims", [[("batch", 3)], {"batch": [3]}, {"batch": True}, {3: 3}])
+    def test_wrong_sizes_name_the_file(self, file, dims):
+        with pytest.raises(ValueError, match=r"net\.onnx: "):
+            load_workload(file, dims=dims)
+
+    @pytest.mark.parametrize("digits", ["9223372036854775808", "1" * 5000])
+    def test_a_size_that_no_cost_can_count(self, tmp_path, digits):
+        path = tmp_path / "net.csv"
+        path.write_text(f"M,N,K\n1,{digits},3\n")
+        with pytest.raises(
+            ValueError, match=r"net\.csv, row 2, column 'N': must be at most 92233720"
+        ):
+            load_workload(path)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from hwgym._names import nearest
 from hwgym.workloads.layer import FIELDS, Layer
+from hwgym.workloads.operators import LARGEST
 
 __all__ = ["csv_text", "read_csv"]
 
@@ -96,10 +97,15 @@ def _layer_from_cells(where: str, form: _Form, cells: Mapping[str, str]) -> Laye
             continue
         # int() alone would also take 1_000, +3 and digits of other scripts.
         digits = cell.strip()
-        if not (digits.isascii() and digits.isdecimal() and int(digits) > 0):
+        if not (digits.isascii() and digits.isdecimal() and digits.strip("0")):
             raise ValueError(
                 f"{where}, column {column!r}: must be a positive integer, got {cell!r}"
             )
+        # The length first: Python refuses to read numbers of thousands of digits.
+        digits = digits.lstrip("0")
+        if len(digits) > len(str(LARGEST)) or int(digits) > LARGEST:
+            shown = cell if len(cell) < 30 else f"{cell[:20]}... ({len(digits):,} digits)"
+            raise ValueError(f"{where}, column {column!r}: must be at most {LARGEST}, got {shown}")
         sizes[column] = int(digits)
     try:
         if form is _GEMM:

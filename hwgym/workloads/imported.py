@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from hwgym.workloads.network import Workload
 from hwgym.workloads.onnx_reader import read_onnx
-from hwgym.workloads.operators import Found, SkippedOperator, warn_of
+from hwgym.workloads.operators import (
+    Found,
+    SkippedOperator,
+    grouped,
+    grouped_notes,
+    warn_of,
+)
 from hwgym.workloads.torch_reader import read_torch
 
 if TYPE_CHECKING:
@@ -29,11 +35,14 @@ class Imported:
         skipped: Operators that compute and are not in the workload.
         parameters: Learnt numbers of the whole network, each counted once: also those of skipped
             operators, normalisations and embeddings, which ``Workload.weights`` does not have.
+        notes: What was taken for granted, as that the rows of a mixture of experts are split
+            evenly; equal notes of several operators are one.
     """
 
     workload: Workload
     skipped: tuple[SkippedOperator, ...]
     parameters: int
+    notes: tuple[str, ...] = ()
 
     @property
     def macs(self) -> int:
@@ -58,7 +67,10 @@ class Imported:
         ]
         if self.skipped:
             lines.append(f"Not in the workload ({len(self.skipped)}):")
-            lines += (textwrap.indent(str(each), "  ") for each in self.skipped)
+            lines += (textwrap.indent(line, "  ") for line in grouped(self.skipped))
+        if self.notes:
+            lines.append("Taken for granted:")
+            lines += (textwrap.indent(line, "  ") for line in self.notes)
         return "\n".join(lines)
 
 
@@ -77,8 +89,8 @@ def import_onnx(
         model: A file, or a model in memory, which is left as it is.
         name: Of the workload; by default the file's stem, or the graph's name.
         batch: The size of the inputs' free first dimension.
-        dims: Sizes of free dimensions by their names in the model; of one without a name, by input
-            and axis, as ``{"x[2]": 224}``.
+        dims: Sizes of free dimensions, by their names in the model or by input and axis, as
+            ``{"x[2]": 224}``. One that the model has as 0 or less is free, too.
 
     Raises:
         ImportError: If the package onnx is not installed.
@@ -113,4 +125,6 @@ def import_torch(
 
 
 def _imported(found: Found) -> Imported:
-    return Imported(Workload(found.name, found.layers), found.skipped, found.parameters)
+    workload = Workload(found.name, found.layers)
+    notes = tuple(grouped_notes(found.notes))
+    return Imported(workload, found.skipped, found.parameters, notes)

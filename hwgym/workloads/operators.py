@@ -8,6 +8,8 @@
   a recurrent layer's own product; that with its input is one for all steps.
 - A batch gives matrix products with weights more rows. Everything else runs its samples one after
   the other, as repeats.
+- How a mixture of experts spreads its rows is known only when it runs: they are split evenly, and a
+  note says so. What all experts multiply together is exact.
 - MACs are those of an operator's definition: zeros of the padding count, a causal mask saves none.
 - What works element by element, pools, normalises or moves data has no layer. What computes, or
   may, and has no exact layer is listed as skipped.
@@ -15,12 +17,13 @@
 
 from __future__ import annotations
 
+import string
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import prod
+from math import gcd, prod
 
 from hwgym.workloads.layer import Layer
 
@@ -30,9 +33,12 @@ __all__ = [
     "SkippedOperator",
     "Unmappable",
     "attention",
+    "bounded",
     "convolution",
     "einsum",
+    "experts",
     "finish",
+    "grouped",
     "matmul",
     "recurrent",
     "transposed_convolution",
@@ -67,19 +73,51 @@ class SkippedOperator:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a reader found in a network: name, layers, what has none, and learnt numbers."""
+    """What a reader found in a network: name, layers, what has none, learnt numbers, and what was
+    taken for granted, a name and a text for each operator."""
 
     name: str
     layers: tuple[Layer, ...]
     skipped: tuple[SkippedOperator, ...]
     parameters: int
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def grouped(skipped: Iterable[SkippedOperator]) -> list[str]:
+    """Say what was skipped, operators of one kind and reason in one line."""
+    alike: dict[tuple[str, str], list[SkippedOperator]] = {}
+    for each in skipped:
+        alike.setdefault((each.operator, each.reason), []).append(each)
+    lines = []
+    for (operator, reason), several in alike.items():
+        if len(several) == 1:
+            lines.append(str(several[0]))
+            continue
+        known = [each.macs for each in several if each.macs is not None]
+        least = "" if len(known) == len(several) else "at least "
+        macs = f"{least}{sum(known):,} in all" if known else "unknown"
+        lines.append(f"{_and_more(several[0].name, several)} ({operator}): {reason}; MACs {macs}")
+    return lines
+
+
+def grouped_notes(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Say what was taken for granted, equal texts in one line."""
+    alike: dict[str, list[str]] = {}
+    for name, text in notes:
+        alike.setdefault(text, []).append(name)
+    return [f"{_and_more(names[0], names)}: {text}" for text, names in alike.items()]
+
+
+def _and_more(first: str, several: Sequence[object]) -> str:
+    return f"{first} and {len(several) - 1} more" if len(several) > 1 else first
 
 
 def warn_of(name: str, skipped: Sequence[SkippedOperator], *, stacklevel: int) -> None:
     """Warn, as :func:`warnings.warn` would from here, if anything was skipped."""
     if skipped:
-        few = "; ".join(map(str, skipped[:3]))
-        more = f"; and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+        lines = grouped(skipped)
+        few = "; ".join(lines[:3])
+        more = f"; and {len(lines) - 3} more kinds" if len(lines) > 3 else ""
         warnings.warn(
             f"{name}: not in the workload: {few}{more}",
             SkippedLayersWarning,
@@ -96,8 +134,28 @@ class Unmappable(Exception):
         self.macs = macs
 
 
+LARGEST = 2**63 - 1
+"""No size, and no layer's number of multiply-accumulates, may be larger: costs are int64."""
+
+
+def bounded(layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Hand back an operator's layers.
+
+    Raises:
+        Unmappable: One of them multiplies more than any cost could count.
+    """
+    if any(layer.macs > LARGEST for layer in layers):
+        macs = sum(layer.macs for layer in layers)
+        raise Unmappable("more multiply-accumulates than 2^63 - 1", macs)
+    return layers
+
+
 def finish(
-    name: str, layers: Iterable[Layer], skipped: Iterable[SkippedOperator], parameters: int
+    name: str,
+    layers: Iterable[Layer],
+    skipped: Iterable[SkippedOperator],
+    parameters: int,
+    notes: Iterable[tuple[str, str]] = (),
 ) -> Found:
     """Put together what was found.
 
@@ -106,9 +164,9 @@ def finish(
     """
     layers, skipped = tuple(_numbered(layers)), tuple(skipped)
     if not layers:
-        detail = f"; not mapped: {'; '.join(map(str, skipped))}" if skipped else ""
+        detail = f"; not mapped: {'; '.join(grouped(skipped))}" if skipped else ""
         raise ValueError(f"{name}: no convolution and no matrix product to map{detail}")
-    return Found(name, layers, skipped, parameters)
+    return Found(name, layers, skipped, parameters, tuple(notes))
 
 
 def _numbered(layers: Iterable[Layer]) -> Iterator[Layer]:
@@ -120,7 +178,10 @@ def _numbered(layers: Iterable[Layer]) -> Iterator[Layer]:
         yield layer if times == 1 else replace(layer, name=f"{layer.name}#{times}")
 
 
-def _nonempty(*shapes: Iterable[int]) -> None:
+def _nonempty(*shapes: Sequence[int]) -> None:
+    for shape in shapes:
+        if any(size < 0 for size in shape):
+            raise Unmappable(f"a tensor of shape {tuple(shape)}")
     if any(0 in shape for shape in shapes):
         raise Unmappable("a tensor without elements", 0)
 
@@ -138,21 +199,25 @@ def matmul(name: str, left: Sequence[int], right: Sequence[int], *, weight_left:
             to be the second matrix.
 
     Raises:
-        Unmappable: The inner dimensions differ, so the model is wrong; or an operand is empty.
+        Unmappable: The inner dimensions differ or those of the batch do not broadcast, so the model
+            is wrong; or an operand is empty, or a scalar.
     """
+    if not left or not right:
+        raise Unmappable("a matrix product with a scalar")
     _nonempty(left, right)
     a, b = list(left), list(right)
     a = [1, *a] if len(a) == 1 else a
     b = [*b, 1] if len(b) == 1 else b
-    if a[-1] != b[-2]:
-        raise Unmappable(f"shapes {tuple(left)} and {tuple(right)} do not multiply")
     if weight_left:
         a, b = _transposed(b), _transposed(a)
     rows, inner, columns, repeat = a[-2], a[-1], b[-1], 1
     depth = max(len(a), len(b)) - 2
     batch_a = [1] * (depth - len(a) + 2) + a[:-2]
     batch_b = [1] * (depth - len(b) + 2) + b[:-2]
-    for of_a, of_b in zip(batch_a, batch_b, strict=True):
+    batches = list(zip(batch_a, batch_b, strict=True))
+    if inner != b[-2] or any(of_a != of_b and 1 not in (of_a, of_b) for of_a, of_b in batches):
+        raise Unmappable(f"shapes {tuple(left)} and {tuple(right)} do not multiply")
+    for of_a, of_b in batches:
         if of_b == 1:
             rows *= of_a
         elif of_a == 1:
@@ -174,13 +239,34 @@ def attention(
     Queries may have more heads than keys and values, which are then shared (grouped queries).
 
     Raises:
-        Unmappable: One of them is empty.
+        Unmappable: One of them is empty, or they do not fit.
     """
     _nonempty(query, key, value)
+    if query[-1] != key[-1] or key[-2] != value[-2]:
+        shapes = ", ".join(str(tuple(each)) for each in (query, key, value))
+        raise Unmappable(f"queries, keys and values of shapes {shapes} do not fit")
     heads = prod(query[:-2])
     scores = Layer.gemm(f"{name}.scores", M=query[-2], N=key[-2], K=query[-1], repeat=heads)
     context = Layer.gemm(f"{name}.context", M=query[-2], N=value[-1], K=key[-2], repeat=heads)
     return [scores, context]
+
+
+def experts(rows: int, count: int, *, inputs: int, outputs: int) -> list[Layer]:
+    """The products of experts, each with a matrix of its own, among which rows are split evenly.
+
+    Where their number does not divide the rows, some get one more, and these are a layer of their
+    own. Layers are named by the rows that an expert gets; there is one at least.
+
+    Raises:
+        Unmappable: There are no rows, or no experts.
+    """
+    _nonempty((rows, count, inputs, outputs))
+    each, more = divmod(rows, count)
+    return [
+        Layer.gemm(f"{size}rows", M=size, N=outputs, K=inputs, repeat=several)
+        for size, several in ((each + 1, more), (each, count - more))
+        if size and several
+    ]
 
 
 def recurrent(
@@ -271,8 +357,11 @@ def transposed_convolution(
     """
     axes = []  # a list of (taps, phases with as many) an axis
     for length, step, spread in zip(kernel, stride, dilation, strict=True):
-        phases = Counter(tap * spread % step for tap in range(length))
-        axes.append(sorted(Counter(phases.values()).items(), reverse=True))
+        # Taps go round the phases that dilation lets them reach; a rest of them goes on once more.
+        reached = step // gcd(spread, step)
+        full, rest = divmod(length, reached)
+        phases = ((full + 1, rest), (full, reached - rest))
+        axes.append([(taps, several) for taps, several in phases if taps and several])
     layers = []
     for parts in product(*axes):
         several = prod(len(axis) for axis in axes) > 1
@@ -297,11 +386,20 @@ def einsum(name: str, equation: str, shapes: Sequence[Sequence[int]]) -> Layer |
     """The layer of an Einstein sum of two operands; None where nothing is multiplied and added.
 
     Raises:
-        Unmappable: More than two operands, a label repeated within one, or an empty operand.
+        Unmappable: More than two operands, a label repeated within one, an empty operand, or an
+            equation that is none or does not fit the shapes.
     """
     _nonempty(*shapes)
     terms, arrow, output = equation.replace(" ", "").partition("->")
     operands = terms.split(",")
+    fits = len(operands) == len(shapes) and set(terms + output) <= {*string.ascii_letters, *",."}
+    for term, shape in zip(operands, shapes, strict=False):
+        hidden = len(shape) - len(term.replace("...", "", 1))
+        fits = fits and "." not in term.replace("...", "", 1) and hidden >= 0
+        fits = fits and (hidden == 0 or "..." in term)
+    if not fits or not set(output) <= {*terms}:
+        given = ", ".join(str(tuple(shape)) for shape in shapes)
+        raise Unmappable(f"the equation {equation!r} does not fit operands of shapes {given}")
     if len(operands) == 1:
         return None
     if len(operands) != 2:
@@ -316,6 +414,8 @@ def einsum(name: str, equation: str, shapes: Sequence[Sequence[int]]) -> Layer |
         if len(set(term)) < len(term):
             raise Unmappable("an einsum with a diagonal")
         for label, size in zip(term, shape, strict=True):
+            if 1 not in (size, sizes.get(label, 1)) and size != sizes[label]:
+                raise Unmappable(f"{label!r} has the sizes {sizes[label]} and {size}")
             sizes[label] = max(size, sizes.get(label, 1))
         labels.append({label for label, size in zip(term, shape, strict=True) if size > 1})
     left, right = labels

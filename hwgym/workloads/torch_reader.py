@@ -52,7 +52,8 @@ def read_torch(module: torch.nn.Module, example_input: Any, *, name: str | None 
         type(module).__name__ if name is None else name,
         recorder.layers(),
         recorder.skipped,
-        sum(parameter.numel() for parameter in module.parameters()),
+        sum(parameter.numel() for parameter in (*module.parameters(), *_packed_weights(module))),
+        recorder.notes,
     )
 
 
@@ -60,6 +61,23 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(example, Mapping):
         return (), dict(example)
     return (tuple(example), {}) if isinstance(example, (tuple, list)) else ((example,), {})
+
+
+def _packed_weights(module: torch.nn.Module) -> list[torch.Tensor]:
+    """Weights and biases that quantised modules hold in objects of their own."""
+    packed = [
+        each
+        for part in module.modules()
+        for each in vars(part).values()
+        if hasattr(each, "unpack") and _is_packed(each)
+    ]
+    return [each for pack in packed for each in pack.unpack() if each is not None]
+
+
+def _is_packed(given: object) -> bool:
+    import torch
+
+    return isinstance(given, torch.ScriptObject) and "PackedParams" in str(given._type())  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
@@ -94,6 +112,7 @@ class _Recorder:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.skipped: list[SkippedOperator] = []
+        self.notes: list[tuple[str, str]] = []
         self._layers: list[Layer] = []
         self._module = module
         self._calls = [_Call("", module)]
@@ -124,18 +143,29 @@ class _Recorder:
 
     def see(self, func: Any, args: Sequence[Any], result: Any) -> None:
         operator = func.overloadpacket.__name__
-        if func.namespace in _OURS and operator in _MAPPED:
+        if func.namespace not in _NATIVE:
+            operator = f"{func.namespace}.{operator}"
+        words = {*func.overloadpacket.__name__.split("_")}
+        if operator in _MAPPED:
             try:
                 parts = _MAPPED[operator](self, args, result)
+                operators.bounded([part.layer for part in parts])
             except Unmappable as no:
                 self._skip(func, no.reason, no.macs)
                 return
             for part in parts:
                 self._add(part)
+        elif operator in _HARMLESS:
+            return
         elif func.namespace not in _OURS:
             self._skip(func, "an operator of another library, whose work is not known")
-        elif operator not in _HARMLESS and _COMPUTES & {*operator.split("_")}:
+        elif _COMPUTES & words and not _PACKS & words:
             self._skip(func, "no exact convolution or matrix product for it")
+
+    def note(self, text: str) -> None:
+        """Remember what was taken for granted of the operator at hand."""
+        call = self._calls[-1]
+        self.notes.append((call.path or type(call.module).__name__, text))
 
     def is_weight(self, tensor: torch.Tensor) -> bool:
         return _storage(tensor) in self._weights
@@ -145,6 +175,10 @@ class _Recorder:
         call = self._calls[-1]
         name = call.path or type(call.module).__name__
         weight = part.weight
+        if part.packed:
+            name = ".".join(filter(None, (name, part.name)))
+            self._layers.append(replace(part.layer, name=name))
+            return
         if weight is None or not self.is_weight(weight):
             name = f"{name}.{part.name or 'product'}"
             self._layers.append(replace(part.layer, name=name))
@@ -190,6 +224,7 @@ class _Part:
     layer: Layer
     weight: torch.Tensor | None = None  # a tensor that may be a weight
     name: str = ""
+    packed: bool = False  # its weights are no tensor, but the module's own all the same
 
 
 def _product(first: int) -> _Mapping:
@@ -263,20 +298,77 @@ def _onednn_rnn(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list
     return [_Part(layer, weight) for layer, weight in zip(layers, args[1:3], strict=True)]
 
 
-def _experts(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
+def _experts(recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
     rows, weights = args[:2]
-    macs = rows.numel() * weights.shape[-1] if weights.dim() == 3 and rows.dim() == 2 else None
-    raise Unmappable("how many rows each of its matrices gets depends on the data", macs)
+    if rows.dim() == weights.dim() == 3:
+        return _product(0)(recorder, args, _result)
+    if (rows.dim(), weights.dim()) != (2, 3):  # groups of columns, or of what is summed over
+        macs = rows.shape[-2] * rows.shape[-1] * weights.shape[-1]
+        raise Unmappable("how large each of its products is depends on the data", macs)
+    count, inputs, outputs = weights.shape
+    layers = operators.experts(rows.shape[0], count, inputs=inputs, outputs=outputs)
+    recorder.note(
+        f"which expert gets which rows is known only when it runs; {rows.shape[0]:,} rows are "
+        f"split evenly over {count:,} experts"
+    )
+    return [_Part(each, weights, each.name if len(layers) > 1 else "") for each in layers]
+
+
+def _bilinear(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
+    # As torch.nn.Bilinear calls it: (rows, a), (outputs, a, b), (rows, b). All products of the two
+    # inputs' elements are the rows of one matrix product.
+    left, weight, right, *expansions = args[:7]
+    if expansions != [[1, 3], [0], [1, 2], [2, 3]]:
+        raise Unmappable("a product of three tensors that is not torch.nn.Bilinear's")
+    rows, outputs = (left.shape[0], left.shape[1] * right.shape[1]), weight.shape[0]
+    layer = operators.matmul(_UNNAMED, rows, (rows[1], outputs), weight_left=False)
+    return [_Part(layer, weight)]
+
+
+def _packed(args: Sequence[Any]) -> Any:
+    return next(each for each in args if _is_packed(each))
+
+
+def _packed_linear(_recorder: _Recorder, args: Sequence[Any], _result: Any) -> list[_Part]:
+    weight = _packed(args).unpack()[0]
+    shapes = tuple(args[0].shape), tuple(weight.shape[::-1])
+    layer = operators.matmul(_UNNAMED, *shapes, weight_left=False)
+    return [_Part(layer, packed=True)]
+
+
+def _packed_convolution(axes: int, transposed: bool) -> _Mapping:
+    def parts(recorder: _Recorder, args: Sequence[Any], result: Any) -> list[_Part]:
+        pack = _packed(args)
+        weight = pack.unpack()[0]
+        if axes == 1:  # kept as one over two axes, the first of which is 1
+            weight = weight.squeeze(2)
+        stride, spread = pack.stride()[-axes:], pack.dilation()[-axes:]
+        rest = (transposed, None, pack.groups())
+        every = _convolution(recorder, (args[0], weight, None, stride, None, spread, *rest), result)
+        return [replace(part, weight=None, packed=True) for part in every]
+
+    return parts
+
+
+def _deformable(_recorder: _Recorder, args: Sequence[Any], result: Any) -> list[_Part]:
+    macs = result.numel() * args[1].shape[1:].numel()
+    raise Unmappable("where it reads its inputs depends on their values", macs)
 
 
 _UNNAMED = "-"
+_Mapping = Callable[[_Recorder, Sequence[Any], Any], list[_Part]]
 
 
 def _suffix(layer: Layer) -> str:
     return layer.name.removeprefix(_UNNAMED).removeprefix(".")
 
 
-_Mapping = Callable[[_Recorder, Sequence[Any], Any], list[_Part]]
+_LINEAR_SUFFIXES = (
+    *("", "_relu", "_leaky_relu", "_tanh"),
+    *("_dynamic", "_relu_dynamic", "_dynamic_fp16", "_relu_dynamic_fp16"),
+    *(f"_with_input_q_dq_qweight_dq_{end}" for end in ("output_fp32", "relu_output_fp32")),
+)
+
 _MAPPED: dict[str, _Mapping] = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "_int_mm"), _product(0)),
     **dict.fromkeys(("addmm", "baddbmm", "addmv", "_addmm_activation"), _product(1)),
@@ -284,7 +376,21 @@ _MAPPED: dict[str, _Mapping] = {
     "convolution": _convolution,
     "convolution_overrideable": _convolution,
     "mkldnn_rnn_layer": _onednn_rnn,
+    "_trilinear": _bilinear,
     "_grouped_mm": _experts,
+    "_scaled_grouped_mm": _experts,
+    "transformers.grouped_mm_fallback": _experts,
+    "torchvision.deform_conv2d": _deformable,
+    **dict.fromkeys((f"quantized.linear{end}" for end in _LINEAR_SUFFIXES), _packed_linear),
+    **{
+        f"quantized.conv{'_transpose' * transposed}{axes}d{more}": _packed_convolution(
+            axes, transposed
+        )
+        for axes in (1, 2, 3)
+        for transposed in (False, True)
+        for more in ("", "_relu", "_add", "_add_relu", "_dynamic")
+    },
+    "quantized.matmul": _product(0),
     "_scaled_dot_product_flash_attention": _attention,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_efficient_attention": _attention,
@@ -293,13 +399,18 @@ _MAPPED: dict[str, _Mapping] = {
 }
 """Operators with exact layers, or whose MACs are known although they have none."""
 
-_OURS = frozenset({"aten", "prim", "prims", "profiler"})
+_NATIVE = frozenset({"aten", "prim", "prims", "profiler"})
+_OURS = _NATIVE | {"quantized", "quantized_decomposed"}
 _WORDS = (
-    "mm bmm mv dot vdot addmm addmv addbmm baddbmm matmul linear conv convolution tbc rnn gru lstm "
-    "attention encoder fft linalg trilinear cdist pdist cholesky svd solve inverse"
+    "mm bmm mv dot vdot addmm addmv addbmm baddbmm matmul linear conv conv1d conv2d conv3d "
+    "convolution tbc rnn gru lstm attention encoder fft linalg trilinear cdist pdist cholesky svd "
+    "solve inverse"
 )
 _COMPUTES = frozenset(_WORDS.split())
 """Words in the names of operators that multiply and add. One of them without a layer is listed."""
+
+_PACKS = frozenset({"prepack", "unpack"})
+"""Words in the names of operators that only pack weights."""
 
 _HARMLESS = frozenset(
     {
@@ -307,6 +418,11 @@ _HARMLESS = frozenset(
         "_linalg_check_errors",
         "_thnn_fused_lstm_cell",
         "_thnn_fused_gru_cell",
+        "torchvision.nms",
+        "torchvision.ps_roi_align",
+        "torchvision.ps_roi_pool",
+        "torchvision.roi_align",
+        "torchvision.roi_pool",
     }
 )
-"""Operators with such a word whose work is element by element."""
+"""Operators with such a word, or of another library, whose work is element by element."""
