@@ -32,7 +32,7 @@ from hwgym.core import (
     registered_ids,
 )
 from hwgym.core.family import family_named, import_families, kwargs_of
-from hwgym.costs.maestro import MAESTRO_2021
+from hwgym.costs.maestro import MAESTRO_2021, NVDLA, dataflow
 from hwgym.families.assignment import FAMILY, AssignmentProblem, HWAssignEnv, ids
 
 IDS = dict(envs_registry.environments())
@@ -281,6 +281,7 @@ def test_a_network_and_hardware_of_ones_own_survive_json(three_kinds, many):
     own = {
         "workload": three_kinds,
         "hardware": hwgym.Hardware(noc_bandwidth=64, technology=technology),
+        "dataflow": [dataflow("NVDLA-CxK:16"), dataclasses.replace(NVDLA, name="mine"), "NVDLA"],
         "budget": 1e6,
     }
     make = gym.make_vec if many else gym.make
@@ -290,7 +291,10 @@ def test_a_network_and_hardware_of_ones_own_survive_json(three_kinds, many):
     assert again.unwrapped.problem is env.unwrapped.problem
     assert again.unwrapped.problem.design.workload == three_kinds
     assert again.unwrapped.problem.design.hardware == own["hardware"]
+    assert again.unwrapped.problem.design.dataflows[:2] == tuple(own["dataflow"][:2])
     assert again.spec.to_json() == text
+    one = make("HWAssign-v0", workload="NCF", dataflow=own["dataflow"][1])
+    assert make(EnvSpec.from_json(one.spec.to_json())).unwrapped.problem is one.unwrapped.problem
 
 
 @pytest.mark.parametrize(
@@ -308,6 +312,8 @@ def test_a_network_and_hardware_of_ones_own_survive_json(three_kinds, many):
             "unknown field of a technology 'nme'",
         ),
         ({"workload": "NCF", "hardware": {"technology": {"name": "x"}}}, "needs mac_area_um2"),
+        ({"workload": "NCF", "dataflow": {"nme": "x"}}, "dataflow: unknown key 'nme'"),
+        ({"workload": "NCF", "dataflow": {"directives": ["x"]}}, "dataflow: .*"),
     ],
 )
 def test_what_does_not_describe_one_is_said(own, message):

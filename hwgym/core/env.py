@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from copy import copy
 from inspect import Parameter, signature
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike
 
 from hwgym._arrays import Bools, Ints, Observations
@@ -27,6 +29,24 @@ __all__ = ["Environment"]
 
 class AsksProblem:
     """What environments, scalar and vector, say of their problem (the first, in a vector)."""
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """What it was made from, by ``gym.make`` or ``gym.make_vec``.
+
+        An argument that has a ``to_dict`` is kept as what that gives, so that the specification
+        makes the environment again also from its JSON.
+        """
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            spec = copy(spec)
+            spec.kwargs = {name: _plain(value) for name, value in spec.kwargs.items()}
+        self._spec = spec
 
     @property
     def problem(self) -> Problem:
@@ -237,6 +257,12 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
                 mask = tuple(mask[a:b] for a, b in zip((0, *ends), ends, strict=False))
             info["action_mask"] = mask
         return info
+
+
+def _plain(argument: Any) -> Any:
+    if isinstance(argument, list | tuple):
+        return [_plain(each) for each in argument]
+    return argument.to_dict() if hasattr(argument, "to_dict") else argument
 
 
 def instance_of(options: dict[str, Any] | None, count: int) -> int | None:

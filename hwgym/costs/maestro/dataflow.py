@@ -7,8 +7,9 @@ layer, PE count and tile make it a mapping.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hwgym._files import write_text
 from hwgym._names import nearest
@@ -17,6 +18,7 @@ from hwgym.costs.maestro.dataflow_file import (
     dataflow_text,
     dataflow_values,
     file_and_layer,
+    table_values,
 )
 from hwgym.costs.maestro.directives import Cluster, Directive, Size, SpatialMap, TemporalMap
 
@@ -124,6 +126,14 @@ class Dataflow:
 
     def __str__(self) -> str:
         return "\n".join(str(d) for d in self.directives)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What :func:`dataflow` takes as an equal dataflow: name and directives, as text."""
+        return {
+            "name": self.name,
+            "directives": [str(each) for each in self.directives],
+            "depthwise": [str(each) for each in self.depthwise],
+        }
 
     def to_toml(self, path: str | os.PathLike[str]) -> None:
         """Write the file that :func:`read_dataflow` reads back as an equal dataflow.
@@ -277,13 +287,14 @@ def read_dataflow(
         raise ValueError(f"{path}: {error}") from error
 
 
-def dataflow(given: str | Dataflow) -> Dataflow:
+def dataflow(given: str | Dataflow | Mapping[str, Any]) -> Dataflow:
     """The dataflow of that name or in that file; a :class:`Dataflow` is handed back as it is.
 
     Args:
         given: A key of :data:`DATAFLOWS`; one of :data:`CLUSTERED` with a cluster size, as
-            ``NVDLA-CxK:16``; or the path of a ``.m`` or ``.toml`` file, which
-            :func:`read_dataflow` reads, for a mapping file perhaps with a layer, ``net.m:CONV1``.
+            ``NVDLA-CxK:16``; the path of a ``.m`` or ``.toml`` file, which :func:`read_dataflow`
+            reads, for a mapping file perhaps with a layer, ``net.m:CONV1``; or what
+            :meth:`Dataflow.to_dict` gives.
 
     Raises:
         ValueError: If the name is unknown; the message gives the nearest one. If the cluster size
@@ -292,6 +303,8 @@ def dataflow(given: str | Dataflow) -> Dataflow:
     """
     if isinstance(given, Dataflow):
         return given
+    if isinstance(given, Mapping):
+        return Dataflow(*table_values("dataflow", given))
     if given in DATAFLOWS:
         return DATAFLOWS[given]
     if isinstance(given, str):

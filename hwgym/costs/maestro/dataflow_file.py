@@ -103,14 +103,27 @@ def dataflow_values(path: str | os.PathLike[str], layer: str | None = None) -> _
 
 def _from_toml(source: Path) -> _Found:
     table = tables(source).get("dataflow")
-    where = f"{source}: [dataflow]"
     if table is None:
         raise ValueError(f"{source}: no table [dataflow]")
+    return table_values(f"{source}: [dataflow]", table, source.stem)
+
+
+def table_values(where: str, table: Mapping[str, Any], default: str = "") -> _Found:
+    """The same of a mapping with ``directives``, and perhaps ``depthwise`` and ``name``.
+
+    Args:
+        where: What errors call it.
+        table: Directives as a string, or as a list of strings.
+        default: The name, if there is none.
+
+    Raises:
+        ValueError: As :func:`hwgym.costs.maestro.read_dataflow`.
+    """
     allowed = ("name", "directives", "depthwise")
     for key in table:
         if key not in allowed:
             raise ValueError(f"{where}: {nearest('key', key, allowed)}")
-    name = table.get("name", source.stem)
+    name = table.get("name", default)
     if not (isinstance(name, str) and name):
         raise ValueError(f"{where}: name must be a non-empty string, got {name!r}")
     if "directives" not in table:

@@ -56,6 +56,8 @@ is a choice."""
 MOST_CYCLES = 2**53
 """Up to here floats are exact, so that sums of cycles are, and the optimum is one to the cycle."""
 
+_Dataflow = str | Dataflow | Mapping[str, Any]
+
 _COLUMNS = {
     "latency": ("latency_cycles",),
     "throughput": ("latency_cycles",),
@@ -106,7 +108,7 @@ class DesignSpace:
     def of(
         cls,
         workload: Workload | str | os.PathLike[str] = "MobileNetV2",
-        dataflow: str | Dataflow | Sequence[str | Dataflow] = "NVDLA",
+        dataflow: _Dataflow | Sequence[_Dataflow] = "NVDLA",
         *,
         released: bool = False,
         pe_levels: Sequence[int] = PE_LEVELS,
@@ -221,10 +223,8 @@ def _accounting(given: Accounting | str | None, *, released: bool) -> Accounting
     return accounting(given)
 
 
-def _dataflows(
-    given: str | Dataflow | Sequence[str | Dataflow], *, released: bool
-) -> tuple[Dataflow, ...]:
-    if isinstance(given, str | Dataflow):
+def _dataflows(given: _Dataflow | Sequence[_Dataflow], *, released: bool) -> tuple[Dataflow, ...]:
+    if isinstance(given, str | Dataflow | Mapping):
         given = (given,)
     each = [d for g in given for d in (MIXES.get(g, (g,)) if isinstance(g, str) else (g,))]
     if released:
@@ -237,7 +237,7 @@ def _dataflows(
     return styles
 
 
-def _dataflow(given: str | Dataflow) -> Dataflow:
+def _dataflow(given: _Dataflow) -> Dataflow:
     if isinstance(given, str) and given not in DATAFLOWS and not set(given) & set(".:"):
         raise ValueError(nearest("dataflow", given, (*DATAFLOWS, *MIXES)))  # neither file nor size
     return dataflow(given)

@@ -19,7 +19,7 @@ from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Statement
 from hwgym.core.space import Axis, Space
 from hwgym.core.tables import TableProblem, Tables
-from hwgym.costs.maestro import Dataflow
+from hwgym.costs.maestro import DATAFLOWS, Dataflow
 from hwgym.families.assignment.accounting import Accounting
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS, DesignSpace
 from hwgym.hardware import Hardware
@@ -101,7 +101,10 @@ class AssignmentProblem(TableProblem):
     def of(
         cls,
         workload: Workload | str | os.PathLike[str],
-        dataflow: str | Dataflow | Sequence[str | Dataflow] = "NVDLA",
+        dataflow: str
+        | Dataflow
+        | Mapping[str, Any]
+        | Sequence[str | Dataflow | Mapping[str, Any]] = "NVDLA",
         *,
         objective: str | Metric = "latency",
         constraint: str | Metric = "area",
@@ -273,12 +276,13 @@ class AssignmentProblem(TableProblem):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What :meth:`of` makes it from again, where dataflows and accounting have names that it
-        knows."""
+        """What :meth:`of` makes it from again, where the accounting has a name that it knows."""
         design = self.design
         return {
             "workload": asdict(design.workload),
-            "dataflow": [d.name for d in design.dataflows],
+            "dataflow": [
+                d.name if DATAFLOWS.get(d.name) == d else d.to_dict() for d in design.dataflows
+            ],
             "pe_levels": list(design.pe_levels),
             "tile_levels": list(design.tile_levels),
             "hardware": asdict(design.hardware),
