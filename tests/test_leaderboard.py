@@ -43,7 +43,14 @@ from hwgym.leaderboard.board import below_the_line
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.cli import app
 from hwgym.leaderboard.draws import draw_settings
-from hwgym.leaderboard.reproduction import record_path
+from hwgym.leaderboard.reproduction import (
+    Check,
+    Record,
+    read_record,
+    record_path,
+    standing_of,
+    write_record,
+)
 from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import (
     Submission,
@@ -1007,6 +1014,21 @@ def test_what_cannot_be_run_again(packed, honest, here, tmp_path):
     result = reproduce(tmp_path / "nowhere")
     assert result.exit_code == 2
     assert "no such file or folder" in result.output
+
+
+def test_one_run_in_twenty_may_come_out_differently(tmp_path):
+    runs = [Run(Job("mine", ALEXNET, 300, seed), "totals") for seed in range(100, 140)]
+    path = tmp_path / "mine.reproduction.json"
+    for differ, contradicted in ((0, False), (1, False), (2, False), (3, True)):
+        checks = [
+            Check((ALEXNET, 300, 0, r.job.seed), r.job.seed, "other" if i < differ else "", {})
+            for i, r in enumerate(runs)
+        ]
+        write_record(path, Record("mine", "smoke", "abc", checks))
+        assert read_record(path).checks == checks
+        standing = standing_of(path, "abc", runs)
+        assert standing.reproduced == (differ == 0)
+        assert (standing.differ, standing.contradicted) == (differ, contradicted)
 
 
 @pytest.mark.parametrize("path", sorted(KEPT.glob("*/*.reproduction.json")), ids=lambda p: p.name)

@@ -478,8 +478,13 @@ def test_an_optimum_that_falls_from_the_sky_is_doubted(ten, runs):
 
 def test_what_came_out_differently_is_below_the_line(ten):
     note = "3 of 30 runs came out differently when run again"
-    entry = entry_of(ten, standings={"annealing": Standing(differ=3, note=note)})
+    entry = entry_of(ten, standings={"annealing": Standing(False, 3, True, note)})
     assert (entry.rank, entry.reasons, entry.standing.name) == (None, [note], "self-reported")
+    # A few of many are no contradiction, and are told.
+    few = {"annealing": Standing(False, 1, False, "1 of 30 runs came out differently")}
+    board = Board.of([recost(run) for run in ten], standings=few)
+    assert board.entries[0].rank == 1
+    assert "yet self-reported: annealing: 1 of 30 runs came out differently." in markdown(board)
 
 
 # --- figures for people ---------------------------------------------------------------------------

@@ -354,7 +354,7 @@ def _reasons(
     reasons = [*shortcomings(curves, suite), *faults]
     if standing is None or not standing.reproduced:
         reasons += doubts(curves)
-    if standing is not None and standing.differ:
+    if standing is not None and standing.contradicted:
         reasons.append(standing.note)
     return reasons
 
@@ -429,11 +429,7 @@ class _Loaded:
     def stands(self, agent: str, standing: Standing) -> None:
         """An agent is reproduced if all that there is of it is."""
         before = self.standings.get(agent)
-        worse = before is not None and (before.differ, not before.reproduced) >= (
-            standing.differ,
-            not standing.reproduced,
-        )
-        if not worse:
+        if before is None or _badness(before) < _badness(standing):
             self.standings[agent] = standing
 
     def add(self, curve: Curve) -> None:
@@ -469,6 +465,10 @@ class _Loaded:
         self.stands(verdict.submission.agent, verdict.standing)
         for curve in verdict.curves:
             self.add(curve)
+
+
+def _badness(standing: Standing) -> tuple[bool, int, bool]:
+    return standing.contradicted, standing.differ, not standing.reproduced
 
 
 def _without(path: Path, error: RunError) -> str:

@@ -135,10 +135,10 @@ def _remarks(board: Board) -> list[str]:
     if failed:
         listed = ", ".join(f"{e.agent} ({e.failed} of {len(e.curves)})" for e in failed)
         remarks.append(f"Runs that failed count as score 0: {listed}.")
-    noted = [e for e in board.entries if e.standing.note and not e.standing.differ]
+    noted = [e for e in board.entries if e.standing.note and not e.standing.contradicted]
     if noted:
         listed = "; ".join(f"{e.agent}: {e.standing.note}" for e in noted)
-        remarks.append(f"Run again in part or before a change, and so self-reported: {listed}.")
+        remarks.append(f"Run again, and yet self-reported: {listed}.")
     if board.left_out:
         remarks.append(f"Left out: {'; '.join(board.left_out)}.")
     return remarks

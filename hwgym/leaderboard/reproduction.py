@@ -20,8 +20,9 @@ the seed it was run again with, ``versions`` an index in that list, ``difference
 come out the same, empty if all did |
 
 A submission is `reproduced` while its digest is that of the record and every run that did not fail
-came out the same; else it is `self-reported`. Whoever keeps the record answers for it: it says that
-the runs were run again, and anyone may do so once more.
+came out the same; else it is `self-reported`, and below the line if more than one in twenty of
+those that were run again did not. Whoever keeps the record answers for it: it says that the runs
+were run again, and anyone may do so once more.
 """
 
 from __future__ import annotations
@@ -61,6 +62,9 @@ __all__ = [
 FORMAT = "hwgym-reproduction-1"
 SUFFIX = ".reproduction.json"
 FLATTERY = 0.01
+TOLERATED = 0.05
+"""Share of the runs run again that may come out differently before an agent is below the line: the
+arithmetic of another machine may turn a rare choice, and a few runs make no score."""
 
 Key: TypeAlias = tuple[str, int, int, int]
 """What names a run of a submission: environment, budget, draw, seed."""
@@ -73,11 +77,13 @@ class Standing:
     Attributes:
         reproduced: All its runs were run again and came out the same.
         differ: Runs that did not.
+        contradicted: So many did not that it is below the line.
         note: More about it, for people; may be empty.
     """
 
     reproduced: bool = False
     differ: int = 0
+    contradicted: bool = False
     note: str = ""
 
     @property
@@ -339,7 +345,8 @@ def standing_of(path: Path, digest: str, runs: Iterable[Run]) -> Standing:
     same = len(wanted & checks.keys()) - differ
     if differ:
         of = f"{differ} of {len(wanted)} runs" if len(wanted) > 1 else "its run"
-        return Standing(False, differ, f"{of} came out differently when run again")
+        contradicted = differ > TOLERATED * (differ + same)
+        return Standing(False, differ, contradicted, f"{of} came out differently when run again")
     if not wanted or same < len(wanted):
         return replace(SELF_REPORTED, note=f"{same} of {len(wanted)} runs came out the same again")
     return Standing(reproduced=True)
