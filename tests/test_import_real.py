@@ -85,3 +85,18 @@ def test_onnx(network, exporter, tmp_path):
     folded = (m.num_features for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d))
     assert found.parameters == sum(p.numel() for p in module.parameters()) - sum(folded)
     assert import_onnx(path, batch=3).macs == 3 * found.macs
+
+
+@pytest.mark.parametrize("name", ["Mixtral", "Qwen3Moe"])
+def test_experts_are_complete_however_they_are_run(name):
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "vocab_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_experts_per_tok": 2}
+    found = {}
+    for way in ("grouped_mm", "eager", "batched_mm"):
+        config = getattr(transformers, f"{name}Config")(**sizes, **heads)
+        config._experts_implementation = way
+        module = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+        found[way] = import_torch(module, torch.arange(13)[None])
+    assert all(each.complete for each in found.values())
+    assert len({each.macs for each in found.values()}) == 1
+    assert [bool(each.notes) for each in found.values()] == [True, False, False]

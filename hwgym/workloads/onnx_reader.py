@@ -190,13 +190,12 @@ def checked_sizes(
         )
     if strange := [key for key in dims or {} if not isinstance(key, str)]:
         raise ValueError(f"{where}: a dimension is named by text, got {strange[0]!r}")
-    for what, size in (("batch", batch), *((f"dims[{k!r}]", v) for k, v in (dims or {}).items())):
-        whole = isinstance(size, Integral) and not isinstance(size, bool)
-        if what == "batch" and size is None:
-            continue
-        if not whole or size < 1:
+    given: dict[str, object] = {} if batch is None else {"batch": batch}
+    given |= {f"dims[{key!r}]": size for key, size in (dims or {}).items()}
+    for what, size in given.items():
+        if isinstance(size, bool) or not isinstance(size, Integral) or int(size) < 1:
             raise ValueError(f"{where}: {what} must be a positive integer, got {size!r}")
-        if size > LARGEST:
+        if int(size) > LARGEST:
             raise ValueError(f"{where}: {what} must be at most {LARGEST}, got {size!r}")
     return None if batch is None else int(batch), {k: int(v) for k, v in (dims or {}).items()}
 
@@ -331,7 +330,7 @@ def _computed(
     with contextlib.suppress(Exception), np.errstate(all="ignore"):
         alone = onnx.helper.make_graph([node], "node", inputs, outputs)
         whole = onnx.helper.make_model(alone, opset_imports=model.opset_import)
-        result: list[Any] = ReferenceEvaluator(whole).run(None, given)
+        result = list(ReferenceEvaluator(whole).run(None, given))
         arrays = all(isinstance(each, np.ndarray | np.generic) for each in result)
         if arrays and len(result) == len(outputs) and all(e.size <= _SMALL for e in result):
             return result
@@ -458,7 +457,7 @@ class _Operator:
     def input(self, index: int) -> str:
         if not self.has_input(index):
             raise Unmappable(f"input {index} is missing")
-        return self._node.input[index]
+        return str(self._node.input[index])
 
     def has_input(self, index: int) -> bool:
         return index < len(self._node.input) and bool(self._node.input[index])
@@ -521,7 +520,7 @@ class _Operator:
         except UnicodeDecodeError as error:
             raise Unmappable(f"the attribute {name!r} is no text") from error
 
-    def _attribute(self, name: str, kind: int) -> onnx.AttributeProto | None:
+    def _attribute(self, name: str, kind: int) -> Any:
         for attribute in self._node.attribute:
             if attribute.name == name:
                 if attribute.type != kind or attribute.ref_attr_name:

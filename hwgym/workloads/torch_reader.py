@@ -65,19 +65,19 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _packed_weights(module: torch.nn.Module) -> list[torch.Tensor]:
     """Weights and biases that quantised modules hold in objects of their own."""
-    packed = [
-        each
+    packed = {
+        id(each): each
         for part in module.modules()
         for each in vars(part).values()
         if hasattr(each, "unpack") and _is_packed(each)
-    ]
-    return [each for pack in packed for each in pack.unpack() if each is not None]
+    }
+    return [each for pack in packed.values() for each in pack.unpack() if each is not None]
 
 
 def _is_packed(given: object) -> bool:
     import torch
 
-    return isinstance(given, torch.ScriptObject) and "PackedParams" in str(given._type())  # type: ignore[attr-defined]
+    return isinstance(given, torch.ScriptObject) and "PackedParams" in str(given._type())
 
 
 @contextlib.contextmanager
