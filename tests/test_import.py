@@ -979,6 +979,23 @@ class TestOnnxFiles:
             given.graph.initializer.append(onnx.numpy_helper.from_array(np.int64(value), name))
         assert import_onnx(given).complete
 
+    @pytest.mark.parametrize("given_as", ["weight", "input", "range"])
+    def test_values_of_long_vectors_are_not_propagated(self, given_as):
+        nodes = [
+            helper.make_node("Mul", ["long", "long"], ["m"]),
+            helper.make_node("MatMul", ["x", "x"], ["y"]),
+        ]
+        inputs = {"x": (3, 3), **({"long": (10**9,)} if given_as == "input" else {})}
+        if given_as == "range":
+            nodes.insert(0, helper.make_node("Range", ["zero", "end", "one"], ["long"]))
+        given = model(nodes, inputs, ("y", "m"))
+        if given_as == "weight":
+            long = TensorProto(name="long", dims=[10**9], data_type=TensorProto.INT64)
+            given.graph.initializer.append(long)
+        for name, value in {"zero": 0, "end": 10**9, "one": 1}.items():
+            given.graph.initializer.append(onnx.numpy_helper.from_array(np.int64(value), name))
+        assert import_onnx(given).complete
+
     def test_tensors_copied_in_a_circle(self):
         nodes = [
             helper.make_node("Identity", ["a"], ["b"]),

@@ -160,6 +160,7 @@ def _is_index(tensor: onnx.TensorProto) -> bool:
 
 
 _SMALL = 1024  # elements; shape inference reads no longer tensor
+_LONG = 1_000_000  # elements of a vector; values are not propagated if one is longer
 
 
 def _forget_data(graph: onnx.GraphProto) -> None:
@@ -271,9 +272,14 @@ def _with_shapes(where: str, model: onnx.ModelProto) -> onnx.ModelProto:
     """Infer shapes, computing those that the model itself computes from others on the way."""
     import onnx.shape_inference
 
+    with _inferring(where):
+        model = onnx.shape_inference.infer_shapes(model)
     while True:
+        # Values are propagated element by element, also those of vectors that are no shapes.
+        shapes = _shapes(model.graph).values()
+        values = all(shape[0] <= _LONG for shape in shapes if len(shape) == 1)
         with _inferring(where):
-            model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+            model = onnx.shape_inference.infer_shapes(model, data_prop=values)
         if not _fold(model):
             return model
 
