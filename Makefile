@@ -5,13 +5,14 @@ PYTHON ?= python3
 WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := build/clients
 
 # A virtual environment may be missing, half made, or left without its Python by an upgrade.
 USABLE := $(shell $(BIN)/python -c 'import pip, sys; print(sys.version_info >= (3, 10))' 2>/dev/null)
 VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo notebooks test lint docs wheel clean venv
+.PHONY: help demo notebooks test lint docs wheel clients clean venv
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
@@ -39,6 +40,12 @@ docs: $(VENV)/.docs  ## Build the documentation into build/docs, and check its l
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d build/doctrees docs build/docs
 	$(BIN)/python docs/check_links.py build/docs
 
+clients: $(CLIENTS)/.installed  ## Train with other RL libraries; CLEANRL=folder for a clone of CleanRL, too
+	@set -e; export OMP_NUM_THREADS=1 PYTHON=$(abspath $(CLIENTS))/bin/python; \
+	for script in $(filter-out %/rollout.py,$(wildcard examples/clients/*.py)); do $$PYTHON $$script; done; \
+	sh examples/clients/rl_zoo3.sh; \
+	if [ -n "$(CLEANRL)" ]; then sh examples/clients/cleanrl.sh "$(CLEANRL)"; fi
+
 clean:  ## Remove the virtual environment, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist docs/_generated *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -50,4 +57,9 @@ venv:
 # A stamp a set of extras: installed once, and again when the pins or the package's own change.
 $(VENV)/.%: pyproject.toml constraints.txt $(VENV_RULE)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(CLIENTS)/.installed: pyproject.toml examples/clients/requirements.txt
+	$(PYTHON) -m venv --clear $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --disable-pip-version-check -r examples/clients/requirements.txt -e .
 	@touch $@

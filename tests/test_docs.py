@@ -28,8 +28,11 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if "_generated" not in path.parts
 }
-UNTESTED = ("cd", "git", "make", "pip", "python -m benchmarks", "python -m pytest")
-"""Commands that install, or take minutes: the benchmarks have tests of their own."""
+UNTESTED = (
+    "cd", "git", "make", "pip", "python -m benchmarks", "python -m pytest",
+    "python -m rl_zoo3", "python cleanrl",
+)  # fmt: skip
+"""Commands that install, take minutes, or are not ours: the benchmarks have tests of their own."""
 
 
 def blocks(page):
