@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
-    "ppo": (stable_baselines3.PPO, "multi_discrete"),
+    "ppo": (stable_baselines3.PPO, "discrete"),
     "a2c": (stable_baselines3.A2C, "multi_discrete"),
     "maskable-ppo": (sb3_contrib.MaskablePPO, "discrete"),
     "recurrent-ppo": (sb3_contrib.RecurrentPPO, "multi_discrete"),
@@ -62,8 +62,9 @@ ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
     "td3": (stable_baselines3.TD3, "continuous"),
     "ddpg": (stable_baselines3.DDPG, "continuous"),
 }
-"""The class behind each name, and how its actions are given unless a setting says otherwise.
-(MaskablePPO's on each axis, where a step's joint choices cannot be enumerated.)"""
+"""The class behind each name, and how its actions are given unless a setting says otherwise."""
+EITHER = ("ppo", "maskable-ppo")
+"""Those that give them on each axis where a step's joint choices cannot be enumerated."""
 
 
 @cache
@@ -155,8 +156,8 @@ class SB3Agent:
     def build(self, evaluator: Evaluator, seed: int) -> tuple[VecEnv, BaseAlgorithm]:
         """The environments and the untrained model."""
         algorithm, action_mode = ALGORITHMS[self.algorithm]
-        if self.algorithm == "maskable-ppo" and evaluator.space.joint is None:
-            action_mode = "multi_discrete"  # masks each axis for itself
+        if self.algorithm in EITHER and evaluator.space.joint is None:
+            action_mode = "multi_discrete"
         assert isinstance(self.hyperparameters, dict)
         # Copied deeply, for stable-baselines3 changes the policy_kwargs that it is given.
         given = deepcopy(hyperparameters(self.algorithm, self.section) | self.hyperparameters)

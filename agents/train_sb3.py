@@ -22,9 +22,9 @@ ON_POLICY = {"n_steps": 128, "gae_lambda": 0.95, "policy_kwargs": {"net_arch": [
 PPO = {**ON_POLICY, "batch_size": 256, "learning_rate": 2e-3, "ent_coef": 0.003, "n_epochs": 6}
 ALGORITHMS: dict[str, tuple[Any, str, dict[str, Any]]] = {
     # Masked episodes always end within budget, so the return is the objective: no discount.
-    "maskable-ppo": (sb3_contrib.MaskablePPO, "discrete", {**PPO, "gamma": 1.0}),
+    "maskable-ppo": (sb3_contrib.MaskablePPO, "discrete", {**PPO, "gamma": 1.0, "ent_coef": 0.01}),
     # Without masks, a discount is what tells an episode that fails late from one that fails early.
-    "ppo": (sb3.PPO, "multi_discrete", {**PPO, "gamma": 0.95}),
+    "ppo": (sb3.PPO, "discrete", {**PPO, "gamma": 0.95}),
     "a2c": (sb3.A2C, "multi_discrete", {**ON_POLICY, "gamma": 0.95}),
     "dqn": (sb3.DQN, "discrete", {"gamma": 0.95, "buffer_size": 100_000}),
     "sac": (sb3.SAC, "continuous", {"gamma": 0.95, "buffer_size": 100_000}),

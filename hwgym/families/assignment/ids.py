@@ -5,8 +5,7 @@
 | ``HWAssign-{Model}-{Dataflow}-v0`` | latency under an area budget, platform iot |
 | ``HWAssign-{Model}-{Dataflow}-{Objective}-{Constraint}-{Platform}-v0`` | the rest |
 | ``ConfuciuX-{Model}-{Dataflow}-{Platform}-v0`` | ConfuciuX's problem as released |
-| ``HWAssign-{Model}-{Dataflow}-MultiDiscrete-v0``, ``...-Continuous-v0`` | the first, with other
-actions: for tools that take an id and no more |
+| ``HWAssign-{Model}-{Dataflow}-{MultiDiscrete,Continuous}-v0`` | the first, with other actions |
 | ``mo-HWAssign-{Model}-{Dataflow}-v0`` | no budget; a vector reward of latency, energy and area |
 | ``HWAssign-v0`` | one's own: ``workload=...`` and whatever else describes it |
 
