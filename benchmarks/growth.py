@@ -6,6 +6,7 @@ A slope of 1 on log-log axes is cost in proportion; less, that a part of the cos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -96,10 +97,11 @@ def measure(settings: Settings) -> Iterator[Row]:
 
 
 def _first(shapes: Shapes, count: int) -> Shapes:
-    columns = {
-        n: np.broadcast_to(values, shapes.macs.shape) for n, values in shapes.arrays().items()
+    columns: dict[str, Any] = {
+        n: np.broadcast_to(values, shapes.macs.shape)[:count]
+        for n, values in shapes.arrays().items()
     }
-    return Shapes(**{name: column[:count] for name, column in columns.items()})
+    return Shapes(**columns)
 
 
 def _seconds(call: Callable[[], object], seconds: float) -> Callable[[], float]:
