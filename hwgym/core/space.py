@@ -89,7 +89,7 @@ class Space:
             sizes = " x ".join(map(str, self.shape[:4])) + (" x ..." if len(self.shape) > 4 else "")
             raise ValueError(
                 f"a step has {sizes} joint choices, more than the {ENUMERABLE:,} that can be "
-                "numbered: give the choice on each axis"
+                "numbered: take fewer levels, or give the choice on each axis"
             )
         return self.joint
 
