@@ -70,8 +70,9 @@ class HWAssignEnv(Environment):
 
     Without the cap an absurd choice, such as a single PE for a large layer, costs a thousand times
     what a good one does, and the difference between good and very good vanishes beside it. Of the 698
-    ranked tasks the optimum of the capped costs is the optimum in 696; in the other two some layer of
-    the optimum costs more than its cap. What counts is always the objective itself.
+    ranked tasks the optimum of the capped costs is the optimum in 696; in the other two giving up a
+    layer, which counts no more than its cap, frees budget for the others. What counts is always the
+    objective itself.
 
     `terminal` tells the optimum; `capped`, `shaped` and `confuciux` something of the best and worst
     choices; `relative` tells the objective and nothing else. Objective `throughput` does not add up over layers, so only
