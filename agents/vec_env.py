@@ -104,10 +104,10 @@ class SuiteVecEnv(VecEnv):
         observations, rewards, ended, _, infos = self.envs.step(self._actions)
         split = self._split(infos)
         if ended.any():
-            last, final = infos["final_obs"], self._split(infos["final_info"])
-            for i in np.flatnonzero(ended):
-                self.reset_infos[i], split[i] = split[i], final[i]
-                split[i]["terminal_observation"] = last[i]
+            last, rows = infos["final_obs"], np.flatnonzero(ended).tolist()
+            for i, final in zip(rows, self._split(infos["final_info"], rows), strict=True):
+                self.reset_infos[i], split[i] = split[i], final
+                final["terminal_observation"] = last[i]
         for info in split:
             info["TimeLimit.truncated"] = False
         return observations, rewards.astype(np.float32), ended, split
@@ -174,15 +174,18 @@ class SuiteVecEnv(VecEnv):
     def _rows(self, indices: Indices) -> list[int]:
         return list(self._get_indices(indices))
 
-    def _split(self, infos: dict[str, Any]) -> list[dict[str, Any]]:
-        """An info for each environment; what it says is looked up when it is read."""
-        names = [name for name in infos if f"_{name}" in infos and not name.startswith("final_")]
-        groups = [[n for n in names if (n == "action_mask") == masks] for masks in (True, False)]
+    def _split(
+        self, infos: dict[str, Any], rows: Iterable[int] | None = None
+    ) -> list[dict[str, Any]]:
+        """An info for each environment, or each of some; what it says is looked up when it is
+        read, but for what stable-baselines3 asks for at every step."""
+        names = [n for n in infos if f"_{n}" in infos and not n.startswith("final_")]
+        names.remove("is_success")
+        success = infos["is_success"].tolist()
         split: list[dict[str, Any]] = []
-        for i in range(self.num_envs):
-            info = LazyDict()
-            for group in groups:
-                info.later(group, partial(_row, infos, group, i))
+        for i in range(self.num_envs) if rows is None else rows:
+            info = LazyDict(is_success=success[i])
+            info.later(names, partial(_row, infos, names, i))
             split.append(info)
         return split
 

@@ -44,10 +44,9 @@ class LazyDict(dict[str, Any]):
     # What dict does in C, past __getitem__.
 
     def get(self, key: str, default: Any = None) -> Any:
-        try:
-            return self[key]
-        except KeyError:
+        if key not in self:  # most are asked for keys that only an ended episode has
             return default
+        return self[key]
 
     def pop(self, key: str, *default: Any) -> Any:
         if key in self:

@@ -84,7 +84,8 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         self._unbegun: Bools | None = self._all.copy()
         self._rngs: list[np.random.Generator] = []
         names = summary_names(self._dynamics, certificate=self.scalar.tells_regret)
-        self._told = tuple(f"{mark}{name}" for name in names for mark in ("", "_"))
+        later = [name for name in names if name != "is_success"]
+        self._told = tuple(f"{mark}{name}" for name in later for mark in ("", "_"))
         self._viewers: list[Any] = []
 
     @property
@@ -341,6 +342,9 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
                 told[f"_{name}"] = has.copy()
             return told
 
+        # Some libraries ask every info for it at every step; the rest would be computed with it.
+        infos["is_success"] = np.zeros_like(has) if finished is None else finished & has
+        infos["_is_success"] = has.copy()
         if self.action_mode != "continuous":
             infos.later(("action_mask", "_action_mask"), masks)
         infos.later(self._told, summaries)

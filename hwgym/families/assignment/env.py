@@ -96,7 +96,7 @@ class HWAssignEnv(Environment):
     `area` (um^2) and `power` (mW) of what is assigned so far; `budget_used` (share); `is_success`;
     `regret` (objective / optimum - 1, never below 0; infinite until the episode has ended well); and
     `assignment`, the episode's genes: level indices, one row a layer, -1 where none is assigned yet
-    (and beyond the end, where a bank has longer problems). What is not read is not computed.
+    (and beyond the end, where a bank has longer problems). A vector environment computes what is read.
 
     ## Arguments
 
