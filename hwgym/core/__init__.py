@@ -1,8 +1,9 @@
 """The core: what every family of problems has in common. It knows no family.
 
 - a problem: :class:`Problem` with its :class:`Statement`, :class:`Scores`, :class:`Parts` and
-  :class:`Certificate`; :class:`TableProblem` for those whose costs are separable; :class:`Metric`,
-  :class:`Space`, :class:`Axis`
+  :class:`Certificate`; :class:`TableProblem` for those whose costs are separable;
+  :class:`DesignProblem` for a :class:`Design` under a budget; :class:`Metric`, :class:`Space`,
+  :class:`Axis`
 - episodes: :class:`Dynamics` (:class:`TableWalk`, :class:`Walk`), rewards, samplers,
   :class:`Environment`, :class:`VectorEnvironment`
 - agents: :class:`Evaluator`, :func:`solve`, :func:`find_agent`; episode logs
@@ -12,6 +13,7 @@
 from hwgym.core.actions import ACTION_MODES, action_modes
 from hwgym.core.agents import Agent, agent_names, describe_agents, find_agent
 from hwgym.core.certificate import Certificate
+from hwgym.core.design import Deployment, Design, DesignProblem
 from hwgym.core.dynamics import Dynamics, Outcome
 from hwgym.core.env import Environment
 from hwgym.core.evaluator import BudgetSpent, Evaluator, SearchEnvironment, Sees, Stage
@@ -57,6 +59,9 @@ __all__ = [
     "BudgetSpent",
     "Certificate",
     "Column",
+    "Deployment",
+    "Design",
+    "DesignProblem",
     "Drawn",
     "Dynamics",
     "Environment",

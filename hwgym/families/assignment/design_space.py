@@ -6,18 +6,20 @@ import math
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
+from hwgym.core.design import Design
 from hwgym.core.metric import Metric
+from hwgym.core.space import Axis
 from hwgym.costs.maestro import (
     CLUSTER_SIZES,
     CLUSTERED,
@@ -30,7 +32,7 @@ from hwgym.costs.maestro import (
 )
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting, accounting
 from hwgym.hardware import Hardware, integers
-from hwgym.workloads import Layer, Workload, load_workload
+from hwgym.workloads import LAYER_KINDS, Layer, Workload, load_workload
 
 __all__ = [
     "FINE_PE_LEVELS",
@@ -70,7 +72,7 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True, eq=False)
-class DesignSpace:
+class DesignSpace(Design):
     """Cost tables of one workload: a row a layer, a column an action.
 
     An action is a PE level, a buffer level and, if there are several dataflows, a dataflow; its
@@ -89,6 +91,8 @@ class DesignSpace:
         l1_bytes, l2_bytes: (layers, actions), int64: buffer per PE, shared buffer.
         valid: (layers, actions), bool.
     """
+
+    part: ClassVar = "layer"
 
     workload: Workload
     dataflows: tuple[Dataflow, ...]
@@ -212,6 +216,70 @@ class DesignSpace:
         levels = self.decode(action)
         style = self.dataflows[int(levels[2]) if len(self.dataflows) > 1 else 0]
         return self.pe_levels[levels[0]], self.tile_levels[levels[1]], style.name
+
+    # --- what it says to a problem ----------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        return self.workload.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.workload)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        axes = (Axis("PEs", self.pe_levels), Axis("filters per PE", self.tile_levels))
+        if len(self.dataflows) == 1:
+            return axes
+        return (*axes, Axis("dataflow", tuple(d.name for d in self.dataflows), "categorical"))
+
+    @property
+    def features(self) -> Floats:
+        """(layers, 7) in [0, 1]: K, C, Y, X, R, S on a log scale, relative to the workload's
+        greatest, and the kind."""
+        layers = self.workload
+        sizes = np.log2(1.0 + np.array([layer.shape[:6] for layer in layers], dtype=np.float64))
+        kind = [LAYER_KINDS.index(layer.kind) / (len(LAYER_KINDS) - 1) for layer in layers]
+        features: Floats = np.column_stack([sizes / sizes.max(axis=0), kind])
+        return features
+
+    @property
+    def alike(self) -> Ints:
+        return self.workload.unique()[1]
+
+    @property
+    def work(self) -> Floats:
+        """(layers,) multiply-accumulates."""
+        return np.array([layer.macs for layer in self.workload], np.float64)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {
+            "workload": self.workload.name,
+            "layers": [[*layer.shape, layer.repeat] for layer in self.workload],
+            "dataflows": [d.name for d in self.dataflows],
+            "directives": [str(d) for d in self.dataflows],
+            "pe_levels": list(self.pe_levels),
+            "tile_levels": list(self.tile_levels),
+            "technology": asdict(self.hardware.tech),
+            "hardware": {n: int(v) for n, v in self.hardware.arrays().items()},
+            "accounting": self.accounting.name,
+        }
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What :meth:`of` makes it from again, where the accounting has a name that it knows."""
+        return {
+            "workload": asdict(self.workload),
+            "dataflow": [
+                d.name if DATAFLOWS.get(d.name) == d else d.to_dict() for d in self.dataflows
+            ],
+            "pe_levels": list(self.pe_levels),
+            "tile_levels": list(self.tile_levels),
+            "hardware": asdict(self.hardware),
+            "accounting": self.accounting.name,
+        }
 
     def __repr__(self) -> str:
         return f"<DesignSpace {self.workload.name} {self.styles} {self.latency_cycles.shape}>"

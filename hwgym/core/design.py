@@ -1,0 +1,352 @@
+"""DesignProblem: a design space with an objective, a constraint, a budget and a deployment.
+
+A :class:`Design` says what each part of a whole may get and what that costs, part by part; what its
+parts are, and what they get, is a family's own business.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, lru_cache
+from numbers import Real
+from types import MappingProxyType
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._names import nearest
+from hwgym.core.metric import METRICS, Metric, find_metric
+from hwgym.core.problem import InfeasibleError, Statement
+from hwgym.core.space import Axis, Space
+from hwgym.core.tables import TableProblem, Tables
+
+__all__ = [
+    "BUDGET_RTOL",
+    "CONSTRAINTS",
+    "OBJECTIVES",
+    "PLATFORMS",
+    "Deployment",
+    "Design",
+    "DesignProblem",
+]
+
+OBJECTIVES = ("latency", "energy", "edp", "throughput")
+CONSTRAINTS = ("area", "power")
+PLATFORMS: Mapping[str, float] = MappingProxyType(
+    {"unlimited": 1.0, "cloud": 0.5, "iot": 0.1, "iotx": 0.05}
+)
+"""The share of the range between least and greatest constraint that a platform grants."""
+
+BUDGET_RTOL = 1e-12
+"""A solution over budget by less than this share is within it: sums of areas are floats, and the
+order of adding must not decide."""
+
+_ADD = ("latency", "energy")  # over parts; of the constraints one configuration takes the most
+
+
+class Deployment(str, Enum):
+    """How a design runs its parts: each on a partition of its own (LP), or all on one (LS)."""
+
+    LP = "LP"
+    LS = "LS"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def shared(self) -> bool:
+        """One configuration runs all parts, one after the other."""
+        return self is Deployment.LS
+
+
+class Design(ABC):
+    """What each part may get, and what that costs; a family's own is a subclass.
+
+    Attributes:
+        part: What a part is called.
+        valid: (parts, actions): which choices can be built.
+    """
+
+    part: ClassVar[str] = "part"
+    valid: Bools
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the parts make up."""
+
+    @property
+    @abstractmethod
+    def styles(self) -> str:
+        """The name of how it is done, or the names of those to choose from."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """Of the parts."""
+
+    @property
+    @abstractmethod
+    def axes(self) -> tuple[Axis, ...]:
+        """What a part gets; the tables' columns count through them, the last fastest."""
+
+    @property
+    @abstractmethod
+    def features(self) -> Floats:
+        """(parts, n) in [0, 1]: what is known of each part."""
+
+    @property
+    @abstractmethod
+    def alike(self) -> Ints:
+        """(parts,): equal numbers mark parts with the same costs."""
+
+    @property
+    @abstractmethod
+    def work(self) -> Floats:
+        """(parts,): how much there is to do."""
+
+    @abstractmethod
+    def table(self, metric: Metric) -> Array:
+        """(parts, actions): what each choice adds to a metric, part by part."""
+
+    @property
+    @abstractmethod
+    def key(self) -> Mapping[str, Any]:
+        """All that describes it, JSON values."""
+
+    @property
+    @abstractmethod
+    def description(self) -> Mapping[str, Any]:
+        """Keyword arguments that make it again, JSON values."""
+
+    @property
+    def levels(self) -> str:
+        """The ordered axes with their levels, for errors."""
+        return " and ".join(f"{a.name} {a.labels}" for a in self.axes if a.kind == "ordered")
+
+
+D = TypeVar("D", bound="DesignProblem")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DesignProblem(TableProblem):
+    """Which configuration should each part of a design get?
+
+    Under deployment LP every part has a partition of its own: there is one step a part and the
+    constraint adds up. Under LS one configuration runs all parts: there is one step, and the
+    constraint is that of the part that demands most.
+
+    Args:
+        design: What every choice costs.
+        objective: One of :attr:`objectives`, by name or as a metric. Always minimised.
+        constraint: ``area`` (um^2) or ``power`` (mW), likewise.
+        platform: A key of :data:`PLATFORMS`: budget = least + (greatest - least) x share.
+        ratio: A share of one's own, instead of a platform.
+        budget: An absolute budget, instead of either, in the constraint's unit.
+        deployment: ``LP`` or ``LS``.
+
+    Attributes:
+        identity: Family, version and cost model, as a problem's key has them.
+        objectives: What can be minimised.
+
+    Raises:
+        ValueError: If a name is unknown, more than one of platform, ratio and budget is given, or a
+            step has no valid point.
+        InfeasibleError: If no assignment fits the budget (a ValueError, too).
+    """
+
+    design: Design
+    objective: Metric = METRICS["latency"]
+    constraint: Metric = METRICS["area"]
+    platform: str | None = None
+    ratio: float | None = None
+    budget: float | None = None
+    deployment: Deployment = Deployment.LP
+
+    identity: ClassVar[Mapping[str, Any]]
+    objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
+
+    @classmethod
+    def posed(cls: type[D], design: Design, *settings: Any) -> D:
+        """A problem, shared: equal arguments give the same object and certificate. Without a budget
+        of any kind the platform is ``iot``.
+
+        Args:
+            design: What every choice costs.
+            settings: The other arguments of the class, in their order and all of them.
+
+        Raises:
+            ValueError: As the class does.
+        """
+        objective, constraint, platform, ratio, budget, deployment = settings
+        if platform is None and ratio is None and budget is None:
+            platform = "iot"
+        given = (objective, constraint, platform, ratio, budget, deployment)
+        if all(isinstance(s, str | Metric | Real | None) for s in given):
+            return _posed(cls, design, *given)  # type: ignore[return-value]  # of that class
+        return cls(design, *given)  # says what is wrong
+
+    def __post_init__(self) -> None:
+        for kind, allowed in (("objective", self.objectives), ("constraint", CONSTRAINTS)):
+            given = getattr(self, kind)
+            if not isinstance(given, Metric):
+                object.__setattr__(self, kind, find_metric(given, kind, allowed))
+            elif given != METRICS.get(given.name) or given.name not in allowed:
+                raise ValueError(nearest(kind, given.name, allowed))
+        names = [d.value for d in Deployment]
+        if self.deployment not in names:
+            raise ValueError(nearest("deployment", self.deployment, names))
+        object.__setattr__(self, "deployment", Deployment(self.deployment))
+        if not self.objective.adds_up and self.deployment.shared:
+            raise ValueError(
+                f"{self.objective.name} is the period of a {self.design.part} pipeline (LP); with "
+                f"one configuration running all {self.design.part}s (LS) the period is the "
+                "latency, so use objective='latency'"
+            )
+        self._check_valid_points()
+        self._set_budget()
+
+    def _check_valid_points(self) -> None:
+        design = self.design
+        for step in np.flatnonzero(~self._tables.valid.any(axis=1)):
+            who = f"{design.part} {design.names[int(step)]!r} has no valid design point"
+            if self.deployment.shared:
+                who = f"no configuration is valid for every {design.part}"
+            raise ValueError(f"{design.title}: {who} under {design.styles} with {design.levels}")
+
+    def _set_budget(self) -> None:
+        given = [n for n in ("platform", "ratio", "budget") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give one of platform, ratio and budget, not {' and '.join(given)}")
+        least, greatest = self.budget_range
+        if self.budget is not None:
+            budget = _number("budget", self.budget)
+        else:
+            platform = self.platform
+            if self.ratio is not None:
+                share = _number("ratio", self.ratio)
+                if not 0 <= share <= 1:
+                    raise ValueError(f"ratio must lie in [0, 1], got {self.ratio!r}")
+            else:
+                platform = "iot" if platform is None else platform
+                if platform not in PLATFORMS:
+                    raise ValueError(nearest("platform", platform, PLATFORMS))
+                share = PLATFORMS[platform]
+            object.__setattr__(self, "platform", platform)
+            object.__setattr__(self, "ratio", share)
+            budget = least + (greatest - least) * share
+        object.__setattr__(self, "budget", budget)
+        needed = float(self._least_used.sum())
+        if needed > self.limit:
+            raise InfeasibleError(
+                f"no assignment fits the {self.constraint.name} budget of {budget:.6g} "
+                f"{self.constraint.unit}: the least that any valid assignment of "
+                f"{self.design.title} takes is {needed:.6g} {self.constraint.unit}"
+            )
+
+    # --- what a problem says --------------------------------------------------------------------
+
+    @cached_property
+    def statement(self) -> Statement:
+        design, shared = self.design, self.deployment.shared
+        features, work = design.features, np.asarray(design.work, np.float64)
+        worst = np.where(self._tables.valid, self._tables.cost, -np.inf).max(axis=1)
+        return Statement(
+            key={**self.identity, **design.key, **self._asked},
+            title=self._title,
+            space=Space(1 if shared else len(design.names), design.axes),
+            objective=self.objective,
+            metrics=tuple(METRICS[name] for name in (*_ADD, *CONSTRAINTS)),
+            constraint=self.constraint,
+            limit=self.limit,
+            features=features.mean(axis=0, keepdims=True) if shared else features,
+            alike=np.zeros(1, np.int64) if shared else design.alike,
+            work=work.sum(keepdims=True) if shared else work,
+            names=(f"all {design.part}s",) if shared else design.names,
+            scale=float(self.objective.ufunc.reduce(worst)),
+        )
+
+    @property
+    def _budget(self) -> float:
+        assert self.budget is not None  # set on construction
+        return self.budget
+
+    @property
+    def limit(self) -> float:
+        """The budget with the slack for rounding, :data:`BUDGET_RTOL`."""
+        return self._budget * (1 + BUDGET_RTOL)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What its family makes it from again."""
+        return {**self.design.description, **self._asked}
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        return {
+            "objective": self.objective.name,
+            "constraint": self.constraint.name,
+            "budget": self._budget,
+            "deployment": self.deployment.value,
+        }
+
+    @property
+    def _title(self) -> str:
+        where = self.platform or (
+            f"{self.ratio:g} of the range" if self.ratio is not None else "given budget"
+        )
+        return (
+            f"{self.design.title}, {self.design.styles}: {self.objective.label} under "
+            f"{self.constraint.name} ({where}, {self.deployment})"
+        )
+
+    # --- tables ---------------------------------------------------------------------------------
+
+    def make_tables(self) -> Tables:
+        adds = {name: self._fold(METRICS[name], np.add) for name in _ADD}
+        # One configuration runs all parts: it is as large as the one that demands most.
+        takes = {name: self._fold(METRICS[name], np.maximum) for name in CONSTRAINTS}
+        cost = adds.get(self.objective.name)
+        if cost is None:
+            cost = self._fold(self.objective, np.add)
+        valid: Bools = self.design.valid
+        if self.deployment.shared:
+            valid = np.logical_and.reduce(valid, axis=0, keepdims=True)
+        return Tables(cost, takes[self.constraint.name], valid, adds | takes)
+
+    def _fold(self, metric: Metric, over_parts: np.ufunc) -> Floats:
+        """(steps, actions) of a metric; under LS of all parts together."""
+        table = self.design.table(metric).astype(np.float64)
+        if self.deployment.shared:
+            table = over_parts.reduce(table, axis=0, keepdims=True)
+        return table
+
+    @cached_property
+    def budget_range(self) -> tuple[float, float]:
+        """Least and greatest constraint value, between which platforms take their share."""
+        tables = self._tables
+        most = np.where(tables.valid, tables.usage, -np.inf).max(axis=1)
+        return float(self._least_used.sum()), float(most.sum())
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.design.title} {self.design.styles} "
+            f"{self.objective.name} {self.constraint.name}<={self._budget:.6g}"
+            f"{self.constraint.unit} {self.deployment}>"
+        )
+
+
+@lru_cache(maxsize=256)
+def _posed(kind: type[DesignProblem], design: Design, *settings: Any) -> DesignProblem:
+    return kind(design, *settings)
+
+
+def _number(what: str, given: float) -> float:
+    is_number = isinstance(given, Real) and not isinstance(given, bool)
+    if not is_number or not np.isfinite(given) or given < 0:
+        raise ValueError(f"{what} must be a number >= 0, got {given!r}")
+    return float(given)
