@@ -34,7 +34,7 @@ from hwgym.workloads import (
 
 
 def shape_of(layer):
-    return (layer.kind, layer.shape, layer.repeat, layer.stride)
+    return (layer.kind, layer.shape, layer.repeat, layer.strides, layer.dilations)
 
 
 def shapes_of(layers):
@@ -232,6 +232,65 @@ class TestConvolutions:
         found = import_torch(module, example)
         assert found.macs == counted(module, example)
         assert found.workload.weights >= module.weight.numel()
+
+    @given(
+        st.integers(1, 3),
+        st.sampled_from([1, 2, 4]),
+        *[st.tuples(*[st.integers(1, 4)] * 2)] * 3,
+    )
+    def test_stride_and_dilation_say_what_is_read(self, axes, groups, kernel, stride, dilation):
+        make = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1]
+        settings = {
+            name: (pair[0],) if axes == 1 else (2, *pair)[-axes:]
+            for name, pair in (("stride", stride), ("dilation", dilation), ("kernel_size", kernel))
+        }
+        module = make(4, 4, groups=groups, bias=False, **settings)
+        nn.init.ones_(module.weight)
+        x = torch.zeros(1, 4, *(14, 13, 12)[:axes], requires_grad=True)
+        module(x).sum().backward()
+        (layer,) = import_torch(module, x.detach()).workload
+        if layer.kind == "GEMM":
+            return  # each input once, and its own
+        # Over three axes, those of the slices are not the layer's.
+        read = x.grad.sum(dim=(0, 1, 2) if axes == 3 else (0, 1))
+        rows = [
+            sorted({s * p + d * r for p in range(outputs) for r in range(taps)})
+            for s, d, outputs, taps in zip(
+                layer.strides,
+                layer.dilations,
+                (layer.OY, layer.OX),
+                (layer.R, layer.S),
+                strict=True,
+            )
+        ]
+        assert [each.unique().tolist() for each in read.nonzero().T] == rows[: read.dim()]
+
+    @given(*[st.integers(1, 5)] * 3)
+    def test_a_phase_of_a_transposed_convolution_reads_with_its_dilation(self, taps, step, spread):
+        module = nn.ConvTranspose1d(1, 1, taps, step, bias=False, dilation=spread)
+        nn.init.ones_(module.weight)
+        x = torch.zeros(1, 1, 40, requires_grad=True)
+        y = module(x)[0, 0]
+        read = set()
+        for at in range(len(y) // 2, len(y) // 2 + step):  # every phase, off the border
+            (slope,) = torch.autograd.grad(y[at], x, retain_graph=True)
+            read.add(tuple(slope[0, 0].nonzero().ravel().diff().tolist()) if slope.any() else None)
+        layers = import_torch(module, x.detach()).workload
+        assert all(layer.strides == (1, 1) for layer in layers)
+        assert read - {None} == {(layer.dilation,) * (layer.R - 1) for layer in layers}
+
+    def test_weights_used_with_two_dilations_are_two_layers(self):
+        class Pyramid(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(2, 2, 3, 3))
+
+            def forward(self, x):
+                each = (F.conv2d(x, self.weight, padding=d, dilation=d) for d in (1, 2, 2))
+                return sum(each)
+
+        found = import_torch(Pyramid(), torch.zeros(1, 2, 8, 8)).workload
+        assert [(layer.dilations, layer.repeat) for layer in found] == [((1, 1), 1), ((2, 2), 2)]
 
     def test_a_transposed_convolution_is_its_phases(self):
         # Stride 2, filter 3: even outputs see two taps, odd ones one.

@@ -1,17 +1,33 @@
 """Layers, the CSV forms, the shipped networks against published figures, the released tables."""
 
+import dataclasses
+import json
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwgym import workloads
 from hwgym._names import nearest
-from hwgym.workloads import LAYER_KINDS, MODELS, Layer, Workload, models, workload
+from hwgym.workloads import (
+    LAYER_KINDS,
+    MODELS,
+    Layer,
+    Workload,
+    input_size,
+    load_workload,
+    models,
+    workload,
+)
 from hwgym.workloads.convnets import googlenet as googlenet_convs
 from hwgym.workloads.released import released_models, released_workload
 
-SIZES = ("K", "C", "OY", "OX", "R", "S", "stride", "repeat")
+REQUIRED = ("K", "C", "OY", "OX", "R", "S")
+OPTIONAL = ("stride", "column_stride", "dilation", "column_dilation", "repeat")
+SIZES = REQUIRED + OPTIONAL
 
 
 def make(**changes):
@@ -49,8 +65,8 @@ class TestLayer:
         assert not layer.is_depthwise
         assert make(kind="DSCONV", K=1).is_depthwise
 
-    def test_shape_leaves_out_name_stride_and_repeat(self):
-        assert make().shape == make(name="b", stride=2, repeat=7).shape
+    def test_shape_leaves_out_name_stride_dilation_and_repeat(self):
+        assert make().shape == make(name="b", stride=2, dilation=3, repeat=7).shape
         assert make(K=1).shape != make(K=1, kind="DSCONV").shape
 
     def test_is_immutable_hashable_and_picklable(self):
@@ -60,9 +76,34 @@ class TestLayer:
         assert len({layer, make()}) == 1
         assert pickle.loads(pickle.dumps(layer)) == layer
 
+    def test_columns_move_as_rows_do_unless_told(self):
+        assert (make().strides, make().dilations) == ((1, 1), (1, 1))
+        alike = make(stride=2, dilation=3)
+        assert (alike.strides, alike.dilations) == ((2, 2), (3, 3))
+        assert alike == make(stride=2, column_stride=2, dilation=3, column_dilation=3)
+        apart = make(stride=2, column_stride=1, dilation=1, column_dilation=3)
+        assert (apart.strides, apart.dilations) == ((2, 1), (1, 3))
+        assert len({make(), alike, apart}) == 3
+
+    @given(*[st.integers(1, 6)] * 8)
+    def test_input_size_is_from_the_first_input_to_the_last(self, oy, ox, r, s, sy, sx, dy, dx):
+        layer = Layer(
+            "a", "CONV", 1, 1, oy, ox, r, s,
+            stride=sy, column_stride=sx, dilation=dy, column_dilation=dx,
+        )  # fmt: skip
+        rows = {sy * p + dy * q for p in range(oy) for q in range(r)}
+        columns = {sx * p + dx * q for p in range(ox) for q in range(s)}
+        assert input_size(layer) == (max(rows) + 1, max(columns) + 1)
+
+    def test_input_size_of_stride_one_is_that_of_the_shape(self):
+        for layer in (make(), Layer.gemm("a", 5, 7, 11), make(stride=1, dilation=1, repeat=3)):
+            assert input_size(layer) == (layer.Y, layer.X)
+
     @pytest.mark.parametrize("field", SIZES)
     @pytest.mark.parametrize("value", [0, -1, 2.5, 3.0, True, "3", None, np.float64(3.0)])
     def test_rejects_sizes_that_are_not_positive_integers(self, field, value):
+        if value is None and field.startswith("column_"):
+            return  # as the rows
         with pytest.raises(ValueError) as error:
             make(**{field: value})
         assert str(error.value) == f"layer 'a': {field} must be a positive integer, got {value!r}"
@@ -118,7 +159,23 @@ class TestConv:
     def test_output_size(self, size, kernel, stride, padding, expected):
         layer = conv(input_size=size, kernel=kernel, stride=stride, padding=padding)
         assert fields(layer) == ("CONV", 12, 6, expected, expected, kernel, kernel, 1)
-        assert layer.stride == stride
+        assert (layer.strides, layer.dilations) == ((stride, stride), (1, 1))
+
+    # The same with the filter's reach, dilation * (kernel - 1) + 1, for the kernel.
+    @pytest.mark.parametrize(
+        ("size", "kernel", "stride", "dilation", "padding", "expected"),
+        [
+            ((28, 28), 3, (1, 1), (2, 2), 2, (28, 28)),
+            ((33, 20), (3, 5), (2, 1), (4, 2), 0, (13, 12)),
+            ((9, 7), (3, 1), (1, 3), (4, 9), 0, (1, 3)),
+        ],
+    )
+    def test_dilated_output_size(self, size, kernel, stride, dilation, padding, expected):
+        layer = conv(
+            input_size=size, kernel=kernel, stride=stride, dilation=dilation, padding=padding
+        )
+        outputs = (layer.OY, layer.OX)
+        assert (outputs, layer.strides, layer.dilations) == (expected, stride, dilation)
 
     def test_pairs(self):
         layer = conv(input_size=(9, 5), kernel=(3, 2))
@@ -147,6 +204,8 @@ class TestConv:
             ({"input_size": (4, 4, 4)}, "input_size must be one or two sizes, got (4, 4, 4)"),
             ({"kernel": True}, "kernel must be a positive integer, got True"),
             ({"stride": 0}, "stride must be a positive integer, got 0"),
+            ({"stride": (1, 2, 3)}, "stride must be one or two sizes, got (1, 2, 3)"),
+            ({"dilation": (1, 0)}, "dilation must be a positive integer, got 0"),
             ({"padding": -1}, "padding must be an integer of at least 0, got -1"),
             ({"groups": 0}, "groups must be a positive integer, got 0"),
             (
@@ -156,6 +215,10 @@ class TestConv:
             (
                 {"input_size": (9, 5), "kernel": 8, "padding": 1},
                 "kernel 8x8 is larger than the padded input 11x7",
+            ),
+            (
+                {"dilation": (4, 1)},
+                "kernel 3x3, dilated to 9x3, is larger than the padded input 8x8",
             ),
         ],
     )
@@ -233,9 +296,19 @@ class TestWorkload:
 
     def test_to_frame(self):
         frame = Workload("w", (make(), make(name="b", K=2, stride=2, repeat=3))).to_frame()
-        columns = ["name", "kind", "K", "C", "OY", "OX", "R", "S", "stride", "repeat"]
-        assert list(frame.columns) == columns
-        assert frame.iloc[1].tolist() == ["b", "CONV", 2, 4, 6, 5, 3, 2, 2, 3]
+        assert list(frame.columns) == ["name", "kind", *SIZES]
+        assert frame.iloc[1].tolist() == ["b", "CONV", 2, 4, 6, 5, 3, 2, 2, 2, 1, 1, 3]
+        assert all(frame[size].dtype == np.int64 for size in SIZES)
+
+    def test_specification_in_json(self):
+        layers = (make(), make(stride=2, column_stride=1, dilation=3, repeat=2))
+        spec = json.loads(json.dumps(dataclasses.asdict(Workload("w", layers))))
+        assert load_workload(spec) == Workload("w", layers)
+
+    def test_specification_without_columns_and_dilation(self):
+        fields = {"name": "a", "kind": "CONV", "K": 8, "C": 4, "OY": 6, "OX": 5, "R": 3, "S": 2}
+        spec = {"name": "w", "layers": [{**fields, "stride": 2, "repeat": 3}]}
+        assert load_workload(spec) == Workload("w", (make(stride=2, repeat=3),))
 
 
 class TestCsv:
@@ -254,10 +327,13 @@ class TestCsv:
     def test_written_file(self, tmp_path):
         path = tmp_path / "w.csv"
         path.write_text("old")
-        Workload("w", (make(stride=2, repeat=3),)).to_csv(path)
+        layer = make(stride=2, column_stride=1, dilation=4, repeat=3)
+        Workload("w", (layer,)).to_csv(path)
         assert path.read_text() == (
-            "name,kind,K,C,OY,OX,R,S,stride,repeat\na,CONV,8,4,6,5,3,2,2,3\n"
+            "name,kind,K,C,OY,OX,R,S,stride,column_stride,dilation,column_dilation,repeat\n"
+            "a,CONV,8,4,6,5,3,2,2,1,4,4,3\n"
         )
+        assert Workload.from_csv(path) == Workload("w", (layer,))
         assert [each.name for each in tmp_path.iterdir()] == ["w.csv"]
 
     def test_failed_write_leaves_the_old_file(self, tmp_path):
@@ -280,6 +356,12 @@ class TestCsv:
         assert read[0] == make(name="layer1")
         assert read[1] == Layer.gemm("layer2", 1, 1, 1)
 
+    def test_own_form_without_columns_and_dilation(self, tmp_path):
+        header = "name,kind,K,C,OY,OX,R,S,stride,repeat\n"
+        (read,) = self.read(tmp_path, header + "a,CONV,8,4,6,5,3,2,2,3\n")
+        assert read == make(stride=2, repeat=3)
+        assert (read.strides, read.dilations) == ((2, 2), (1, 1))
+
     def test_confuciux_form(self, tmp_path):
         read = self.read(tmp_path, "K,C,Y,X,R,S,T\r\n64,3,224,224,7,7,1\r\n1,32,112,112,3,3,2\r\n")
         assert read[0] == Layer("layer1", "CONV", 64, 3, 218, 218, 7, 7)
@@ -297,7 +379,10 @@ class TestCsv:
         [
             (
                 "",
-                ": empty file; row 1 must name the columns name,kind,K,C,OY,OX,R,S,stride,repeat",
+                (
+                    ": empty file; row 1 must name the columns name,kind,K,C,OY,OX,R,S,"
+                    "stride,column_stride,dilation,column_dilation,repeat"
+                ),
             ),
             ("M,N,K\n", ": no rows after the header; a workload needs a layer"),
             (
@@ -411,6 +496,24 @@ TORCHVISION = {
 }
 
 
+# Strides other than 1 and how many layers have them, from the papers' tables: residual networks
+# halve the image in the stem and at the start of three stages, there in a block's 3x3 and in its
+# downsampling 1x1; ShuffleNetV2 does it in the stem and in both branches' depthwise 3x3.
+STRIDED = {
+    "MobileNetV2": {2: 1 + 4},
+    "MnasNet": {2: 1 + 4},
+    "ResNet18": {2: 1 + 3 * 2},
+    "ResNet50": {2: 1 + 3 * 2},
+    "AlexNet": {4: 1},
+    "GoogLeNet": {2: 1},
+    "SqueezeNet": {2: 1},
+    "ShuffleNetV2": {2: 1 + 3 * 2},
+    "DenseNet121": {2: 1},
+    "ResNeXt50": {2: 1 + 3 * 2},
+    "WideResNet50": {2: 1 + 3 * 2},
+}
+
+
 def out_channels(layer):
     return layer.C if layer.is_depthwise else layer.K * layer.repeat
 
@@ -439,6 +542,36 @@ class TestZoo:
         layers = workload(name)
         assert len(layers) == LAYERS[name]
         assert len({layer.name for layer in layers}) == len(layers)
+
+    @pytest.mark.parametrize("name", LAYERS)
+    def test_strides(self, name):
+        strides = Counter(layer.strides for layer in workload(name))
+        del strides[1, 1]
+        assert strides == {(s, s): count for s, count in STRIDED.get(name, {}).items()}
+        assert {layer.dilations for layer in workload(name)} == {(1, 1)}
+
+    # Padded images of 224 with a stem and the tensors that strided layers halve, less the row that
+    # the stride leaves over.
+    @pytest.mark.parametrize(
+        ("name", "layer", "rows"),
+        [
+            ("MobileNetV2", "stem", 224 + 2 - 1),
+            ("MobileNetV2", "block2.depthwise", 112 + 2 - 1),
+            ("MobileNetV2", "block14.depthwise", 14 + 2 - 1),
+            ("MnasNet", "block5.depthwise", 56 + 4 - 1),
+            ("ResNet50", "conv1", 224 + 6 - 1),
+            ("ResNet50", "layer2.0.conv1", 56),
+            ("ResNet50", "layer2.0.conv2", 56 + 2 - 1),
+            ("ResNet50", "layer2.0.downsample", 56 - 1),
+            ("ResNet18", "layer4.0.conv1", 14 + 2 - 1),
+            ("ShuffleNetV2", "stage3.0.branch1.depthwise", 28 + 2 - 1),
+            ("AlexNet", "conv1", 224 + 4 - 1),
+            ("SqueezeNet", "conv1", 224 - 1),
+        ],
+    )
+    def test_input_rows(self, name, layer, rows):
+        (found,) = (each for each in workload(name) if each.name == layer)
+        assert input_size(found) == (rows, rows)
 
     @pytest.mark.parametrize("name", TORCHVISION)
     def test_macs(self, name):

@@ -1,7 +1,7 @@
 """Layers, workloads, the networks that hwgym ships, and ConfuciuX's released layer tables."""
 
 from hwgym.workloads.imported import Imported, import_onnx, import_torch
-from hwgym.workloads.layer import LAYER_KINDS, Layer
+from hwgym.workloads.layer import LAYER_KINDS, Layer, input_size
 from hwgym.workloads.load import load_workload
 from hwgym.workloads.network import Workload
 from hwgym.workloads.operators import SkippedLayersWarning, SkippedOperator
@@ -44,6 +44,7 @@ __all__ = [
     "googlenet",
     "import_onnx",
     "import_torch",
+    "input_size",
     "load_workload",
     "mnasnet",
     "mobilenet_v2",

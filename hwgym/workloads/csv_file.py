@@ -28,7 +28,7 @@ class _Form(NamedTuple):
         return (*self.required, *self.optional)
 
 
-_OWN = _Form(FIELDS[1:8], ("name", "stride", "repeat"))
+_OWN = _Form(FIELDS[1:8], ("name", *FIELDS[8:]))
 _CONFUCIUX = _Form(("K", "C", "Y", "X", "R", "S", "T"), ("name",))
 _GEMM = _Form(("M", "N", "K"), ("name", "repeat"))
 _CONFUCIUX_KINDS = {1: "CONV", 2: "DSCONV"}

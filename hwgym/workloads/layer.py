@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from numbers import Integral
+from typing import Any
 
 from hwgym._names import nearest
 
-__all__ = ["FIELDS", "LAYER_KINDS", "Layer"]
+__all__ = ["FIELDS", "LAYER_KINDS", "Layer", "input_size"]
 
 LAYER_KINDS = ("CONV", "DSCONV", "GEMM")
+
+_AS_ROWS: Any = None  # what columns are given by default; a layer holds the number itself
 
 
 def _integer(layer: object, field: str, value: object, least: int = 1) -> int:
@@ -31,11 +34,13 @@ def _pair(layer: str, field: str, value: int | tuple[int, int]) -> tuple[int, in
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer's shape, as the cost model sees it.
+    """One layer's shape, as the cost models see it.
 
-    A strided convolution is held as the stride-1 layer with the same output, so that its MACs are
-    exact; ``stride`` only records what the original had. A matrix product of (M, K) by (K, N) is
-    K=N, C=K, OY=M, OX=1.
+    A convolution is told by the size of its output, so that its MACs are exact whatever its stride,
+    dilation and padding. Output row y multiplies the input rows ``stride * y + dilation * r`` of
+    the padded input, r from 0 to R - 1; columns likewise. MAESTRO's costs leave stride and dilation
+    out: they are those of the stride-1 layer with the same output. A matrix product of (M, K) by
+    (K, N) is K=N, C=K, OY=M, OX=1.
 
     Attributes:
         name: what to call the layer; not part of its cost.
@@ -46,7 +51,10 @@ class Layer:
         OX: output columns.
         R: filter rows.
         S: filter columns.
-        stride: of the original layer, for the record; the larger if rows and columns differ.
+        stride: input rows from one output row to the next.
+        column_stride: the same of columns; by default that of the rows.
+        dilation: input rows from one filter row to the next.
+        column_dilation: the same of columns; by default that of the rows.
         repeat: how often the shape is run, one after the other: the groups of a grouped
             convolution, the heads of an attention product, the time steps of a recurrent product,
             the samples of an imported batch.
@@ -65,6 +73,9 @@ class Layer:
     R: int
     S: int
     stride: int = 1
+    column_stride: int = field(default=_AS_ROWS, kw_only=True)
+    dilation: int = field(default=1, kw_only=True)
+    column_dilation: int = field(default=_AS_ROWS, kw_only=True)
     repeat: int = 1
 
     def __post_init__(self) -> None:
@@ -74,16 +85,29 @@ class Layer:
             raise ValueError(
                 f"layer {self.name!r}: {nearest('layer kind', self.kind, LAYER_KINDS)}"
             )
-        for field in FIELDS[2:]:
-            value = _integer(self.name, field, getattr(self, field))
-            object.__setattr__(self, field, value)
+        for rows, columns in (("stride", "column_stride"), ("dilation", "column_dilation")):
+            if getattr(self, columns) is _AS_ROWS:
+                object.__setattr__(self, columns, getattr(self, rows))
+        for name in FIELDS[2:]:
+            value = _integer(self.name, name, getattr(self, name))
+            object.__setattr__(self, name, value)
         ones = {"DSCONV": ("K",), "GEMM": ("OX", "R", "S")}.get(self.kind, ())
-        for field in ones:
-            if getattr(self, field) != 1:
+        for name in ones:
+            if getattr(self, name) != 1:
                 raise ValueError(
-                    f"layer {self.name!r}: {field} must be 1 for {self.kind}, "
-                    f"got {getattr(self, field)}"
+                    f"layer {self.name!r}: {name} must be 1 for {self.kind}, "
+                    f"got {getattr(self, name)}"
                 )
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Stride of the rows and of the columns."""
+        return self.stride, self.column_stride
+
+    @property
+    def dilations(self) -> tuple[int, int]:
+        """Dilation of the rows and of the columns."""
+        return self.dilation, self.column_dilation
 
     @property
     def Y(self) -> int:
@@ -116,7 +140,7 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, int, int, int, int, int, bool]:
-        """(K, C, Y, X, R, S, depthwise): all that one run's cost depends on."""
+        """(K, C, Y, X, R, S, depthwise): all that MAESTRO's cost of one run depends on."""
         return (self.K, self.C, self.Y, self.X, self.R, self.S, self.is_depthwise)
 
     @classmethod
@@ -128,7 +152,8 @@ class Layer:
         out_channels: int,
         input_size: int | tuple[int, int],
         kernel: int | tuple[int, int],
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1,
         padding: int = 0,
         groups: int = 1,
     ) -> Layer:
@@ -144,19 +169,21 @@ class Layer:
             out_channels: output channels of all groups.
             input_size: input rows and columns before padding, or one number for both.
             kernel: filter rows and columns, or one number for both.
-            stride: in both directions.
+            stride: of rows and columns, or one number for both.
+            dilation: of rows and columns, or one number for both.
             padding: rows and columns of zeros added on each side.
             groups: into how many groups the channels are split.
 
         Raises:
             ValueError: a size that is not a positive integer (padding: not negative), groups that
-                do not divide the channels, a filter larger than the padded input.
+                do not divide the channels, a filter that reaches further than the padded input.
         """
         channels = _integer(name, "in_channels", in_channels)
         outputs = _integer(name, "out_channels", out_channels)
         height, width = _pair(name, "input_size", input_size)
         rows, columns = _pair(name, "kernel", kernel)
-        stride = _integer(name, "stride", stride)
+        stride_y, stride_x = _pair(name, "stride", stride)
+        dilation_y, dilation_x = _pair(name, "dilation", dilation)
         padding = _integer(name, "padding", padding, least=0)
         groups = _integer(name, "groups", groups)
         if channels % groups or outputs % groups:
@@ -164,13 +191,16 @@ class Layer:
                 f"layer {name!r}: groups must divide in_channels {channels} and out_channels "
                 f"{outputs}, got {groups}"
             )
-        if rows > height + 2 * padding or columns > width + 2 * padding:
+        reach_y, reach_x = dilation_y * (rows - 1) + 1, dilation_x * (columns - 1) + 1
+        if reach_y > height + 2 * padding or reach_x > width + 2 * padding:
+            wider = (reach_y, reach_x) != (rows, columns)
+            dilated = f", dilated to {reach_y}x{reach_x}," if wider else ""
             raise ValueError(
-                f"layer {name!r}: kernel {rows}x{columns} is larger than the padded input "
+                f"layer {name!r}: kernel {rows}x{columns}{dilated} is larger than the padded input "
                 f"{height + 2 * padding}x{width + 2 * padding}"
             )
-        out_y = (height + 2 * padding - rows) // stride + 1
-        out_x = (width + 2 * padding - columns) // stride + 1
+        out_y = (height + 2 * padding - reach_y) // stride_y + 1
+        out_x = (width + 2 * padding - reach_x) // stride_x + 1
         return cls.of_groups(
             name,
             outputs,
@@ -178,7 +208,8 @@ class Layer:
             groups,
             output_size=(out_y, out_x),
             kernel=(rows, columns),
-            stride=stride,
+            stride=(stride_y, stride_x),
+            dilation=(dilation_y, dilation_x),
         )
 
     @classmethod
@@ -191,7 +222,8 @@ class Layer:
         *,
         output_size: tuple[int, int],
         kernel: tuple[int, int],
-        stride: int = 1,
+        stride: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1),
         repeat: int = 1,
     ) -> Layer:
         """Make the layer of a convolution from its output's size, all of whose groups are alike.
@@ -202,7 +234,8 @@ class Layer:
             groups: run as ``Layer.conv`` says.
             output_size: rows and columns.
             kernel: filter rows and columns.
-            stride: for the record.
+            stride: of rows and columns.
+            dilation: of rows and columns.
             repeat: how often all groups are run.
         """
         (out_y, out_x), (rows, columns) = output_size, kernel
@@ -211,7 +244,21 @@ class Layer:
             kind, outputs, inputs, repeat = "DSCONV", 1, in_channels, repeat * outputs
         else:
             kind, repeat = "CONV", repeat * groups
-        return cls(name, kind, outputs, inputs, out_y, out_x, rows, columns, stride, repeat)
+        return cls(
+            name,
+            kind,
+            outputs,
+            inputs,
+            out_y,
+            out_x,
+            rows,
+            columns,
+            stride[0],
+            repeat,
+            column_stride=stride[1],
+            dilation=dilation[0],
+            column_dilation=dilation[1],
+        )
 
     @classmethod
     def from_input(
@@ -244,3 +291,16 @@ class Layer:
 
 FIELDS = tuple(field.name for field in fields(Layer))
 """The names of a layer's fields, in order."""
+
+
+def input_size(layer: Layer) -> tuple[int, int]:
+    """Rows and columns of input from the first that a layer reads to the last, padding included.
+
+    ``stride * (OY - 1) + dilation * (R - 1) + 1`` rows. Stride and dilation may leave some of them
+    out: a 1x1 of stride 2 reads every second one. Rows and columns that the stride leaves over at
+    the end are not counted.
+    """
+    (stride_y, stride_x), (dilation_y, dilation_x) = layer.strides, layer.dilations
+    rows = stride_y * (layer.OY - 1) + dilation_y * (layer.R - 1) + 1
+    columns = stride_x * (layer.OX - 1) + dilation_x * (layer.S - 1) + 1
+    return rows, columns

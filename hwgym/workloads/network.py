@@ -77,7 +77,7 @@ class Workload(Sequence[Layer]):
         return sum(layer.weights for layer in self.layers)
 
     def unique(self) -> tuple[tuple[Layer, ...], Ints]:
-        """Find the layers that differ in cost.
+        """Find the layers that differ in MAESTRO's cost.
 
         Returns:
             The first layer of each distinct (shape, repeat), in order, and for every layer the
@@ -113,7 +113,8 @@ class Workload(Sequence[Layer]):
     def from_csv(cls, path: str | os.PathLike[str], name: str | None = None) -> Workload:
         """Read a workload from a CSV file, in whichever of three forms its columns show.
 
-        - ``kind,K,C,OY,OX,R,S``: what ``to_csv`` writes; ``stride`` and ``repeat`` are optional.
+        - ``kind,K,C,OY,OX,R,S``: what ``to_csv`` writes; all other fields of ``Layer`` are
+          optional.
         - ``K,C,Y,X,R,S,T``: ConfuciuX's, input sizes with stride ignored, T 1 for CONV, 2 for
           DSCONV.
         - ``M,N,K``: matrix products; ``repeat`` is optional.

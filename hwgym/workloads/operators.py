@@ -2,8 +2,10 @@
 
 - A convolution is its ``Layer`` by output size, so strides, dilation and padding leave its MACs
   exact; groups are one group's layer, repeated. Over one axis it has one column; over three, output
-  slices are run one after the other. Filters that do not overlap (a patch embedding) are a matrix
-  product, a transposed convolution is the convolutions of its phases.
+  slices are run one after the other, and what neighbours share is read again. Filters that do not
+  overlap (a patch embedding) are a matrix product. A transposed convolution is the convolutions of
+  its phases, each with an output for every input element, so that padding stands in for inputs
+  beyond the border.
 - A matrix product has the weights as its second matrix. Heads are repeats, and so are the steps of
   a recurrent layer's own product; that with its input is one for all steps.
 - A batch gives matrix products with weights more rows. Everything else runs its samples one after
@@ -301,26 +303,24 @@ def convolution(
     Where filters reach every input once (a filter as large as its stride, as of a patch embedding),
     it is the matrix product of patches and filters. Otherwise, one axis is that of rows, as in a
     matrix product. Of three, the first (depth, time) is taken apart: each output slice is a 2-D
-    convolution whose channels are those of all the slices that the filter reaches. Dilation changes
-    where inputs lie and not how many are multiplied, so it is not seen here; nor is padding.
+    convolution whose channels are those of all the slices that the filter reaches.
 
     Raises:
         Unmappable: Other numbers of axes, or an empty output.
     """
     _nonempty((batch,), output_size)
-    size, taps, steps = list(output_size), list(kernel), list(stride)
-    if groups == 1 and taps == steps and prod(taps) > 1 and set(dilation) == {1}:
+    size, taps, steps, gaps = map(list, (output_size, kernel, stride, dilation))
+    if groups == 1 and taps == steps and prod(taps) > 1 and set(gaps) == {1}:
         inner = in_channels * prod(taps)
         return Layer.gemm(name, M=batch * prod(size), N=out_channels, K=inner)
     if not 1 <= len(size) <= 3:
         macs = batch * out_channels * in_channels // groups * prod(size) * prod(taps)
         raise Unmappable(f"a convolution over {len(size)} axes", macs)
     if len(size) == 1:
-        size, taps, steps = [*size, 1], [*taps, 1], [*steps, 1]
-        steps[1] = steps[0]
+        size, taps, steps, gaps = [*size, 1], [*taps, 1], [*steps, 1], [*gaps, 1]
     slices = depth = 1
     if len(size) == 3:
-        (slices, *size), (depth, *taps), (_, *steps) = size, taps, steps
+        (slices, *size), (depth, *taps), (_, *steps), (_, *gaps) = size, taps, steps, gaps
     return Layer.of_groups(
         name,
         out_channels,
@@ -328,7 +328,8 @@ def convolution(
         groups,
         output_size=(size[0], size[1]),
         kernel=(taps[0], taps[1]),
-        stride=max(steps),
+        stride=(steps[0], steps[1]),
+        dilation=(gaps[0], gaps[1]),
         repeat=batch * slices,
     )
 
@@ -348,17 +349,20 @@ def transposed_convolution(
     """The layers of a transposed convolution, without the zeros that its stride puts in.
 
     Along an axis of stride s the outputs fall into s phases, and each phase is a convolution of the
-    input with the filter taps that reach it. Phases with equally many taps are one layer with more
-    filters: a filter that the stride divides gives one layer, others up to two an axis. Source:
-    Shi et al., "Is the deconvolution layer the same as a convolutional layer?", arXiv:1609.07009.
+    input with the filter taps that reach it, dilated by dilation / gcd(dilation, s). Phases with
+    equally many taps are one layer with more filters: a filter that the stride divides gives one
+    layer, others up to two an axis. Source: Shi et al., "Is the deconvolution layer the same as a
+    convolutional layer?", arXiv:1609.07009.
 
     Raises:
         Unmappable: As ``convolution``.
     """
     axes = []  # a list of (taps, phases with as many) an axis
+    gaps = []  # input elements from one tap of a phase to the next
     for length, step, spread in zip(kernel, stride, dilation, strict=True):
         # Taps go round the phases that dilation lets them reach; a rest of them goes on once more.
         reached = step // gcd(spread, step)
+        gaps.append(spread // gcd(spread, step))
         full, rest = divmod(length, reached)
         phases = ((full + 1, rest), (full, reached - rest))
         axes.append([(taps, several) for taps, several in phases if taps and several])
@@ -376,7 +380,7 @@ def transposed_convolution(
                 output_size=input_size,
                 kernel=taps,
                 stride=[1] * len(taps),
-                dilation=[1] * len(taps),
+                dilation=gaps,
             )
         )
     return layers
