@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgym._names import nearest
+from hwgym.hardware.presets import chosen
 
 __all__ = ["MAESTRO_2019", "MAESTRO_2021", "TECHNOLOGIES", "Technology", "technology"]
 
@@ -95,16 +95,4 @@ def technology(given: str | Technology | Mapping[str, Any]) -> Technology:
         ValueError: If the name is unknown, when the message gives the nearest one; or if a field
             is unknown or missing.
     """
-    if isinstance(given, Technology):
-        return given
-    if isinstance(given, Mapping):
-        names = [field.name for field in fields(Technology)]
-        for name in given:
-            if name not in names:
-                raise ValueError(nearest("field of a technology", name, names))
-        if missing := [name for name in names if name not in given]:
-            raise ValueError(f"a technology needs {', '.join(missing)}, too")
-        return Technology(**given)
-    if given not in TECHNOLOGIES:
-        raise ValueError(nearest("technology", given, TECHNOLOGIES))
-    return TECHNOLOGIES[given]
+    return chosen(Technology, "technology", TECHNOLOGIES, given)
