@@ -15,11 +15,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from hwgym._arrays import Bools, Ints
+from hwgym._arrays import Array, Bools, Ints
 
 __all__ = ["Dimension", "Sums", "Weight"]
 
-Weight: TypeAlias = Callable[[Ints], "Ints | int"]
+Weight: TypeAlias = Callable[[Ints], Array]
 """Of a step, by its size: an array for sizes (N,)."""
 
 
@@ -34,12 +34,13 @@ class Sums:
             dimension does not move when they begin anew.
     """
 
-    over: tuple[Ints, ...]
-    still: tuple[Ints, ...]
+    over: tuple[Array, ...]
+    still: tuple[Array, ...]
 
     def advancing(self, level: int) -> Ints:
         """Summed over the steps to which the loop at ``level`` leads: all but its first."""
-        return self.over[level + 1] - self.over[level]
+        difference: Ints = self.over[level + 1] - self.over[level]
+        return difference
 
 
 class Dimension:
@@ -72,7 +73,7 @@ class Dimension:
     @cached_property
     def moves(self) -> bool:
         """Whether any of the nests takes more than one step along it."""
-        return not bool(self._one_step.all())
+        return not bool(np.all(self._one_step))
 
     @cached_property
     def spreads(self) -> bool:
@@ -82,12 +83,14 @@ class Dimension:
     @cached_property
     def lock_step(self) -> Ints:
         """Elements of the first PE in the last step: those that take time."""
-        return np.minimum(self.tile, self.last)
+        elements: Ints = np.minimum(self.tile, self.last)
+        return elements
 
     @cached_property
     def cycles(self) -> Ints:
         """Elements of the first PE, in all steps."""
-        return (self.count - 1) * self.tile + self.lock_step
+        elements: Ints = (self.count - 1) * self.tile + self.lock_step
+        return elements
 
     def pes(self, size: Ints) -> Ints:
         """PEs that have anything in a step of that size."""
@@ -96,7 +99,7 @@ class Dimension:
     def over_pes(self, weight: Weight) -> Weight:
         """The weight of a step as the sum of its PEs' own, by their tiles."""
 
-        def summed(size: Ints) -> Ints:
+        def summed(size: Ints) -> Array:
             full, rest = np.divmod(size, self.tile)
             return full * weight(self.tile) + np.where(rest > 0, weight(rest), 0)
 

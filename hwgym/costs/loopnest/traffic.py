@@ -11,7 +11,7 @@ difference of two products, so that the same holds of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ __all__ = ["CHUNK", "Traffic", "analyse"]
 
 CHUNK = 1 << 13  # points analysed at once: their arrays stay near the cache
 
+_ONE = np.ones((), np.int64)
 B, G, K, C, P, Q, R, S = range(len(DIMS))
 RELEVANT = {WEIGHT: (G, K, C, R, S), INPUT: (B, G, C, P, Q, R, S), OUTPUT: (B, G, K, P, Q)}
 AXES = ((P, R), (Q, S))
@@ -103,6 +104,7 @@ def analyse(
     hold: Hold | None = None,
     halo: bool = True,
     forward: bool = False,
+    reduce: bool = False,
     boxes: bool = False,
 ) -> Traffic:
     """Count every access of every nest.
@@ -119,13 +121,21 @@ def analyse(
             spread over PEs, along columns likewise.
         forward: Where they are spread, neighbours pass on what the array held before: it is not
             read in L2 again, only written.
+        reduce: Products for one output that several PEs make in a cycle are added up in that cycle,
+            by a tree or a chain of neighbours, and one PE's L1 holds the sum; else every PE holds
+            its own share until the tile leaves.
         boxes: Count input tiles as bounding boxes, as NVIDIA's Timeloop does, instead of the
             distinct elements that are used. Registers, if there are any, count elements.
+
+    Raises:
+        ValueError: If outputs are to be reduced in the cycle and held in registers, too.
     """
     hold = hold or Hold()
+    if reduce and OUTPUT in hold.registers:
+        raise ValueError("outputs that are reduced in the cycle cannot be held in registers, too")
     out: dict[str, Array] = {}
     for points, chunk in nests.chunks(CHUNK):
-        for name, values in _Analysis(chunk, hold, halo, forward, boxes).counts().items():
+        for name, values in _Analysis(chunk, hold, halo, forward, reduce, boxes).counts().items():
             if name not in out:
                 out[name] = np.empty(len(nests), np.int64)
             out[name][points] = values
@@ -135,8 +145,11 @@ def analyse(
 class _Analysis:
     """One chunk of points, dimension by dimension."""
 
-    def __init__(self, nests: Nests, hold: Hold, halo: bool, forward: bool, boxes: bool) -> None:
-        self.hold, self.halo, self.forward, self.boxes = hold, halo, forward, boxes
+    def __init__(
+        self, nests: Nests, hold: Hold, halo: bool, forward: bool, reduce: bool, boxes: bool
+    ) -> None:
+        self.hold, self.halo, self.forward = hold, halo, forward
+        self.reduce, self.boxes = reduce, boxes
         columns = [
             np.ascontiguousarray(a.T) for a in (nests.extent, nests.tile, nests.spread, nests.steps)
         ]
@@ -185,7 +198,12 @@ class _Analysis:
         if OUTPUT in hold.l1:
             up, drain = self._array(OUTPUT)
             fill = up - outputs
-            write = self._registers(OUTPUT)[1] if OUTPUT in hold.registers else macs
+            if self.reduce:
+                drain, write = up, self._reduced()
+            elif OUTPUT in hold.registers:
+                write = self._registers(OUTPUT)[1]
+            else:
+                write = macs
             again = write - (drain - fill)
         else:
             up, _ = self._registers(OUTPUT)
@@ -203,6 +221,11 @@ class _Analysis:
             "output_l1_write": write,
             "output_l1_read": again,
         }
+
+    def _reduced(self) -> Ints:
+        """Sums that the array makes, cycle by cycle."""
+        relevant = RELEVANT[OUTPUT]
+        return _product(d.extent if i in relevant else d.cycles for i, d in self._each())
 
     # --- levels: what moves into one, as (read above, written into all) ---------------------------
 
@@ -314,12 +337,12 @@ class _Analysis:
             whole, rest = np.divmod(d.last, d.tile)
             less.append(
                 d.of_elements(
-                    lambda size, d=d, gap=gap: _over(d.pes(size), gap),
+                    _pes_beyond(d, gap),
                     d.tile * _over(d.spread, gap),
                     rest * _over(whole + 1, gap) + (d.tile - rest) * _over(whole, gap),
                 )
             )
-        return [(1, *sums), (-1, *less)]
+        return [(1, sums[0], sums[1]), (-1, less[0], less[1])]
 
     # --- sums over the nest -----------------------------------------------------------------------
 
@@ -429,8 +452,8 @@ def _size(size: Ints) -> Ints:
     return size
 
 
-def _one(size: Ints) -> int:
-    return 1
+def _one(size: Ints) -> Array:
+    return _ONE
 
 
 def _as_it_is(_: Dimension, weight: Weight) -> Weight:
@@ -447,11 +470,16 @@ def _l2_tile(dimension: Dimension) -> Ints:
 
 def _over(size: Ints, gap: Ints) -> Ints:
     """By how much a size exceeds a gap."""
-    return np.maximum(size - gap, 0)
+    beyond: Ints = np.maximum(size - gap, 0)
+    return beyond
 
 
 def _beyond(gap: Ints) -> Weight:
     return lambda size: _over(size, gap)
+
+
+def _pes_beyond(dimension: Dimension, gap: Ints) -> Weight:
+    return lambda size: _over(dimension.pes(size), gap)
 
 
 def _product(factors: Iterable[Ints]) -> Ints:

@@ -1,0 +1,311 @@
+"""The lattice of a template's mappings, and the best of them for every size of buffers.
+
+What a mapping needs of buffers, how long it takes and how often it reads what do not depend on how
+large the buffers are. So one enumeration serves every pair of sizes: those that do not fit are left
+out, and energy is counts times the constants of the sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._names import nearest
+from hwgym.costs.loopnest.model import Profile, capacity, energy, profile
+from hwgym.costs.loopnest.nests import DIMS, Nests
+from hwgym.costs.loopnest.templates import L2_ORDERS, Template
+from hwgym.hardware.machine import Machine
+from hwgym.workloads import Layer
+
+__all__ = [
+    "OBJECTIVES",
+    "Best",
+    "Choices",
+    "best",
+    "choose",
+    "enumerate_profiles",
+    "extent_of",
+    "lattice",
+]
+
+OBJECTIVES = ("latency", "energy", "edp")
+"""What the best mapping is best in; ties are broken by the other of latency and energy."""
+
+
+class Choices(NamedTuple):
+    """What may be installed.
+
+    Attributes:
+        l1_bytes, l2_bytes: Increasing sizes of a PE's buffer and of the shared one.
+    """
+
+    l1_bytes: tuple[int, ...]
+    l2_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Best:
+    """The best mapping of a layer, run once, for every pair of sizes: arrays (L1, L2).
+
+    Attributes:
+        point: Its place in the lattice; -1 where none fits.
+        latency_cycles, energy_nj, dram_bytes: Of it; 0 where none fits.
+        valid: Whether one fits.
+        least: (2,) bytes of L1 and L2 that some mapping needs at least.
+    """
+
+    point: Ints
+    latency_cycles: Ints
+    energy_nj: Floats
+    dram_bytes: Floats
+    valid: Bools
+    least: tuple[int, int]
+
+    def rank(self, objective: str) -> Floats:
+        """(2, L1, L2): by which mappings are compared, and where that is equal; infinite where none
+        fits."""
+        cycles, spent = self.latency_cycles.astype(np.float64), self.energy_nj
+        keys = {
+            "latency": (cycles, spent),
+            "energy": (spent, cycles),
+            "edp": (spent * cycles, cycles),
+        }
+        return np.where(self.valid, np.stack(keys[objective]), np.inf)
+
+
+def extent_of(layer: Layer) -> tuple[Ints, Ints, Ints]:
+    """A layer's extents (8,), strides (2,) and dilations (2,): one run of it.
+
+    A depthwise layer has its channels as groups. A matrix product has its rows as output rows.
+    """
+    groups, channels = (layer.C, 1) if layer.is_depthwise else (1, layer.C)
+    extent = [1, groups, layer.K, channels, layer.OY, layer.OX, layer.R, layer.S]
+    return (
+        np.array(extent, np.int64),
+        np.array(layer.strides, np.int64),
+        np.array(layer.dilations, np.int64),
+    )
+
+
+def lattice(
+    layer: Layer,
+    style: Template,
+    rows: int,
+    columns: int,
+    choices: Choices,
+    machine: Machine,
+    *,
+    finer: int = 1,
+) -> Nests:
+    """Every mapping of a template's lattice for a layer on an array.
+
+    Tiles inside a PE are powers of two, or whole, along the template's free dimensions; L2 tiles
+    are powers of two of the array's steps, or whole, along K, C and P (Q, where P takes one step),
+    with G and B in single steps and the rest whole. Of these the lattice has the tiles that fill a
+    buffer: that fit one of the sizes, which the next larger along any dimension does not. Where
+    nothing fits it has the least.
+
+    Args:
+        layer: Whose mappings.
+        style: The template.
+        rows, columns: Of the array.
+        choices: Sizes of buffers.
+        machine: Bits of operands.
+        finer: 1, or how many steps there are to a power of two; for tests.
+
+    Raises:
+        ValueError: If rows or columns are not positive.
+    """
+    if rows < 1 or columns < 1:
+        raise ValueError(f"an array has at least one row and one column, got {rows} x {columns}")
+    extent, stride, dilation = extent_of(layer)
+    size = dict(zip(DIMS, extent.tolist(), strict=True))
+    inside = [
+        _ladder(size[d], finer) if d in style.free else [size[d] if d in style.whole else 1]
+        for d in DIMS
+    ]
+
+    def nests_of(tiles: Ints, spread: Ints, steps: Ints, dram: Ints, l2: Ints) -> Nests:
+        inner = _positions(style.l1_order)
+        return Nests(extent, tiles, spread, steps, dram, l2, inner, stride, dilation)
+
+    tiles = np.array(list(product(*inside)), np.int64)
+    spread = _spread(style, size, tiles, rows, columns)
+    any_order = _positions(style.l1_order)
+    probe = nests_of(tiles, spread, np.ones(8, np.int64), any_order, any_order)
+    l1, _ = capacity(probe, machine, hold=style.hold)
+    filling = _filling(l1.reshape([len(ladder) for ladder in inside]), choices.l1_bytes)
+    tiles, spread = _distinct(tiles[filling], spread[filling])
+
+    k, c, p, q = (DIMS.index(d) for d in "KCPQ")
+    need = -(-extent // (tiles * spread))
+    grids, index, shapes = [], [], []
+    for i, wanted in enumerate(need):
+        cut = [k, c, q if wanted[p] == 1 else p]
+        ladders = [_ladder(int(wanted[d]), finer) for d in cut]
+        grid = np.tile(wanted, (len(ladders[0]) * len(ladders[1]) * len(ladders[2]), 1))
+        grid[:, cut] = list(product(*ladders))
+        grid[:, :2] = 1
+        grids.append(grid)
+        index.append(np.full(len(grid), i))
+        shapes.append([len(ladder) for ladder in ladders])
+    steps, of = np.concatenate(grids), np.concatenate(index)
+    _, l2 = capacity(
+        nests_of(tiles[of], spread[of], steps, any_order, any_order), machine, hold=style.hold
+    )
+    ends = np.cumsum([len(g) for g in grids])
+    filling = np.concatenate(
+        [
+            _filling(part.reshape(shape), choices.l2_bytes)
+            for part, shape in zip(np.split(l2, ends[:-1]), shapes, strict=True)
+        ]
+    )
+    steps, of = steps[filling], of[filling]
+    # Where fewer than two dimensions are cut the order of their loops makes no difference.
+    several = np.flatnonzero((steps < need[of]).sum(axis=1) > 1)
+    parts = [np.arange(len(steps)) if not number else several for number in range(len(L2_ORDERS))]
+    at = np.concatenate(parts)
+    dram = np.repeat([_positions(o) for o in L2_ORDERS], [len(part) for part in parts], axis=0)
+    orders = np.array([_positions(o) for o in style.orders])
+    every = np.repeat(at, len(orders))
+    return nests_of(
+        tiles[of[every]],
+        spread[of[every]],
+        steps[every],
+        np.repeat(dram, len(orders), axis=0),
+        np.tile(orders, (len(at), 1)),
+    )
+
+
+def _ladder(size: int, finer: int) -> list[int]:
+    """1, 2, 4, ... and the size itself; ``finer`` rungs for each of these."""
+    rungs, at = {1, size}, 1.0
+    while at < size:
+        rungs.add(round(at))
+        at *= 2 ** (1 / finer)
+    return sorted(rungs)
+
+
+def _filling(needed: Ints, sizes: tuple[int, ...]) -> Bools:
+    """Of a grid of tiles, by what they need: those that fill one of the sizes, or the least."""
+    found = np.zeros(needed.shape, bool)
+    for size in sizes:
+        fits = needed <= size
+        larger = np.zeros(needed.shape, bool)
+        for axis in range(needed.ndim):
+            ahead = np.moveaxis(fits, axis, 0)[1:]
+            np.moveaxis(larger, axis, 0)[:-1] |= ahead
+        found |= fits & ~larger
+    flat = found.reshape(-1)
+    if not flat.any():
+        flat[needed.argmin()] = True
+    return flat
+
+
+def _spread(style: Template, size: dict[str, int], tiles: Ints, rows: int, columns: int) -> Ints:
+    """PEs along each dimension, by each tile: what a dimension can use of what is left."""
+    spread = np.ones_like(tiles)
+    for dims, length in ((style.rows, rows), (style.columns, columns)):
+        left = np.full(len(tiles), length)
+        for d in dims:
+            i = DIMS.index(d)
+            wanted = -(-size[d] // (tiles[:, i] * spread[:, i]))
+            got = np.minimum(wanted, left)
+            spread[:, i] *= got
+            left //= got
+    return spread
+
+
+def _distinct(*arrays: Ints) -> tuple[Ints, ...]:
+    rows = np.unique(np.concatenate(arrays, axis=1), axis=0)
+    return tuple(np.split(rows, len(arrays), axis=1))
+
+
+def _positions(order: str) -> Ints:
+    return np.array([order.index(d) for d in DIMS], np.int64)
+
+
+def best(
+    layer: Layer,
+    style: Template,
+    rows: int,
+    columns: int,
+    choices: Choices,
+    machine: Machine,
+    objective: str = "latency",
+    *,
+    finer: int = 1,
+) -> Best:
+    """The best mapping of the lattice for every pair of buffer sizes.
+
+    Args:
+        layer: Whose mapping.
+        style: The template.
+        rows, columns: Of the array.
+        choices: Sizes of buffers.
+        machine: Bandwidths, bits and constants.
+        objective: One of :data:`OBJECTIVES`.
+        finer: As :func:`lattice` has it.
+
+    Raises:
+        ValueError: If the objective is unknown, or as :func:`lattice`.
+    """
+    _, p = enumerate_profiles(layer, style, rows, columns, choices, machine, finer=finer)
+    return choose(p, choices, machine, objective)
+
+
+def enumerate_profiles(
+    layer: Layer,
+    style: Template,
+    rows: int,
+    columns: int,
+    choices: Choices,
+    machine: Machine,
+    *,
+    finer: int = 1,
+) -> tuple[Nests, Profile]:
+    """The mappings that fit the largest buffers, and what they take; if none does, the one that
+    needs least."""
+    nests = lattice(layer, style, rows, columns, choices, machine, finer=finer)
+    return nests, profile(
+        nests, machine, hold=style.hold, forward=style.forward, reduce=style.reduce
+    )
+
+
+def choose(p: Profile, choices: Choices, machine: Machine, objective: str) -> Best:
+    """The best of mappings for every pair of sizes."""
+    if objective not in OBJECTIVES:
+        raise ValueError(nearest("objective", objective, OBJECTIVES))
+    shape = len(choices.l1_bytes), len(choices.l2_bytes)
+    point = np.full(shape, -1)
+    spent = np.zeros(shape)
+    for i, l1 in enumerate(choices.l1_bytes):
+        fits_l1 = p.l1_bytes <= l1
+        for j, l2 in enumerate(choices.l2_bytes):
+            fits = np.flatnonzero(fits_l1 & (p.l2_bytes <= l2))
+            if not fits.size:
+                continue
+            some = p[fits]
+            total = energy(some, machine, l1, l2).total
+            cycles = some.latency_cycles
+            keys: dict[str, tuple[Array, Array]] = {
+                "latency": (total, cycles),
+                "energy": (cycles, total),
+                "edp": (cycles, total * cycles),
+            }
+            at = int(np.lexsort(keys[objective])[0])
+            point[i, j], spent[i, j] = fits[at], total[at]
+    valid = point >= 0
+    taken = np.maximum(point, 0)
+    return Best(
+        point=point,
+        latency_cycles=np.where(valid, p.latency_cycles[taken], 0),
+        energy_nj=np.where(valid, spent, 0.0),
+        dram_bytes=np.where(valid, (p.dram_read_bytes + p.dram_write_bytes)[taken], 0.0),
+        valid=valid,
+        least=(int(p.l1_bytes.min()), int(p.l2_bytes.min())),
+    )

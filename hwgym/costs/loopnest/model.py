@@ -1,0 +1,282 @@
+"""What nests take of a machine: capacity, time, and energy by level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym.costs.loopnest.nests import DIMS, INPUT, OUTPUT, WEIGHT, Hold, Nests
+from hwgym.costs.loopnest.traffic import AXES, RELEVANT, Traffic, analyse
+from hwgym.hardware.machine import Machine
+
+__all__ = ["BOUNDS", "Energy", "Profile", "array_area_um2", "capacity", "energy", "profile"]
+
+BOUNDS = ("compute", "DRAM read", "DRAM write", "L2 read", "L2 write")
+"""What may take the longest."""
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """What nests take of a machine, whatever its buffers' sizes, arrays (N,).
+
+    Attributes:
+        latency_cycles: The longest of :data:`BOUNDS`, plus first load and last store.
+        parts: (N, 5) cycles of each of :data:`BOUNDS`; transfers without first load and last store.
+        first_load, last_store: Cycles before the array starts, and after it ends.
+        l1_bytes, l2_bytes: That a PE's buffer, and the shared one, must have at least.
+        macs: Multiply-accumulates.
+        l1_read_bytes, l1_write_bytes, l2_read_bytes, l2_write_bytes, dram_read_bytes,
+        dram_write_bytes: Moved, in all.
+    """
+
+    latency_cycles: Ints
+    parts: Ints
+    first_load: Ints
+    last_store: Ints
+    l1_bytes: Ints
+    l2_bytes: Ints
+    macs: Ints
+    l1_read_bytes: Floats
+    l1_write_bytes: Floats
+    l2_read_bytes: Floats
+    l2_write_bytes: Floats
+    dram_read_bytes: Floats
+    dram_write_bytes: Floats
+
+    def __len__(self) -> int:
+        return len(self.latency_cycles)
+
+    def __getitem__(self, points: object) -> Profile:
+        """That of some points: a slice, a mask or indices."""
+        return Profile(*(getattr(self, f.name)[points] for f in fields(self)))
+
+    @property
+    def bound(self) -> list[str]:
+        """What takes the longest, by name."""
+        return [BOUNDS[i] for i in self.parts.argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Energy by level, nJ, arrays that broadcast.
+
+    Attributes:
+        mac, l1, l2, dram: Of multiply-accumulates; of accesses to the PEs' buffers, to the shared
+            one, and to DRAM.
+    """
+
+    mac: Floats
+    l1: Floats
+    l2: Floats
+    dram: Floats
+
+    @property
+    def total(self) -> Floats:
+        """All of it."""
+        return self.mac + self.l1 + self.l2 + self.dram
+
+
+def capacity(nests: Nests, machine: Machine, *, hold: Hold | None = None) -> tuple[Ints, Ints]:
+    """Bytes that a PE's buffer and the shared one need, (N,) each.
+
+    Tiles are counted twice where the next one is fetched, or the last one stored, meanwhile: where
+    a tensor has more than one. Outputs in L1 are unfinished sums; in L2, too, where C, R or S takes
+    several steps.
+    """
+    hold = hold or Hold()
+    tile = np.minimum(nests.tile, nests.extent)
+    span = nests.tile * nests.spread
+    held = np.minimum(span * nests.steps, nests.extent)
+    reduced = [DIMS.index(d) for d in "CRS"]
+    again: Bools = np.logical_or.reduce(nests.extent[:, reduced] > span[:, reduced], axis=1)
+    l1 = _needed(nests, machine, hold.l1, tile, nests.extent > span, np.ones(len(nests), bool))
+    l2 = _needed(nests, machine, hold.l2, held, nests.extent > held, again)
+    return l1, l2
+
+
+def _needed(
+    nests: Nests,
+    machine: Machine,
+    tensors: tuple[str, ...],
+    tile: Ints,
+    moves: Bools,
+    partial: Bools,
+) -> Ints:
+    bits = np.zeros(len(nests), np.int64)
+    for tensor in tensors:
+        relevant = list(RELEVANT[tensor])
+        width: Array = {
+            WEIGHT: np.asarray(machine.weight_bits),
+            INPUT: np.asarray(machine.input_bits),
+            OUTPUT: np.where(partial, machine.partial_bits, machine.output_bits),
+        }[tensor]
+        bits += _elements(nests, tensor, tile) * width * (1 + moves[:, relevant].any(axis=1))
+    return -(-bits // 8)
+
+
+def _elements(nests: Nests, tensor: str, tile: Ints) -> Ints:
+    """Of a tensor's tile."""
+    if tensor != INPUT:
+        return _volume(tile, RELEVANT[tensor])
+    count = _volume(tile, [DIMS.index(d) for d in "BGC"])
+    for axis, (out, filter_) in enumerate(AXES):
+        stride, dilation = nests.stride[:, axis], nests.dilation[:, axis]
+        common = np.gcd(stride, dilation)
+        p, r = tile[:, out], tile[:, filter_]
+        shared = np.maximum(p - dilation // common, 0) * np.maximum(r - stride // common, 0)
+        count = count * (p * r - shared)
+    return count
+
+
+def _volume(sizes: Ints, dims: Sequence[int]) -> Ints:
+    product: Ints = np.multiply.reduce(sizes[:, list(dims)], axis=1)
+    return product
+
+
+def profile(
+    nests: Nests,
+    machine: Machine,
+    *,
+    hold: Hold | None = None,
+    halo: bool = True,
+    forward: bool = False,
+    reduce: bool = False,
+    traffic: Traffic | None = None,
+) -> Profile:
+    """Capacity, time and bytes moved of every nest.
+
+    Buffers are double: while a tile is worked on the next is loaded and the one before stored. So
+    the time is that of whatever takes longest, computing, or reading or writing DRAM or L2 at their
+    bandwidths, after the first tiles have been loaded and before the last are stored. That is never
+    more than a pipeline that waits for every tile takes.
+
+    Args:
+        nests: The points.
+        machine: Bandwidths and bits of operands.
+        hold, halo, forward, reduce: As :func:`~hwgym.costs.loopnest.traffic.analyse` has them.
+        traffic: What that function says, if it is known already.
+    """
+    hold = hold or Hold()
+    t = traffic or analyse(nests, hold=hold, halo=halo, forward=forward, reduce=reduce)
+    weight, input_ = machine.weight_bits / 8, machine.input_bits / 8
+    output, partial = machine.output_bits / 8, machine.partial_bits / 8
+    outputs = _volume(nests.extent, RELEVANT[OUTPUT])
+    none = np.zeros(len(nests))
+
+    def sums(count: Ints, held: bool = True) -> Floats:
+        """Bytes of output tiles that leave: each output is finished once."""
+        return outputs * output + (count - outputs) * partial if held else none
+
+    in_l2 = OUTPUT in hold.l2
+    dram_read = (
+        t.weight_dram_read * weight + t.input_dram_read * input_ + t.output_dram_read * partial
+    )
+    dram_write = sums(t.output_dram_write)
+    l2_read = t.weight_l2_read * weight + t.input_l2_read * input_ + t.output_l2_read * partial
+    l2_read = l2_read + sums(t.output_l2_drain, in_l2)
+    l2_write = t.weight_l2_fill * weight + t.input_l2_fill * input_ + t.output_l2_fill * partial
+    l2_write = l2_write + sums(t.output_l2_write, in_l2)
+    l1_read = t.weight_l1_read * weight + t.input_l1_read * input_
+    l1_read = l1_read + (t.output_l1_read + t.output_l1_drain) * partial
+    l1_write = t.weight_l1_fill * weight + t.input_l1_fill * input_
+    l1_write = l1_write + (t.output_l1_write + t.output_l1_fill) * partial
+
+    span = np.minimum(nests.tile * nests.spread, nests.extent)
+    held = np.minimum(nests.tile * nests.spread * nests.steps, nests.extent)
+    width = {WEIGHT: weight, INPUT: input_}
+    begin_dram: Floats = none
+    begin_fill: Floats = none
+    begin_l2: Floats = none
+    for tensor, each in width.items():
+        step = _elements(nests, tensor, span) * each
+        if tensor in hold.l2:
+            begin_fill = begin_fill + _elements(nests, tensor, held) * each
+            begin_l2 = begin_l2 + step
+        else:
+            begin_dram = begin_dram + step
+    begin_dram = begin_dram + begin_fill
+    last_tile = (nests.extent - 1) % (nests.tile * nests.spread * nests.steps) + 1
+    last_step = (last_tile - 1) % (nests.tile * nests.spread) + 1
+    end_step = _elements(nests, OUTPUT, last_step) * output
+    end_dram = _elements(nests, OUTPUT, last_tile) * output if in_l2 else end_step
+    end_l2 = end_step if in_l2 else none
+
+    dram, l2 = machine.dram_bandwidth, machine.l2_bandwidth
+    parts = np.stack(
+        [
+            t.cycles,
+            _cycles(dram_read - begin_dram, dram),
+            _cycles(dram_write - end_dram, dram),
+            _cycles(l2_read - begin_l2 - (end_dram if in_l2 else 0.0), l2),
+            _cycles(l2_write - begin_fill - end_l2, l2),
+        ],
+        axis=1,
+    )
+    first_load: Ints = _cycles(begin_dram, dram) + _cycles(begin_l2, l2)
+    last_store = _cycles(end_l2, l2) + _cycles(end_dram, dram)
+    l1_bytes, l2_bytes = capacity(nests, machine, hold=hold)
+    return Profile(
+        latency_cycles=first_load + parts.max(axis=1) + last_store,
+        parts=parts,
+        first_load=first_load,
+        last_store=last_store,
+        l1_bytes=l1_bytes,
+        l2_bytes=l2_bytes,
+        macs=t.macs,
+        l1_read_bytes=l1_read,
+        l1_write_bytes=l1_write,
+        l2_read_bytes=l2_read,
+        l2_write_bytes=l2_write,
+        dram_read_bytes=dram_read,
+        dram_write_bytes=dram_write,
+    )
+
+
+def _cycles(byte_count: Array, bandwidth: float) -> Ints:
+    return np.ceil(np.maximum(byte_count, 0.0) / bandwidth).astype(np.int64)
+
+
+def energy(p: Profile, machine: Machine, l1_bytes: ArrayLike, l2_bytes: ArrayLike) -> Energy:
+    """Energy by level, charged by the installed sizes, whatever the nests need of them.
+
+    Args:
+        p: Of nests (N,).
+        machine: Silicon, DRAM and bits.
+        l1_bytes, l2_bytes: Installed: a PE's, and the shared one; they broadcast against (N,).
+
+    Raises:
+        ValueError: If a size is less than 1 byte.
+    """
+    silicon = machine.process
+    l1, l2 = np.asarray(l1_bytes), np.asarray(l2_bytes)
+    return Energy(
+        mac=np.asarray(p.macs * machine.mac_pj * 1e-3, np.float64),
+        l1=(
+            p.l1_read_bytes * silicon.sram_read_pj_per_byte(l1)
+            + p.l1_write_bytes * silicon.sram_write_pj_per_byte(l1)
+        )
+        * 1e-3,
+        l2=(
+            p.l2_read_bytes * silicon.sram_read_pj_per_byte(l2)
+            + p.l2_write_bytes * silicon.sram_write_pj_per_byte(l2)
+        )
+        * 1e-3,
+        dram=(p.dram_read_bytes + p.dram_write_bytes) * machine.dram_pj_per_byte * 1e-3,
+    )
+
+
+def array_area_um2(
+    machine: Machine, pes: ArrayLike, l1_bytes: ArrayLike, l2_bytes: ArrayLike
+) -> Floats:
+    """Area of PEs, their buffers and the shared one; interconnect and control are left out.
+
+    Raises:
+        ValueError: If a size is less than 1 byte.
+    """
+    silicon = machine.process
+    each = machine.mac_area_um2 + silicon.sram_area_um2(np.asarray(l1_bytes))
+    return np.asarray(pes) * each + silicon.sram_area_um2(np.asarray(l2_bytes))
