@@ -26,6 +26,7 @@ from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families import FAMILIES
 from hwgym.families.assignment.ids import PLATFORMS
+from hwgym.hardware import DRAM_PJ_PER_BIT, SILICON, macros
 from hwgym.leaderboard import SUITES
 from hwgym.leaderboard.board import load
 from hwgym.leaderboard.report import markdown
@@ -322,6 +323,68 @@ def technologies() -> str:
     return table(("constant", *(f"`{t.name}`" for t in presets)), rows, right=1)
 
 
+HOROWITZ = "Horowitz, ISSCC 2014"
+ALADDIN = "Aladdin's table of 40 nm in Accelergy's library, times (45/40)²"
+STILLMAKER = "45 nm: CACTI 7; 28 nm: Stillmaker and Baas 2017"
+SILICON_ROWS = {
+    "multiply_pj": ("8-bit by 8-bit multiplication, pJ", HOROWITZ),
+    "add_pj": ("32-bit addition, pJ", HOROWITZ),
+    "multiply_area_um2": ("8-bit by 8-bit multiplier, µm²", ALADDIN),
+    "add_area_um2": ("32-bit adder, µm²", ALADDIN),
+    "sram_energy_factor": ("energies of memories, times 45 nm", STILLMAKER),
+    "sram_area_factor": ("areas of memories, times 45 nm", STILLMAKER),
+}
+"""What a constant is, and where its value for 45 nm is from."""
+
+
+def silicon() -> str:
+    """The presets of silicon side by side, with their sources; then DRAM."""
+    presets = SILICON.values()
+    rows = [
+        (f"`{name}`", what, *(f"{getattr(each, name):.4g}" for each in presets), source)
+        for name, (what, source) in SILICON_ROWS.items()
+    ]
+    rows += [
+        (
+            f"`{kind}`",
+            "DRAM, pJ per bit",
+            *[f"{pj:g}" for _ in presets],
+            "Accelergy's CACTI plug-in",
+        )
+        for kind, pj in DRAM_PJ_PER_BIT.items()
+    ]
+    return table(("constant", "what", *(f"`{each}`" for each in SILICON), "source"), rows)
+
+
+def memories() -> str:
+    """What a byte and a whole memory take by size."""
+    made = {macro.bytes: macro for macro in macros()}
+    rows = []
+    for size in sorted({1, 4, 16, 64, 256, 2**13, 2**15, 2**22, *made}):
+        name = f"{size} B" if size < 2**10 else f"{size >> 10} KiB"
+        word = f"{made[size].word_bytes} B" if size in made else "computed"
+        costs = [
+            (
+                each.sram_read_pj_per_byte(size),
+                each.sram_write_pj_per_byte(size),
+                each.sram_area_um2(size),
+            )
+            for each in SILICON.values()
+        ]
+        leakage = f"{made[size].leakage_mw * 1e3:.2g}" if size in made else ""
+        numbers = [f"{read:.4g} / {write:.4g}" for read, write, _ in costs]
+        areas = [f"{area:,.4g}" if area < 1e4 else f"{area:,.0f}" for *_, area in costs]
+        rows.append((name, word, *numbers, *areas, leakage))
+    header = (
+        "size",
+        "CACTI's word",
+        *(f"read / write, pJ per byte, `{each}`" for each in SILICON),
+        *(f"area, µm², `{each}`" for each in SILICON),
+        "leakage, µW, 45 nm",
+    )
+    return table(header, rows, right=2)
+
+
 def dataflows() -> str:
     """The directives of the dataflows with a name."""
     out = []
@@ -367,6 +430,8 @@ def parts() -> dict[str, str]:
         "settings.part.md": settings(),
         "columns.part.md": columns(),
         "technologies.part.md": technologies(),
+        "silicon.part.md": silicon(),
+        "memories.part.md": memories(),
         "dataflows.part.md": dataflows(),
         "models.part.md": models(),
         "suites.part.md": suites(),

@@ -28,7 +28,7 @@ class Machine:
         output_bits: Of an output that is finished, 1 to 64.
         partial_bits: Of a sum that is not, 1 to 64.
         silicon: A :class:`Silicon`, the name of a preset, or a mapping of a Silicon's fields.
-        dram: A kind in :data:`hwgym.hardware.DRAM_PJ_PER_BIT`.
+        dram: A kind in :data:`hwgym.hardware.silicon.DRAM_PJ_PER_BIT`.
 
     ``dataclasses.asdict`` gives what JSON can hold and :func:`machine` takes back.
 
@@ -121,7 +121,8 @@ def machine(
     :class:`Machine` is handed back as it is.
 
     Raises:
-        OSError, ValueError: As :meth:`Machine.from_toml`; or if a field is unknown or not allowed.
+        OSError: If the file cannot be read.
+        ValueError: As :meth:`Machine.from_toml`; or if a field is unknown or not allowed.
     """
     if given is None:
         return Machine()

@@ -179,6 +179,7 @@ class Macro:
         bytes, word_bytes: What it holds, and what an access moves.
         read_pj, write_pj: Energy of an access, to a whole word.
         area_mm2: All of it.
+        leakage_mw: What it takes when nothing is accessed; no energy here counts it.
     """
 
     bytes: int
@@ -186,6 +187,7 @@ class Macro:
     read_pj: float
     write_pj: float
     area_mm2: float
+    leakage_mw: float
 
 
 @cache
@@ -206,6 +208,7 @@ def macros() -> tuple[Macro, ...]:
             float(row["read_pj"]),
             float(row["write_pj"]),
             float(row["area_mm2"]),
+            float(row["leakage_mw"]),
         )
         for row in rows
     ]
@@ -260,8 +263,10 @@ SILICON_45NM = Silicon(
     sram_area_factor=1.0,
 )
 """Energies by Horowitz, "Computing's energy problem", ISSCC 2014 (int8 multiplication, int32
-addition; 45 nm, 0.9 V). Areas by Aladdin's table for 40 nm in Accelergy's library, 397 and 278
-um^2, times (45/40)^2; by Stillmaker and Baas's table the factor would be 1.26 instead of 1.27."""
+addition; 45 nm, 0.9 V). Areas by Aladdin's table (Shao et al., ISCA 2014) in Accelergy's library,
+which says 40 nm for it, and said 45 nm in former versions: 397 um^2, a sixteenth of the 32-bit
+multiplier's, and 278 um^2, times (45/40)^2; by Stillmaker and Baas the factor would be 1.26 instead
+of 1.27."""
 
 SILICON_28NM = Silicon(
     "28nm",
