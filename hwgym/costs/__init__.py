@@ -4,8 +4,9 @@ Each is a package of its own with an ``evaluate`` whose arguments broadcast and 
 struct of arrays. They know layers and hardware and nothing of the problems that are made of them.
 
 - :mod:`hwgym.costs.maestro`: MAESTRO's analytical model, bit for bit, its defects included.
+- :mod:`hwgym.costs.systolic`: systolic arrays, SCALE-Sim's closed form and stalls of our own.
 """
 
-from hwgym.costs import maestro
+from hwgym.costs import maestro, systolic
 
-__all__ = ["maestro"]
+__all__ = ["maestro", "systolic"]

@@ -5,6 +5,7 @@ from hwgym.workloads.layer import LAYER_KINDS, Layer, input_size
 from hwgym.workloads.load import load_workload
 from hwgym.workloads.network import Workload
 from hwgym.workloads.operators import SkippedLayersWarning, SkippedOperator
+from hwgym.workloads.regroup import regroup
 from hwgym.workloads.released import released_models, released_workload
 from hwgym.workloads.zoo import (
     MODELS,
@@ -50,6 +51,7 @@ __all__ = [
     "mobilenet_v2",
     "models",
     "ncf",
+    "regroup",
     "released_models",
     "released_workload",
     "resnet18",
