@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._arrays import Bools, Floats, Ints
 from hwgym._names import nearest
 from hwgym.costs.loopnest.model import Profile, capacity, energy, profile
 from hwgym.costs.loopnest.nests import DIMS, Nests
@@ -68,13 +68,14 @@ class Best:
     def rank(self, objective: str) -> Floats:
         """(2, L1, L2): by which mappings are compared, and where that is equal; infinite where none
         fits."""
-        cycles, spent = self.latency_cycles.astype(np.float64), self.energy_nj
-        keys = {
-            "latency": (cycles, spent),
-            "energy": (spent, cycles),
-            "edp": (spent * cycles, cycles),
-        }
-        return np.where(self.valid, np.stack(keys[objective]), np.inf)
+        keys = _keys(objective, self.latency_cycles.astype(np.float64), self.energy_nj)
+        return np.where(self.valid, np.stack(keys), np.inf)
+
+
+def _keys(objective: str, cycles: Floats, spent: Floats) -> tuple[Floats, Floats]:
+    """By which mappings are compared, and where that is equal."""
+    keys = {"latency": (cycles, spent), "energy": (spent, cycles), "edp": (spent * cycles, cycles)}
+    return keys[objective]
 
 
 def extent_of(layer: Layer) -> tuple[Ints, Ints, Ints]:
@@ -192,13 +193,15 @@ def _ladder(size: int, finer: int) -> list[int]:
 
 def _filling(needed: Ints, sizes: tuple[int, ...]) -> Bools:
     """Of a grid of tiles, by what they need: those that fill one of the sizes, or the least."""
-    found = np.zeros(needed.shape, bool)
+    grid = needed.squeeze()
+    found = np.zeros(grid.shape, bool)
     for size in sizes:
-        fits = needed <= size
-        larger = np.zeros(needed.shape, bool)
-        for axis in range(needed.ndim):
-            ahead = np.moveaxis(fits, axis, 0)[1:]
-            np.moveaxis(larger, axis, 0)[:-1] |= ahead
+        fits = grid <= size
+        larger = np.zeros(grid.shape, bool)
+        for axis in range(grid.ndim):
+            before, after = [slice(None)] * grid.ndim, [slice(None)] * grid.ndim
+            before[axis], after[axis] = slice(None, -1), slice(1, None)
+            larger[tuple(before)] |= fits[tuple(after)]
         found |= fits & ~larger
     flat = found.reshape(-1)
     if not flat.any():
@@ -281,24 +284,20 @@ def choose(p: Profile, choices: Choices, machine: Machine, objective: str) -> Be
     if objective not in OBJECTIVES:
         raise ValueError(nearest("objective", objective, OBJECTIVES))
     shape = len(choices.l1_bytes), len(choices.l2_bytes)
+    l1_bytes, l2_bytes = (np.array(sizes)[:, None] for sizes in choices)
+    each = energy(p, machine, l1_bytes, l2_bytes)
     point = np.full(shape, -1)
     spent = np.zeros(shape)
-    for i, l1 in enumerate(choices.l1_bytes):
-        fits_l1 = p.l1_bytes <= l1
-        for j, l2 in enumerate(choices.l2_bytes):
-            fits = np.flatnonzero(fits_l1 & (p.l2_bytes <= l2))
-            if not fits.size:
-                continue
-            some = p[fits]
-            total = energy(some, machine, l1, l2).total
-            cycles = some.latency_cycles
-            keys: dict[str, tuple[Array, Array]] = {
-                "latency": (total, cycles),
-                "energy": (cycles, total),
-                "edp": (cycles, total * cycles),
-            }
-            at = int(np.lexsort(keys[objective])[0])
-            point[i, j], spent[i, j] = fits[at], total[at]
+    for i, j in np.ndindex(*shape):
+        fits = np.flatnonzero((p.l1_bytes <= l1_bytes[i]) & (p.l2_bytes <= l2_bytes[j]))
+        if not fits.size:
+            continue
+        cycles = p.latency_cycles[fits]
+        total = each.mac[fits] + each.l1[i, fits] + each.l2[j, fits] + each.dram[fits]
+        first, second = _keys(objective, cycles.astype(np.float64), total)
+        equal = np.flatnonzero(first == first.min())
+        at = equal[second[equal].argmin()]
+        point[i, j], spent[i, j] = fits[at], total[at]
     valid = point >= 0
     taken = np.maximum(point, 0)
     return Best(
