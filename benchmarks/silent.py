@@ -1,46 +1,60 @@
 """Which ids say nothing: their budget does not bind, or the best uniform assignment is within 1 %
-of the optimum. Every problem is built and solved, which takes about ten seconds.
+of the optimum. Every problem is built and solved; those of one family take from ten seconds to some
+minutes.
 
-    python -m benchmarks.silent               # the list, as hwgym/families/assignment/silent.txt
-    python -m benchmarks.silent --why         # every id: does the budget bind, how far is uniform
-    python -m benchmarks.silent AlexNet ViT   # only these models
+    python -m benchmarks.silent                      # the list, as assignment's silent.txt has it
+    python -m benchmarks.silent --family systolic    # that of another family
+    python -m benchmarks.silent --why                # every id: does it bind, how far is uniform
+    python -m benchmarks.silent AlexNet ViT          # only these models
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from hwgym._names import nearest
-from hwgym.families.assignment import AssignmentProblem
-from hwgym.families.assignment.ids import MODELS, RELEASED_MODELS, all_ids, says_something
+from hwgym.families import FAMILIES
+from hwgym.families.layered import says_something
+
+NAMES = tuple(family.name for family in FAMILIES)
 
 
-def problems(models: Sequence[str] = ()) -> Iterator[tuple[str, AssignmentProblem]]:
+def described(family: str) -> dict[str, dict[str, Any]]:
+    """Every id of a family that poses one problem, also those that say nothing, with what describes
+    it."""
+    return dict(importlib.import_module(f"hwgym.families.{family}.ids").all_ids())
+
+
+def problems(family: str, models: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """Every id that poses one problem, with it; of some models, or of all."""
-    for env_id, described in all_ids():
-        if not models or described["workload"] in models:
-            yield env_id, AssignmentProblem.of(**described)
+    make = next(f.make for f in FAMILIES if f.name == family)
+    for env_id, kwargs in described(family).items():
+        if not models or kwargs["workload"] in models:
+            yield env_id, make(**kwargs)
 
 
-def silent(models: Sequence[str] = ()) -> list[str]:
+def silent(family: str, models: Sequence[str] = ()) -> list[str]:
     """The ids that say nothing, sorted."""
-    return sorted(i for i, problem in problems(models) if not says_something(problem))
+    return sorted(i for i, problem in problems(family, models) if not says_something(problem))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--family", default=NAMES[0], choices=NAMES, help=f"by default {NAMES[0]}")
     parser.add_argument("--why", action="store_true", help="say of every id what it is judged by")
     given = parser.parse_args(arguments)
-    known = tuple(dict.fromkeys((*MODELS, *RELEASED_MODELS)))
+    known = tuple(dict.fromkeys(k["workload"] for k in described(given.family).values()))
     for name in given.models:
         if name not in known:
             parser.error(nearest("model", name, known))
     if not given.why:
-        print("\n".join(silent(given.models)))
+        print("\n".join(silent(given.family, given.models)))
         return
-    for env_id, problem in problems(given.models):
+    for env_id, problem in problems(given.family, given.models):
         over = problem.best_uniform() / problem.optimum().objective - 1
         mark = " " if says_something(problem) else "-"
         print(f"{mark} {env_id}  binds: {problem.binds}  best uniform: +{over:.3%}")

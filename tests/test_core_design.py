@@ -6,7 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from hwgym.core import METRICS, Axis, Deployment, Design, DesignProblem, InfeasibleError
+from hwgym.core import (
+    METRICS,
+    Axis,
+    Deployment,
+    Design,
+    DesignProblem,
+    InfeasibleError,
+    SharedProblem,
+    SharedWalk,
+)
 from hwgym.core.design import CONSTRAINTS, OBJECTIVES, PLATFORMS
 
 WINDOWS, DOORS = (1, 2, 4), (1, 3)
@@ -18,6 +27,7 @@ class House(Design):
     part = "room"
     title, styles = "house", "brick"
     axes = (Axis("windows", WINDOWS), Axis("doors", DOORS))
+    once = 1  # windows of one kind are bought for the whole house
 
     def __init__(self, rooms):
         self.rooms = rooms
@@ -68,6 +78,10 @@ class HouseProblem(DesignProblem):
 
 class Cottage(HouseProblem):
     objectives = ("latency", "energy")
+
+
+class SharedHouse(SharedProblem):
+    identity = HouseProblem.identity
 
 
 HOUSE = House(("hall", "kitchen", "attic"))
@@ -189,3 +203,104 @@ def test_what_cannot_be_built_is_said_in_the_words_of_the_design():
         ValueError, match=f"house: no configuration is valid for every room {where}"
     ):
         posed(design=house, deployment="LS")
+
+
+# --- one array for all ----------------------------------------------------------------------------
+
+
+def shared(design=HOUSE, **settings):
+    return posed(**{"deployment": "shared", "kind": SharedHouse, "design": design, **settings})
+
+
+def every(problem):
+    """All solutions, as action numbers; and what each room really gets: the first one's windows."""
+    for numbers in itertools.product(range(6), repeat=problem.num_steps):
+        yield numbers, [numbers[0] // 2 * 2 + n % 2 for n in numbers]
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy", "edp"])
+@pytest.mark.parametrize("constraint", CONSTRAINTS)
+@pytest.mark.parametrize("ratio", [0.0, 0.4, 1.0])
+def test_the_optimum_of_a_shared_array_is_that_of_all_solutions(objective, constraint, ratio):
+    problem = shared(objective=objective, constraint=constraint, ratio=ratio)
+    assert problem.deployment is Deployment.SHARED
+    uses, best, unlimited = [], math.inf, (math.inf, math.inf)
+    for numbers, given in every(problem):
+        cost, used, valid = worth(given, objective, constraint, "LS")
+        genes = problem.space.decode(np.array(numbers))
+        scores = problem.evaluate(genes)
+        assert problem.choices(genes[None])[0].tolist() == given
+        assert (scores.used[0], scores.valid[0]) == (used, valid)
+        assert scores.objective[0] == (cost if valid else math.inf)
+        assert scores.feasible[0] == (valid and used <= problem.limit)
+        if valid:
+            uses.append(used)
+            best = min(best, cost if used <= problem.limit else math.inf)
+            unlimited = min(unlimited, (cost, used))
+    least, greatest = problem.budget_range
+    assert (least, greatest) == (min(uses), max(uses))
+    assert problem.budget == pytest.approx(least + (greatest - least) * ratio)
+    assert problem.optimum().objective == best
+    assert problem.binds == (unlimited[1] > problem.limit)
+    assert problem.statement.scale >= best
+    assert not problem.separable
+    assert problem.best_uniform() >= best
+
+
+def test_masks_of_a_shared_array_allow_exactly_what_can_still_fit():
+    problem = shared(ratio=0.5)
+    walk = SharedWalk.of([problem])
+    feasible = [n for n, _ in every(problem)
+                if problem.evaluate(problem.space.decode(np.array(n))).feasible[0]]  # fmt: skip
+    state = walk.begin(np.zeros(1, np.int64))
+    assert 0 < len({n[0] for n in feasible}) < 6
+    for steps in range(3):
+        begun = [int(problem.space.encode(g)) for g in state.genes[0, :steps]]
+        # The windows of a later step mean nothing; only those that count are shown.
+        same = {n[steps] for n in feasible if list(n[:steps]) == begun}
+        if steps:
+            same = {n for n in same if n // 2 == begun[0] // 2}
+        assert set(np.flatnonzero(walk.masks(state, "discrete")[0])) == same
+        grid = walk.masks(state, "discrete")[0].reshape(3, 2)
+        both = np.concatenate([grid.any(axis=1), grid.any(axis=0)])
+        np.testing.assert_array_equal(walk.masks(state, "multi_discrete")[0], both)
+        for choice in range(6):
+            _, outcome = walk.step(state, np.array([choice]))
+            ends_well = any(list(n[: steps + 1]) == [*begun, choice] for n in feasible)
+            assert outcome.failed[0] != ends_well
+            assert outcome.finished[0] == (steps == 2 and ends_well)
+        state, _ = walk.step(state, np.array([min(same)]))
+
+
+def test_what_is_observed_of_a_shared_array_is_what_counts():
+    problem = shared(platform="unlimited")
+    walk = SharedWalk.of([problem])
+    state = walk.begin(np.zeros(2, np.int64))
+    assert walk.observe(state).shape == (2, walk.observation_size)
+    state, _ = walk.step(state, np.array([2, 2]))
+    state, _ = walk.step(state, np.array([1, 3]))  # other windows, the same door
+    seen = walk.observe(state, room=1)
+    np.testing.assert_array_equal(seen[0], seen[1])
+    used = problem.evaluate(problem.space.decode(np.array([[2, 1, 0]])))
+    first_two = max(HOUSE.tables["area"][0, 2], HOUSE.tables["area"][1, 3])
+    assert used.used[0] >= first_two
+    assert seen[0, -2] == pytest.approx((1 - first_two / problem.limit) * 2 - 1)
+    assert seen[0, 2:4].tolist() == pytest.approx([2 * 2 / 3 - 1, 1.0])
+
+
+def test_what_cannot_be_shared_is_said():
+    with pytest.raises(ValueError, match=r"unknown deployment 'LP' \(available: shared\)"):
+        shared(deployment="LP")
+    with pytest.raises(ValueError, match=r"unknown deployment 'shared' \(available: LP, LS\)"):
+        posed(deployment="shared")
+    with pytest.raises(ValueError, match="throughput is the period of a room pipeline"):
+        shared(objective="throughput")
+    with pytest.raises(InfeasibleError, match="no assignment fits"):
+        shared(budget=0)
+    house = House(("hall", "cellar"))
+    house.valid = np.array([[True] * 4 + [False] * 2, [False] * 4 + [True] * 2])
+    with pytest.raises(ValueError, match="house: no array runs every room under brick with wind"):
+        shared(design=house)
+    house.once = 0
+    with pytest.raises(ValueError, match=r"nothing to choose on a shared array; .* LS is"):
+        shared(design=house)

@@ -30,7 +30,6 @@ from hwgym.families.assignment.problem import (
     OBJECTIVES,
     PLATFORMS,
     AssignmentProblem,
-    Deployment,
 )
 from hwgym.families.assignment.reports import UNLIMITED
 from hwgym.hardware import Hardware
@@ -306,7 +305,7 @@ def make_problem(
     for what, given, allowed in (
         ("objective", objective, OBJECTIVES),
         ("constraint", constraint, CONSTRAINTS),
-        ("deployment", deployment, [d.value for d in Deployment]),
+        ("deployment", deployment, [d.value for d in AssignmentProblem.deployments]),
     ):
         if given not in allowed:
             raise ValueError(f"--{what}: {nearest(what, given, allowed)}")

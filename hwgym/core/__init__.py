@@ -2,8 +2,8 @@
 
 - a problem: :class:`Problem` with its :class:`Statement`, :class:`Scores`, :class:`Parts` and
   :class:`Certificate`; :class:`TableProblem` for those whose costs are separable;
-  :class:`DesignProblem` for a :class:`Design` under a budget; :class:`Metric`, :class:`Space`,
-  :class:`Axis`
+  :class:`DesignProblem` and :class:`SharedProblem` for a :class:`Design` under a budget;
+  :class:`Metric`, :class:`Space`, :class:`Axis`
 - episodes: :class:`Dynamics` (:class:`TableWalk`, :class:`Walk`), rewards, samplers,
   :class:`Environment`, :class:`VectorEnvironment`
 - agents: :class:`Evaluator`, :func:`solve`, :func:`find_agent`; episode logs
@@ -13,7 +13,7 @@
 from hwgym.core.actions import ACTION_MODES, action_modes
 from hwgym.core.agents import Agent, agent_names, describe_agents, find_agent
 from hwgym.core.certificate import Certificate
-from hwgym.core.design import Deployment, Design, DesignProblem
+from hwgym.core.design import BudgetedProblem, Deployment, Design, DesignProblem
 from hwgym.core.dynamics import Dynamics, Outcome
 from hwgym.core.env import Environment
 from hwgym.core.evaluator import BudgetSpent, Evaluator, SearchEnvironment, Sees, Stage
@@ -42,6 +42,7 @@ from hwgym.core.problem import InfeasibleError, Parts, Problem, Scores, Statemen
 from hwgym.core.rewards import REWARDS, Reward
 from hwgym.core.sampler import Drawn, Fixed, Sampler
 from hwgym.core.search import Result, as_problem, search, solve
+from hwgym.core.shared import SharedProblem, SharedWalk
 from hwgym.core.space import Axis, Space
 from hwgym.core.table_walk import TableWalk
 from hwgym.core.tables import TableProblem, Tables
@@ -57,6 +58,7 @@ __all__ = [
     "Agent",
     "Axis",
     "BudgetSpent",
+    "BudgetedProblem",
     "Certificate",
     "Column",
     "Deployment",
@@ -82,6 +84,8 @@ __all__ = [
     "Scores",
     "SearchEnvironment",
     "Sees",
+    "SharedProblem",
+    "SharedWalk",
     "Space",
     "Stage",
     "Statement",

@@ -20,15 +20,18 @@ import numpy as np
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.metric import METRICS, Metric, find_metric
-from hwgym.core.problem import InfeasibleError, Statement
+from hwgym.core.problem import InfeasibleError, Problem, Statement
 from hwgym.core.space import Axis, Space
 from hwgym.core.tables import TableProblem, Tables
+from hwgym.core.veil import check_lifted
 
 __all__ = [
+    "ADDED",
     "BUDGET_RTOL",
     "CONSTRAINTS",
     "OBJECTIVES",
     "PLATFORMS",
+    "BudgetedProblem",
     "Deployment",
     "Design",
     "DesignProblem",
@@ -45,22 +48,25 @@ BUDGET_RTOL = 1e-12
 """A solution over budget by less than this share is within it: sums of areas are floats, and the
 order of adding must not decide."""
 
-_ADD = ("latency", "energy")  # over parts; of the constraints one configuration takes the most
+ADDED = ("latency", "energy")
+"""What adds up over parts, however they are run; of constraints an array takes the most."""
 
 
 class Deployment(str, Enum):
-    """How a design runs its parts: each on a partition of its own (LP), or all on one (LS)."""
+    """How a design runs its parts: each on a partition of its own (LP), all on one configuration
+    (LS), or all on one array that is set anew for each (shared)."""
 
     LP = "LP"
     LS = "LS"
+    SHARED = "shared"
 
     def __str__(self) -> str:
         return self.value
 
     @property
     def shared(self) -> bool:
-        """One configuration runs all parts, one after the other."""
-        return self is Deployment.LS
+        """All parts are run on one array, one after the other."""
+        return self is not Deployment.LP
 
 
 class Design(ABC):
@@ -68,10 +74,13 @@ class Design(ABC):
 
     Attributes:
         part: What a part is called.
+        once: So many axes, from the first, are those of the array that a shared deployment chooses
+            once for all parts.
         valid: (parts, actions): which choices can be built.
     """
 
     part: ClassVar[str] = "part"
+    once: ClassVar[int] = 0
     valid: Bools
 
     @property
@@ -111,7 +120,8 @@ class Design(ABC):
 
     @abstractmethod
     def table(self, metric: Metric) -> Array:
-        """(parts, actions): what each choice adds to a metric, part by part."""
+        """(parts, actions): what each choice adds to a metric, part by part; of a constraint, what
+        it takes."""
 
     @property
     @abstractmethod
@@ -129,16 +139,13 @@ class Design(ABC):
         return " and ".join(f"{a.name} {a.labels}" for a in self.axes if a.kind == "ordered")
 
 
-D = TypeVar("D", bound="DesignProblem")
+D = TypeVar("D", bound="BudgetedProblem")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class DesignProblem(TableProblem):
-    """Which configuration should each part of a design get?
-
-    Under deployment LP every part has a partition of its own: there is one step a part and the
-    constraint adds up. Under LS one configuration runs all parts: there is one step, and the
-    constraint is that of the part that demands most.
+class BudgetedProblem(Problem):
+    """Which configuration should each part of a design get, within a budget? What it is worth, a
+    subclass says.
 
     Args:
         design: What every choice costs.
@@ -147,11 +154,12 @@ class DesignProblem(TableProblem):
         platform: A key of :data:`PLATFORMS`: budget = least + (greatest - least) x share.
         ratio: A share of one's own, instead of a platform.
         budget: An absolute budget, instead of either, in the constraint's unit.
-        deployment: ``LP`` or ``LS``.
+        deployment: One of :attr:`deployments`.
 
     Attributes:
         identity: Family, version and cost model, as a problem's key has them.
         objectives: What can be minimised.
+        deployments: How parts can be run.
 
     Raises:
         ValueError: If a name is unknown, more than one of platform, ratio and budget is given, or a
@@ -169,6 +177,7 @@ class DesignProblem(TableProblem):
 
     identity: ClassVar[Mapping[str, Any]]
     objectives: ClassVar[tuple[str, ...]] = OBJECTIVES
+    deployments: ClassVar[tuple[Deployment, ...]] = (Deployment.LP, Deployment.LS)
 
     @classmethod
     def posed(cls: type[D], design: Design, *settings: Any) -> D:
@@ -197,26 +206,18 @@ class DesignProblem(TableProblem):
                 object.__setattr__(self, kind, find_metric(given, kind, allowed))
             elif given != METRICS.get(given.name) or given.name not in allowed:
                 raise ValueError(nearest(kind, given.name, allowed))
-        names = [d.value for d in Deployment]
+        names = [d.value for d in self.deployments]
         if self.deployment not in names:
             raise ValueError(nearest("deployment", self.deployment, names))
         object.__setattr__(self, "deployment", Deployment(self.deployment))
         if not self.objective.adds_up and self.deployment.shared:
             raise ValueError(
                 f"{self.objective.name} is the period of a {self.design.part} pipeline (LP); with "
-                f"one configuration running all {self.design.part}s (LS) the period is the "
-                "latency, so use objective='latency'"
+                f"one configuration running all {self.design.part}s ({self.deployment}) the period "
+                "is the latency, so use objective='latency'"
             )
         self._check_valid_points()
         self._set_budget()
-
-    def _check_valid_points(self) -> None:
-        design = self.design
-        for step in np.flatnonzero(~self._tables.valid.any(axis=1)):
-            who = f"{design.part} {design.names[int(step)]!r} has no valid design point"
-            if self.deployment.shared:
-                who = f"no configuration is valid for every {design.part}"
-            raise ValueError(f"{design.title}: {who} under {design.styles} with {design.levels}")
 
     def _set_budget(self) -> None:
         given = [n for n in ("platform", "ratio", "budget") if getattr(self, n) is not None]
@@ -240,34 +241,86 @@ class DesignProblem(TableProblem):
             object.__setattr__(self, "ratio", share)
             budget = least + (greatest - least) * share
         object.__setattr__(self, "budget", budget)
-        needed = float(self._least_used.sum())
-        if needed > self.limit:
+        needed = self._needed
+        if needed > self._limit:
             raise InfeasibleError(
                 f"no assignment fits the {self.constraint.name} budget of {budget:.6g} "
                 f"{self.constraint.unit}: the least that any valid assignment of "
                 f"{self.design.title} takes is {needed:.6g} {self.constraint.unit}"
             )
 
+    # --- what a subclass says -------------------------------------------------------------------
+
+    @abstractmethod
+    def _check_valid_points(self) -> None:
+        """See that every step has a choice that can be built.
+
+        Raises:
+            ValueError: If one has none.
+        """
+
+    @property
+    @abstractmethod
+    def budget_range(self) -> tuple[float, float]:
+        """Least and greatest constraint value, between which platforms take their share."""
+
+    @property
+    @abstractmethod
+    def _needed(self) -> float:
+        """As :attr:`needed`."""
+
+    @property
+    @abstractmethod
+    def binds(self) -> bool:
+        """Whether the limit matters: the best there is without it exceeds it."""
+
+    @property
+    @abstractmethod
+    def _scale(self) -> float:
+        """The objective of a poor solution."""
+
+    @abstractmethod
+    def choices(self, genes: Ints) -> Ints:
+        """(N, parts): what solutions (N, steps, axes) give each part, as action numbers of the
+        design; below 0 where nothing is chosen."""
+
     # --- what a problem says --------------------------------------------------------------------
+
+    @property
+    def needed(self) -> float:
+        """The least that any valid assignment takes of the constraint.
+
+        Raises:
+            Withheld: While an agent searches.
+        """
+        check_lifted("what each choice takes")
+        return self._needed
+
+    @property
+    def _one_step(self) -> bool:
+        return False
+
+    @property
+    def _minimised(self) -> Metric:
+        return self.objective
 
     @cached_property
     def statement(self) -> Statement:
-        design, shared = self.design, self.deployment.shared
+        design, one = self.design, self._one_step
         features, work = design.features, np.asarray(design.work, np.float64)
-        worst = np.where(self._tables.valid, self._tables.cost, -np.inf).max(axis=1)
         return Statement(
             key={**self.identity, **design.key, **self._asked},
             title=self._title,
-            space=Space(1 if shared else len(design.names), design.axes),
-            objective=self.objective,
-            metrics=tuple(METRICS[name] for name in (*_ADD, *CONSTRAINTS)),
+            space=Space(1 if one else len(design.names), design.axes),
+            objective=self._minimised,
+            metrics=tuple(METRICS[name] for name in (*ADDED, *CONSTRAINTS)),
             constraint=self.constraint,
-            limit=self.limit,
-            features=features.mean(axis=0, keepdims=True) if shared else features,
-            alike=np.zeros(1, np.int64) if shared else design.alike,
-            work=work.sum(keepdims=True) if shared else work,
-            names=(f"all {design.part}s",) if shared else design.names,
-            scale=float(self.objective.ufunc.reduce(worst)),
+            limit=self._limit,
+            features=features.mean(axis=0, keepdims=True) if one else features,
+            alike=np.zeros(1, np.int64) if one else design.alike,
+            work=work.sum(keepdims=True) if one else work,
+            names=(f"all {design.part}s",) if one else design.names,
+            scale=self._scale,
         )
 
     @property
@@ -278,6 +331,10 @@ class DesignProblem(TableProblem):
     @property
     def limit(self) -> float:
         """The budget with the slack for rounding, :data:`BUDGET_RTOL`."""
+        return self._limit
+
+    @property
+    def _limit(self) -> float:
         return self._budget * (1 + BUDGET_RTOL)
 
     @property
@@ -304,10 +361,52 @@ class DesignProblem(TableProblem):
             f"{self.constraint.name} ({where}, {self.deployment})"
         )
 
-    # --- tables ---------------------------------------------------------------------------------
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.design.title} {self.design.styles} "
+            f"{self.objective.name} {self.constraint.name}<={self._budget:.6g}"
+            f"{self.constraint.unit} {self.deployment}>"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DesignProblem(TableProblem, BudgetedProblem):
+    """Which configuration should each part of a design get, within a budget?
+
+    Under deployment LP every part has a partition of its own: there is one step a part and the
+    constraint adds up. Under LS one configuration runs all parts: there is one step, and the
+    constraint is that of the part that demands most. Arguments and errors are those of
+    :class:`BudgetedProblem`.
+    """
+
+    @property
+    def _one_step(self) -> bool:
+        return self.deployment.shared
+
+    def _check_valid_points(self) -> None:
+        design = self.design
+        for step in np.flatnonzero(~self._tables.valid.any(axis=1)):
+            who = f"{design.part} {design.names[int(step)]!r} has no valid design point"
+            if self.deployment.shared:
+                who = f"no configuration is valid for every {design.part}"
+            raise ValueError(f"{design.title}: {who} under {design.styles} with {design.levels}")
+
+    @property
+    def _needed(self) -> float:
+        return float(self._least_used.sum())
+
+    @property
+    def _scale(self) -> float:
+        worst = np.where(self._tables.valid, self._tables.cost, -np.inf).max(axis=1)
+        return float(self.objective.ufunc.reduce(worst))
+
+    def choices(self, genes: Ints) -> Ints:
+        numbers = self.space.encode(genes)
+        given: Ints = np.broadcast_to(numbers, (len(numbers), len(self.design.names)))
+        return given
 
     def make_tables(self) -> Tables:
-        adds = {name: self._fold(METRICS[name], np.add) for name in _ADD}
+        adds = {name: self._fold(METRICS[name], np.add) for name in ADDED}
         # One configuration runs all parts: it is as large as the one that demands most.
         takes = {name: self._fold(METRICS[name], np.maximum) for name in CONSTRAINTS}
         cost = adds.get(self.objective.name)
@@ -332,16 +431,9 @@ class DesignProblem(TableProblem):
         most = np.where(tables.valid, tables.usage, -np.inf).max(axis=1)
         return float(self._least_used.sum()), float(most.sum())
 
-    def __repr__(self) -> str:
-        return (
-            f"<{type(self).__name__} {self.design.title} {self.design.styles} "
-            f"{self.objective.name} {self.constraint.name}<={self._budget:.6g}"
-            f"{self.constraint.unit} {self.deployment}>"
-        )
-
 
 @lru_cache(maxsize=256)
-def _posed(kind: type[DesignProblem], design: Design, *settings: Any) -> DesignProblem:
+def _posed(kind: type[BudgetedProblem], design: Design, *settings: Any) -> BudgetedProblem:
     return kind(design, *settings)
 
 

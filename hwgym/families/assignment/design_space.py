@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
-from hwgym.core.design import Design
 from hwgym.core.metric import Metric
 from hwgym.core.space import Axis
 from hwgym.costs.maestro import (
@@ -31,6 +30,7 @@ from hwgym.costs.maestro import (
     evaluate,
 )
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting, accounting
+from hwgym.families.layered import LayerDesign
 from hwgym.hardware import Hardware, integers
 from hwgym.workloads import LAYER_KINDS, Layer, Workload, load_workload
 
@@ -72,7 +72,7 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True, eq=False)
-class DesignSpace(Design):
+class DesignSpace(LayerDesign):
     """Cost tables of one workload: a row a layer, a column an action.
 
     An action is a PE level, a buffer level and, if there are several dataflows, a dataflow; its
@@ -91,8 +91,6 @@ class DesignSpace(Design):
         l1_bytes, l2_bytes: (layers, actions), int64: buffer per PE, shared buffer.
         valid: (layers, actions), bool.
     """
-
-    part: ClassVar = "layer"
 
     workload: Workload
     dataflows: tuple[Dataflow, ...]
@@ -217,15 +215,17 @@ class DesignSpace(Design):
         style = self.dataflows[int(levels[2]) if len(self.dataflows) > 1 else 0]
         return self.pe_levels[levels[0]], self.tile_levels[levels[1]], style.name
 
+    def given(self, action: int) -> dict[str, Any]:
+        return dict(zip(("pes", "tile", "dataflow"), self.describe(action), strict=True))
+
+    def told(self) -> dict[str, Array]:
+        return {"l1_bytes": self.l1_bytes, "l2_bytes": self.l2_bytes}
+
+    @property
+    def lanes(self) -> int:
+        return int(self.hardware.arrays()["simd_lanes"])
+
     # --- what it says to a problem ----------------------------------------------------------------
-
-    @property
-    def title(self) -> str:
-        return self.workload.name
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(layer.name for layer in self.workload)
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -247,11 +247,6 @@ class DesignSpace(Design):
     @property
     def alike(self) -> Ints:
         return self.workload.unique()[1]
-
-    @property
-    def work(self) -> Floats:
-        """(layers,) multiply-accumulates."""
-        return np.array([layer.macs for layer in self.workload], np.float64)
 
     @property
     def key(self) -> dict[str, Any]:

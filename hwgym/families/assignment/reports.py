@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym.core.metric import METRICS
 from hwgym.core.problem import InfeasibleError
 from hwgym.families.assignment.design_space import MIXES
-from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem, Deployment
+from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
+from hwgym.families.layered import reports as layered
+from hwgym.families.layered.reports import UNLIMITED, describe_assignment
 from hwgym.workloads import Workload
 
 __all__ = [
+    "UNLIMITED",
     "compare",
     "deployments",
     "describe_assignment",
@@ -25,9 +27,6 @@ __all__ = [
     "layer_rows",
     "to_csv",
 ]
-
-UNLIMITED = 1e300
-"""A budget that everything fits."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that spreadsheets compute."""
@@ -86,118 +85,22 @@ def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
     }
 
 
-def describe_assignment(problem: AssignmentProblem, assignment: ArrayLike) -> dict[str, Any]:
-    """What an assignment is worth, and what each layer gets and costs.
-
-    ``latency_cycles`` is that of one input. ``period_cycles`` is from one input of a stream to the
-    next: under LP the slowest layer's latency, since every partition works on another input; under
-    LS the latency. ``utilization`` is the MACs of one input over all that all PEs could do in its
-    latency, ``utilization_pipelined`` over what they could do in the period.
-
-    Args:
-        problem: Whose assignment it is.
-        assignment: Level indices (steps, 2), with a third where dataflows mix.
-
-    Raises:
-        ValueError: If the assignment does not fit the problem, or is not complete.
-    """
-    rows = layer_rows(problem, assignment)
-    scores = problem.evaluate(assignment)
-    shared = problem.deployment.shared
-    pes = rows[0]["pes"] if shared else sum(row["pes"] for row in rows)
-    latency = float(scores["latency"][0])
-    period = latency if shared else float(max(row["latency_cycles"] for row in rows))
-    macs = problem.design.workload.macs
-    return {
-        "objective": float(scores.objective[0]),
-        **{m.column: float(scores[m.name][0]) for m in problem.statement.metrics},
-        "period_cycles": period,
-        "pes": pes,
-        "utilization": _utilization(problem, macs, latency, pes),
-        "utilization_pipelined": _utilization(problem, macs, period, pes),
-        "budget_used": float(scores.used[0]) / problem.budget if problem.budget else 1.0,
-        "feasible": bool(scores.feasible[0]),
-        "assignment": np.asarray(assignment).tolist(),
-        "layers": rows,
-    }
-
-
 def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[str, Any]]:
-    """A row a layer: what it gets, what that costs, and its shares.
-
-    ``cost_share`` is the layer's part of the sum of all layers' costs, ``usage_share`` of the
-    budget, ``utilization`` its MACs over what its PEs could do in its latency. Under LS all layers
-    have the same configuration, and share the one array.
+    """A row a layer, as :func:`hwgym.families.layered.reports.layer_rows`.
 
     Raises:
         ValueError: If the assignment does not fit the problem, or is not complete.
     """
-    design = problem.design
     [genes] = problem.space.check(assignment)
     if (genes < 0).any():
         raise ValueError("the assignment is not complete: it has -1 where nothing is chosen")
-    layers = np.arange(len(design.workload))
-    actions = np.broadcast_to(problem.space.encode(genes), layers.shape)
-    columns = {m.column: design.table(m)[layers, actions] for m in problem.statement.metrics}
-    cost = design.table(problem.objective)[layers, actions]
-    usage = columns[problem.constraint.column]
-    rows = []
-    for i, layer in enumerate(design.workload):
-        pes, tile, style = design.describe(int(actions[i]))
-        rows.append(
-            {
-                "layer": layer.name,
-                "kind": layer.kind,
-                "pes": pes,
-                "tile": tile,
-                "dataflow": style,
-                **{name: values[i].item() for name, values in columns.items()},
-                "l1_bytes": int(design.l1_bytes[i, actions[i]]),
-                "l2_bytes": int(design.l2_bytes[i, actions[i]]),
-                "valid": bool(design.valid[i, actions[i]]),
-                "utilization": _utilization(
-                    problem, layer.macs, float(columns["latency_cycles"][i]), pes
-                ),
-                "cost_share": float(cost[i] / (cost.sum() or 1)),
-                "usage_share": float(usage[i] / problem.budget) if problem.budget else 1.0,
-            }
-        )
-    return rows
-
-
-def _utilization(problem: AssignmentProblem, macs: int, cycles: float, pes: int) -> float:
-    """MACs / cycles / PEs, of PEs with several lanes / lanes, too; 0 of what cannot be built."""
-    lanes = int(problem.design.hardware.arrays()["simd_lanes"])
-    return macs / (cycles * pes * lanes) if cycles else 0.0
+    return layered.layer_rows(problem, genes)
 
 
 def deployments(problem: AssignmentProblem) -> dict[str, dict[str, Any]]:
-    """The optima of both deployments within a problem's budget.
-
-    For each of ``LP`` and ``LS`` what :func:`describe_assignment` says, without its layers; or,
-    ``objective`` being None, ``why`` there is nothing, and where nothing fits the ``least`` that
-    any assignment takes of the constraint. Where the period is minimised, LS minimises its latency:
-    that is its period.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for deployment in Deployment:
-        objective = problem.objective
-        if deployment.shared and not objective.adds_up:
-            objective = METRICS["latency"]
-        asked = problem.design, objective, problem.constraint
-        try:
-            same = AssignmentProblem(*asked, budget=problem.budget, deployment=deployment)
-        except InfeasibleError as error:
-            whole = AssignmentProblem(*asked, budget=UNLIMITED, deployment=deployment)
-            least = float(whole.least_used.sum())
-            row = {"objective": None, "why": str(error), "least": least}
-        except ValueError as error:  # no configuration suits all layers
-            row = {"objective": None, "why": str(error)}
-        else:
-            row = describe_assignment(same, same.optimum().assignment)
-            del row["layers"]
-        found[deployment.value] = row
-    return found
+    """The optima of both deployments within a problem's budget, as
+    :func:`hwgym.families.layered.reports.deployments`."""
+    return layered.deployments(problem, lambda *_: AssignmentProblem, problem.deployments)
 
 
 def compare(
