@@ -1,19 +1,24 @@
-"""Compare the cost model with reference outputs, column by column.
+"""Compare the cost models with reference outputs, value by value.
 
-    python -m benchmarks.parity                     # the samples that the project carries
-    python -m benchmarks.parity --golden FOLDER     # any folder of such files
+    python -m benchmarks.parity                     # all samples that the project carries
+    python -m benchmarks.parity --golden FOLDER     # MAESTRO: any folder of such parquet files
+    python -m benchmarks.parity --timeloop FILE     # Timeloop: points with counts, as JSON
+    python -m benchmarks.parity --scalesim FILE     # SCALE-Sim: runs, as CSV
 
 Integers must be equal, floats equal to 1e-12 relative, NaN and infinity where the reference has
-them. Exits with 1 if a column differs.
+them. Exits with 1 if a value differs or a file is not what it should be. ``tests/golden/README.md``
+has the formats.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +27,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from hwgym._arrays import Ints
+from hwgym.costs.loopnest import DIMS, Nests, analyse
 from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
     EYERISS,
@@ -36,6 +43,8 @@ from hwgym.costs.maestro import (
     TemporalMap,
     evaluate,
 )
+from hwgym.costs.systolic import DATAFLOWS as SYSTOLIC
+from hwgym.costs.systolic import scalesim
 
 CARRIED = Path(__file__).parents[1] / "tests" / "golden"
 DATAFLOWS = {"dla": NVDLA, "eye": CONFUCIUX_EYERISS, "rs": EYERISS, "shi": SHIDIANNAO}
@@ -47,6 +56,33 @@ HARDWARE = {
     "offchip_bandwidth": "offchip_bw",
 }
 TOLERANCE = 1e-12
+TIMELOOP = CARRIED / "timeloop.json"
+SCALESIM = CARRIED / "scalesim.csv"
+TIMELOOP_COUNTS = {
+    "W_dram": "weight_dram_read",
+    "I_dram": "input_dram_read",
+    "O_dram_w": "output_dram_write",
+    "O_dram_r": "output_dram_read",
+    "W_l2r": "weight_l2_read",
+    "I_l2r": "input_l2_read",
+    "O_l2w": "output_l2_write",
+    "O_l2r": "output_l2_read",
+    "W_l1w": "weight_l1_fill",
+    "I_l1w": "input_l1_fill",
+}
+SCALESIM_LAYER = (
+    "ifmap_h",
+    "ifmap_w",
+    "filter_h",
+    "filter_w",
+    "channels",
+    "filters",
+    "stride",
+    "array_rows",
+    "array_cols",
+)
+SCALESIM_COUNTS = ("total_cycles", "sram_ifmap_reads", "sram_filter_reads", "sram_ofmap_writes")
+SHOWN = 10  # differences that are told one by one
 
 
 def parse_mapping(text: str, *, depthwise: bool) -> Dataflow:
@@ -128,14 +164,126 @@ def _column(name: str, ours: pd.Series[Any], theirs: pd.Series[Any]) -> dict[str
     }
 
 
-def main() -> int:
-    """Compare every file of a folder; print one table for all."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--golden", type=Path, default=CARRIED, help="folder of parquet files")
-    folder = parser.parse_args().golden
+class FormatError(ValueError):
+    """A file that is not what it should be."""
+
+
+def compare_timeloop(path: Path) -> tuple[int, pd.DataFrame]:
+    """Hold the points of a Timeloop file against loop nests, inputs counted as boxes.
+
+    Returns:
+        How many points, and a row a value: ``point`` (from 0), ``name``, ``ours``, ``theirs``.
+
+    Raises:
+        OSError: If the file cannot be read.
+        FormatError: If it is not such a file.
+    """
+    try:
+        points = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON: {error}") from error
+    if not isinstance(points, list) or not points:
+        raise FormatError(f"{path}: a list of points is needed, and at least one")
+    rows, theirs = [], []
+    for number, each in enumerate(points):
+        where = f"{path}: point {number}"
+        rows.append([_vector(where, n, each) for n in range(len(POINT))])
+        counts = _entry(where, each, "timeloop")
+        found = {name: _entry(f"{where}: timeloop", counts, name) for name in TIMELOOP_COUNTS}
+        found |= {name: _entry(where, each, name) for name in ("cycles", "computes")}
+        theirs.append({name: _integer(where, name, value) for name, value in found.items()})
+    extent, tile, spread, steps, dram, l2, stride, dilation = (
+        np.array(column, np.int64) for column in zip(*rows, strict=True)
+    )
+    try:
+        nests = Nests(extent, tile, spread, steps, dram, l2, stride=stride, dilation=dilation)
+        traffic = analyse(nests, boxes=True)
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}") from error
+    names = TIMELOOP_COUNTS | {"cycles": "cycles", "computes": "macs"}
+    return len(points), _values({n: getattr(traffic, own) for n, own in names.items()}, theirs)
+
+
+POINT = ("extent", "tile", "spread", "steps", "DRAM order", "L2 order", "strides", "dilations")
+"""What a Timeloop point consists of: the first six one number a dimension, then two of two."""
+
+
+def _vector(where: str, number: int, each: object) -> list[int]:
+    point = _entry(where, each, "point")
+    if not isinstance(point, list) or len(point) != len(POINT):
+        raise FormatError(f"{where}: 'point' must be {len(POINT)} lists: {', '.join(POINT)}")
+    name, numbers = POINT[number], point[number]
+    length = len(DIMS) if number < 6 else 2
+    if not isinstance(numbers, list) or len(numbers) != length:
+        raise FormatError(f"{where}: {name} must be {length} numbers, got {numbers!r}")
+    return [_integer(where, name, value) for value in numbers]
+
+
+def _entry(where: str, mapping: object, name: str) -> Any:
+    if not isinstance(mapping, dict) or name not in mapping:
+        raise FormatError(f"{where}: {name!r} is missing")
+    return mapping[name]
+
+
+def _integer(where: str, name: str, value: object) -> int:
+    if isinstance(value, str) and re.fullmatch(r" *[0-9]{1,19} *", value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise FormatError(f"{where}: {name} must be a whole number, got {value!r}")
+    return value
+
+
+def compare_scalesim(path: Path) -> tuple[int, pd.DataFrame]:
+    """Hold the runs of a SCALE-Sim file against the systolic model; as :func:`compare_timeloop`."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            runs = list(csv.DictReader(file))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise FormatError(f"{path}: not CSV: {error}") from error
+    if not runs:
+        raise FormatError(f"{path}: no runs in it")
+    styles = {style.short: style for style in SYSTOLIC.values()}
+    theirs, ours = [], []
+    for number, run in enumerate(runs):
+        where = f"{path}: run {number}"
+        if None in run or None in run.values():
+            raise FormatError(f"{where}: not as many values as there are columns")
+        layer = [_integer(where, name, _entry(where, run, name)) for name in SCALESIM_LAYER]
+        short = _entry(where, run, "dataflow")
+        if short not in styles:
+            raise FormatError(f"{where}: dataflow must be one of {', '.join(styles)}: {short!r}")
+        counts = {name: _entry(where, run, name) for name in SCALESIM_COUNTS}
+        theirs.append({name: _integer(where, name, value) for name, value in counts.items()})
+        try:
+            ours.append(scalesim(*layer, styles[short]))
+        except ValueError as error:
+            raise FormatError(f"{where}: {error}") from error
+    columns = {name: np.array([getattr(each, name) for each in ours]) for name in SCALESIM_COUNTS}
+    return len(runs), _values(columns, theirs)
+
+
+def _values(ours: Mapping[str, Ints], theirs: list[dict[str, int]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"point": number, "name": name, "ours": int(ours[name][number]), "theirs": value}
+        for number, each in enumerate(theirs)
+        for name, value in each.items()
+    )
+
+
+def report(what: str, points: int, values: pd.DataFrame) -> bool:
+    """Print how many values differ, and the first of them; whether none does."""
+    differ = values[values["ours"] != values["theirs"]]
+    for _, row in differ.head(SHOWN).iterrows():
+        print(f"{what} {row['point']}: {row['name']} is {row['ours']}, {row['theirs']} in the file")
+    print(f"{points} points, {len(values)} values, {len(differ)} differ")
+    return differ.empty
+
+
+def compare_folder(folder: Path) -> bool:
+    """Compare every parquet file of a folder with MAESTRO's model; print one table for all."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
-        parser.error(f"no parquet files in {folder}")
+        raise FormatError(f"no parquet files in {folder}")
     console = Console()
     reports = []
     for path in files:
@@ -166,7 +314,30 @@ def main() -> int:
     differ = sum(int(r["differ"].sum()) for r in reports)
     values = sum(int(r["rows"].sum()) for r in reports)
     console.print(f"{values:,} values compared, {differ:,} differ")
-    return 1 if differ else 0
+    return not differ
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Compare what the arguments name; 1 where something differs or cannot be compared."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--golden", type=Path, metavar="FOLDER", help="MAESTRO's parquet files")
+    which.add_argument("--timeloop", type=Path, metavar="FILE", help="Timeloop's points, JSON")
+    which.add_argument("--scalesim", type=Path, metavar="FILE", help="SCALE-Sim's runs, CSV")
+    given = parser.parse_args(arguments)
+    everything = not (given.golden or given.timeloop or given.scalesim)
+    equal = True
+    try:
+        if everything or given.golden:
+            equal &= compare_folder(given.golden or CARRIED)
+        if everything or given.timeloop:
+            equal &= report("point", *compare_timeloop(given.timeloop or TIMELOOP))
+        if everything or given.scalesim:
+            equal &= report("run", *compare_scalesim(given.scalesim or SCALESIM))
+    except (OSError, FormatError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0 if equal else 1
 
 
 if __name__ == "__main__":

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from conftest import needs_torch
 
-from benchmarks import assignments, cost, growth, limits, report, speed, stepping, zigzag_worker
+from benchmarks import (
+    assignments,
+    cost,
+    growth,
+    limits,
+    parity,
+    report,
+    speed,
+    stepping,
+    zigzag_worker,
+)
 from benchmarks.__main__ import PARTS, main
 from benchmarks.measure import (
     Row,
@@ -581,3 +591,129 @@ def test_wrong_arguments(arguments, message, tmp_path, capsys):
         main([*arguments, "--out", str(tmp_path)])
     assert error.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "file", "line"),
+    [
+        ("--timeloop", parity.TIMELOOP, "150 points, 1800 values, 0 differ"),
+        ("--scalesim", parity.SCALESIM, "192 points, 768 values, 0 differ"),
+    ],
+)
+def test_carried_files_of_other_programs_are_equal(option, file, line, capsys):
+    assert parity.main([option, str(file)]) == 0
+    assert capsys.readouterr().out == line + "\n"
+
+
+def _timeloop(change):
+    points = json.loads(parity.TIMELOOP.read_text())[:3]
+    change(points)
+    return json.dumps(points)
+
+
+def _scalesim(*changes):
+    lines = parity.SCALESIM.read_text().splitlines()[:4]
+    text = "\n".join(lines)
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "lines"),
+    [
+        (
+            "--timeloop",
+            _timeloop(lambda p: (p[1]["timeloop"].update(I_l2r=7055), p[2].update(cycles=1))),
+            [
+                "point 1: I_l2r is 7056, 7055 in the file",
+                "point 2: cycles is ",
+                "3 points, 36 values, 2 differ",
+            ],
+        ),
+        (
+            "--scalesim",
+            _scalesim((",1241,", ",1242,")),
+            [
+                "run 0: total_cycles is 1241, 1242 in the file",
+                "3 points, 12 values, 1 differ",
+            ],
+        ),
+    ],
+)
+def test_a_difference_to_another_program_is_told(option, text, lines, tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text(text)
+    assert parity.main([option, str(path)]) == 1
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(lines)
+    for line, start in zip(printed, lines, strict=True):
+        assert line.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--timeloop", "{", "not JSON"),
+        ("--timeloop", "[" * 100_000, "not JSON"),
+        ("--timeloop", "[]", "a list of points is needed, and at least one"),
+        ("--timeloop", "[3]", "point 0: 'point' is missing"),
+        ("--timeloop", '[{"point": [[1]]}]', "point 0: 'point' must be 8 lists: extent, tile"),
+        (
+            "--timeloop",
+            _timeloop(lambda p: p[1]["point"].__setitem__(2, [1, 2])),
+            "point 1: spread must be 8 numbers, got [1, 2]",
+        ),
+        (
+            "--timeloop",
+            _timeloop(lambda p: p[2]["point"][0].__setitem__(3, 1.5)),
+            "point 2: extent must be a whole number, got 1.5",
+        ),
+        (
+            "--timeloop",
+            _timeloop(lambda p: p[0]["point"][4].__setitem__(0, 9)),
+            "dram_order",
+        ),
+        (
+            "--timeloop",
+            _timeloop(lambda p: p[1]["timeloop"].pop("O_l2w")),
+            "point 1: timeloop: 'O_l2w' is missing",
+        ),
+        ("--timeloop", _timeloop(lambda p: p[1].pop("computes")), "point 1: 'computes' is missing"),
+        ("--scalesim", "", "no runs in it"),
+        ("--scalesim", _scalesim(("stride", "strides")), "run 0: 'stride' is missing"),
+        ("--scalesim", _scalesim((",ws,", ",rs,")), "run 0: dataflow must be one of ws, os, is"),
+        ("--scalesim", _scalesim((",1241,", ",many,")), "run 0: total_cycles must be a whole"),
+        ("--scalesim", _scalesim((",1241,", ",")), "run 0: not as many values as there are colum"),
+        ("--scalesim", _scalesim(("9,7,1,1", "9,7,1,8")), "run 1: filter_w is larger than ifmap_w"),
+        ("--scalesim", _scalesim((",1,4,4,ws", ",0,4,4,ws")), "run 0: stride must be at least 1"),
+    ],
+)
+def test_a_file_of_another_program_is_refused_with_words(option, text, message, tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text(text)
+    assert parity.main([option, str(path)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert str(path) in printed.err
+    assert message in printed.err
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_a_file_of_another_program_that_is_not_there(tmp_path, capsys):
+    for option in ("--timeloop", "--scalesim"):
+        assert parity.main([option, str(tmp_path / "none")]) == 1
+        assert "No such file" in capsys.readouterr().err
+
+
+def test_all_that_is_carried_is_compared_without_options(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(parity, "CARRIED", tmp_path)
+    parity.pd.read_parquet(parity.TIMELOOP.parent / "grid_shi.parquet").head(40).to_parquet(
+        tmp_path / "few.parquet"
+    )
+    assert parity.main([]) == 0
+    printed = capsys.readouterr().out
+    assert "few.parquet: 40 rows" in printed
+    assert "150 points, 1800 values, 0 differ" in printed
+    assert "192 points, 768 values, 0 differ" in printed
