@@ -4,9 +4,11 @@ Each is a package of its own with an ``evaluate`` whose arguments broadcast and 
 struct of arrays. They know layers and hardware and nothing of the problems that are made of them.
 
 - :mod:`hwgym.costs.maestro`: MAESTRO's analytical model, bit for bit, its defects included.
+- :mod:`hwgym.costs.loopnest`: loop nests, equal to a walk through their loops, with capacities and
+  DRAM; templates and their best mappings.
 - :mod:`hwgym.costs.systolic`: systolic arrays, SCALE-Sim's closed form and stalls of our own.
 """
 
-from hwgym.costs import maestro, systolic
+from hwgym.costs import loopnest, maestro, systolic
 
-__all__ = ["maestro", "systolic"]
+__all__ = ["loopnest", "maestro", "systolic"]
