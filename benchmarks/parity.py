@@ -276,7 +276,7 @@ def report(what: str, points: int, values: pd.DataFrame) -> bool:
     for _, row in differ.head(SHOWN).iterrows():
         print(f"{what} {row['point']}: {row['name']} is {row['ours']}, {row['theirs']} in the file")
     print(f"{points} points, {len(values)} values, {len(differ)} differ")
-    return differ.empty
+    return bool(differ.empty)
 
 
 def compare_folder(folder: Path) -> bool:

@@ -10,7 +10,7 @@ __all__ = ["COLUMNS", "Column"]
 
 
 class Column(NamedTuple):
-    """One field of :class:`hwgym.Costs`.
+    """One field of :class:`hwgym.costs.maestro.Costs`.
 
     Attributes:
         group: Under which heading it belongs.
@@ -118,4 +118,4 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "noc_power": Column(_POWER, "mW", "bus and arbiter"),
     }
 )
-"""Every field of :class:`hwgym.Costs`, in the order in which to show them."""
+"""Every field of :class:`hwgym.costs.maestro.Costs`, in the order in which to show them."""

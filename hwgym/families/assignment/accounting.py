@@ -20,7 +20,7 @@ class Accounting:
     Attributes:
         name: How tables, keys and errors call it.
         technology: What hardware takes where none is given.
-        latency, energy, area, power: The columns of :class:`hwgym.Costs` that count.
+        latency, energy, area, power: The columns of :class:`hwgym.costs.maestro.Costs` that count.
         valid: Which points may be chosen.
         corners: Whether a budget's range is ConfuciuX's, between the least and the greatest of the
             uniform assignments that take every level's extremes, instead of between the least and
