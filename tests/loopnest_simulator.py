@@ -35,19 +35,21 @@ NAMES = (
 )
 
 
-def simulate(point, *, hold, halo, forward, boxes=False):
+def simulate(point, *, hold, halo, forward, reduce=False, boxes=False):
     """Count what moves while the machine runs a mapping: a number for each of `NAMES`.
 
     `point` has extent, tile, spread, steps, dram_order, l2_order, l1_order (8 integers each) and
-    stride, dilation (2 each); `hold` has the tensors of "l2", "l1" and "registers". With `boxes`,
-    an input tile is all rows from its first to its last by all columns from its first to its last;
-    that is defined where neither rows nor columns are spread (else ValueError).
+    stride, dilation (2 each); `hold` has the tensors of "l2", "l1" and "registers". With `reduce`,
+    products of a cycle that belong to one output are added up before L1, which is defined where
+    registers do not hold outputs (else ValueError). With `boxes`, an input tile is all rows from
+    its first to its last by all columns from its first to its last; that is defined where neither
+    rows nor columns are spread (else ValueError).
     """
-    return Machine(point, hold, halo, forward, boxes).run()
+    return Machine(point, hold, halo, forward, reduce, boxes).run()
 
 
 class Machine:
-    def __init__(self, point, hold, halo, forward, boxes):
+    def __init__(self, point, hold, halo, forward, reduce, boxes):
         for name, value in point.items():
             setattr(self, name, [int(x) for x in value])
         if boxes and any(self.spread[DIMS.index(d)] > 1 for d in "PQRS"):
@@ -55,7 +57,10 @@ class Machine:
         for tensor in TENSORS:
             if tensor not in hold["l1"] and tensor not in hold["registers"]:
                 raise ValueError(f"{tensor} is held neither in L1 nor in registers")
-        self.hold, self.halo, self.forward, self.boxes = hold, halo, forward, boxes
+        if reduce and "output" in hold["registers"]:
+            raise ValueError("outputs reduced in the cycle are not held in registers")
+        self.hold, self.halo, self.forward = hold, halo, forward
+        self.reduce, self.boxes = reduce, boxes
         self.counts = dict.fromkeys(NAMES, 0)
         self.at = {}  # where a tensor is at a level: the indices of its loops down to there
         self.visited = {level: set() for level in LEVELS}  # by the output
@@ -275,8 +280,16 @@ class Machine:
                     self.change_sums(elements, position)
                 else:
                     self.load(tensor, elements)
+        products = {}
         for pe, index in active.items():
             self.multiply(pe, tuple(index), touched[pe])
+            products.setdefault(touched[pe]["output"], []).append(pe)
+        for element, pes in products.items():
+            if self.reduce:
+                self.accumulate(pes[0], element, len(pes))
+            else:
+                for pe in pes:
+                    self.accumulate(pe, element, 1)
 
     def touched(self, index):
         b, g, k, c, p, q, r, s = index
@@ -321,13 +334,16 @@ class Machine:
             else:
                 assert touched[tensor] in self.l1[tensor][pe]
                 self.counts[f"{tensor}_l1_read"] += 1
-        key = pe, touched["output"]
+
+    def accumulate(self, pe, element, products):
+        """Into the sum that a PE holds of an output."""
+        key = pe, element
         if "output" in self.hold["registers"]:
-            self.sums["registers"][key] += 1
+            self.sums["registers"][key] += products
         else:
             self.counts["output_l1_read"] += key in self.sums["l1"]
             self.counts["output_l1_write"] += 1
-            self.sums["l1"][key] = self.sums["l1"].get(key, 0) + 1
+            self.sums["l1"][key] = self.sums["l1"].get(key, 0) + products
 
 
 def walk(sizes, order):
@@ -396,6 +412,7 @@ def random_options(rng):
         "hold": hold,
         "halo": bool(rng.random() < 0.75),
         "forward": bool(rng.random() < 0.4),
+        "reduce": "output" not in hold["registers"] and bool(rng.random() < 0.4),
         "boxes": bool(rng.random() < 0.2),
     }
 

@@ -6,7 +6,17 @@ from loopnest_simulator import DIMS, NAMES, TENSORS, mismatches, simulate
 ALL = {"l2": TENSORS, "l1": TENSORS, "registers": ()}
 
 
-def count(*, order=DIMS, hold=ALL, halo=True, forward=False, boxes=False, window=(1, 1), **sizes):
+def count(
+    *,
+    order=DIMS,
+    hold=ALL,
+    halo=True,
+    forward=False,
+    reduce=False,
+    boxes=False,
+    window=(1, 1),
+    **sizes,
+):
     """Simulate sizes by dimension, `P=(extent, tile, spread, steps)`; same order at all levels.
 
     `order` names the loops from the outermost, `window` is stride and dilation of the rows.
@@ -17,7 +27,8 @@ def count(*, order=DIMS, hold=ALL, halo=True, forward=False, boxes=False, window
     positions = [loops.index(d) for d in DIMS]
     point |= dict.fromkeys(("dram_order", "l2_order", "l1_order"), positions)
     point |= {"stride": [window[0], 1], "dilation": [window[1], 1]}
-    return simulate(point, hold=hold, halo=halo, forward=forward, boxes=boxes)
+    options = {"halo": halo, "forward": forward, "reduce": reduce, "boxes": boxes}
+    return simulate(point, hold=hold, **options)
 
 
 def values(counts, tensor, *names):
@@ -94,6 +105,23 @@ def test_reduction_over_pes_by_hand():
     counts = count(C=(4, 1, 2, 2), P=(2, 1, 1, 2), order="CP")
     names = ("l1_drain", "l2_write", "l2_read", "l1_fill", "l1_write", "l1_read")
     assert values(counts, "output", *names) == [8, 4, 2, 2, 8, 2]
+
+
+def test_reduction_in_the_cycle_by_hand():
+    # The same four stays; both products of a cycle make one sum, which one PE's L1 holds: 4
+    # writes, of which the last two read what came back; 4 sums drained.
+    sizes = {"C": (4, 1, 2, 2), "P": (2, 1, 1, 2), "order": "CP", "reduce": True}
+    names = ("l1_drain", "l2_write", "l2_read", "l1_fill", "l1_write", "l1_read")
+    assert values(count(**sizes), "output", *names) == [4, 4, 2, 2, 4, 2]
+    # Three channels: the second PE idles in the last two stays, the first has the sums.
+    sizes["C"] = (3, 1, 2, 2)
+    assert values(count(**sizes), "output", *names) == [4, 4, 2, 2, 4, 2]
+    # Channels inside: two stays of two cycles.
+    assert values(count(**{**sizes, "order": "PC"}), "output", *names) == [2, 2, 0, 0, 4, 2]
+    # PEs that make different outputs add nothing up.
+    assert values(count(K=(2, 1, 2, 1), reduce=True), "output", *names) == [2, 2, 0, 0, 2, 0]
+    with pytest.raises(ValueError, match="not held in registers"):
+        count(reduce=True, hold={**ALL, "registers": ("output",)})
 
 
 def test_sharing_and_idling_by_hand():
