@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json as json_
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from hwgym._files import write_text
+from hwgym.cli.loopnest import Asked, optimize_loopnest
+from hwgym.cli.loopnest_options import (
+    ClockOption,
+    DRAMOption,
+    L1Option,
+    L2Option,
+    MixOption,
+    ModelOption,
+    PEsOption,
+    only,
+)
 from hwgym.cli.options import (
+    MODEL,
     BatchOption,
-    BudgetOption,
     ConstraintOption,
     DataflowOption,
-    DeploymentOption,
     DimsOption,
     FineOption,
     HardwareOption,
@@ -25,10 +35,10 @@ from hwgym.cli.options import (
     PELevelsOption,
     ReleasedOption,
     TileLevelsOption,
-    WorkloadArgument,
     finer,
     least_text,
     make_problem,
+    problem_option,
 )
 from hwgym.cli.output import console, facts, folder, print_json, table, working
 from hwgym.cli.show import certificate_facts, solution_table
@@ -45,12 +55,33 @@ def register(app: typer.Typer) -> None:
 
 
 def optimize(
-    model: WorkloadArgument,
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MODEL|FILE", help=MODEL + " Several with --model loopnest."),
+    ] = None,
     dataflow: DataflowOption = "NVDLA",
     objective: ObjectiveOption = "latency",
     constraint: ConstraintOption = "area",
-    budget: BudgetOption = "iot",
-    deployment: DeploymentOption = "LP",
+    budget: Annotated[
+        str | None,
+        problem_option(
+            "--budget",
+            "-b",
+            metavar="BUDGET",
+            help="A platform (cloud, iot, iotx, unlimited), a share of the range (0.1 or 10%), "
+            "or an amount (12.5mm2, 250mW); by default iot, of loop nests cloud.",
+        ),
+    ] = None,
+    deployment: Annotated[
+        str | None,
+        problem_option(
+            "--deployment",
+            metavar="LP|LS|shared",
+            help="LP: a partition for each layer; LS: one array runs them all; shared, of loop "
+            "nests: so, each layer with its best template. By default LP, of loop nests shared.",
+        ),
+    ] = None,
+    cost_model: ModelOption = "maestro",
     fine: FineOption = False,
     released: ReleasedOption = False,
     hardware: HardwareOption = None,
@@ -58,23 +89,60 @@ def optimize(
     tile_levels: TileLevelsOption = None,
     batch: BatchOption = None,
     dims: DimsOption = None,
+    clock: ClockOption = None,
+    pes: PEsOption = None,
+    l1: L1Option = None,
+    l2: L2Option = None,
+    dram: DRAMOption = None,
+    mix: MixOption = None,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:
     """The proven optimum: which layer gets what, as a table, and with --out picture, CSV and JSON.
 
-    Both deployments are solved at the same budget and compared;
+    All deployments are solved at the same budget and compared;
     --deployment says which of them table and files show in detail.
 
     Example: [bold]hwgym optimize MobileNetV2 --dataflow MIX --budget 12.5mm2 --out result[/]
+
+    Example: [bold]hwgym optimize ResNet50 --model loopnest --clock 1GHz --l2 512KB[/]
     """
+    if cost_model != "maestro":
+        only(
+            cost_model,
+            {
+                "--fine": fine,
+                "--released": released,
+                "--pe-levels": pe_levels,
+                "--tile-levels": tile_levels,
+            },
+        )
+        asked = Asked(
+            networks or [], mix, dataflow, objective, constraint, budget, deployment, hardware,
+            clock, pes, l1, l2, dram, batch, dims,
+        )  # fmt: skip
+        optimize_loopnest(asked, out, json)
+        return
+    only(
+        cost_model,
+        {
+            "--clock": clock,
+            "--pes": pes,
+            "--l1": l1,
+            "--l2": l2,
+            "--dram": dram,
+            "--mix": mix,
+            "--deployment shared": deployment == "shared",
+        },
+    )
+    budget = budget or "iot"
     coarse = make_problem(
-        model,
+        _one_network(networks or []),
         dataflow,
         objective,
         constraint,
         budget,
-        deployment=deployment,
+        deployment=deployment or "LP",
         released=released,
         hardware=hardware,
         pe_levels=pe_levels,
@@ -96,8 +164,8 @@ def optimize(
     if json:
         print_json(report)
         return
-    asked = f"{constraint} budget"
-    console().print(facts(VIEW.facts(problem) | {asked: VIEW.facts(coarse)[asked]}))
+    limited = f"{constraint} budget"
+    console().print(facts(VIEW.facts(problem) | {limited: VIEW.facts(coarse)[limited]}))
     console().print()
     console().print(solution_table(VIEW, problem, found))
     shown = certificate_facts(VIEW, problem, found, best)
@@ -112,6 +180,17 @@ def optimize(
     console().print()
     console().print(_both_table(problem, both))
     console().print(facts(_verdict(both, lambda least: least_text(least, budget, constraint))))
+
+
+def _one_network(networks: Sequence[str]) -> str:
+    if not networks:
+        raise ValueError("missing argument 'MODEL|FILE': a model's name or a file")
+    if len(networks) > 1:
+        raise ValueError(
+            f"unexpected extra argument {networks[1]!r}: several networks are for --model loopnest, "
+            "where they share an array"
+        )
+    return networks[0]
 
 
 def _both_table(problem: AssignmentProblem, both: dict[str, dict[str, Any]]) -> Any:

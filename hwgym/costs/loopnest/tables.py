@@ -98,7 +98,7 @@ class Detail:
         bound: What takes the longest.
         energy_nj: By level: mac, l1, l2, dram.
         power_mw: Energy over time at the machine's clock.
-        moved_bytes: Read and written in l1, l2 and dram.
+        moved_bytes: Read and written in l1, l2 and dram; of dram each alone, too.
         needed_bytes: Of l1 and l2.
         utilization: MACs over cycles over PEs.
     """
@@ -242,6 +242,10 @@ def detail(
                 getattr(found, f"{level}_read_bytes")[0] + getattr(found, f"{level}_write_bytes")[0]
             )
             for level in ("l1", "l2", "dram")
+        }
+        | {
+            f"dram {what}": float(getattr(found, f"dram_{what}_bytes")[0])
+            for what in ("read", "write")
         },
         needed_bytes={"l1": int(found.l1_bytes[0]), "l2": int(found.l2_bytes[0])},
         utilization=layer.macs / layer.repeat / cycles / (shape[0] * shape[1]),

@@ -1,0 +1,1 @@
+"""Loop-nest assignment: arrays, buffers and templates for the layers of networks."""
