@@ -368,6 +368,58 @@ def test_a_pipeline_that_does_not_fit_is_said_beside_the_others(optimize, run, f
     assert "nothing fits: it takes at least" in out
 
 
+def test_one_layer_in_detail(run):
+    layer = Layer("conv", "CONV", 32, 16, 14, 14, 3, 3, 2)
+    asked = ("cost", "conv:K=32,C=16,OY=14,OX=14,R=3,S=3,stride=2", "--model", "loopnest")
+    code, out, err = run(*asked, "-d", "Eyeriss", "-p", "4x8", "--l1", "256B", "--l2", "16KB",
+                         "-o", "energy", "--json")  # fmt: skip
+    assert code == 0, err
+    found, want = json.loads(out), detail(layer, "Eyeriss", (4, 8), 256, 16384, None, "energy")
+    assert found["layer"]["stride"] == 2
+    for name, value in vars(want).items():
+        assert found[name] == value
+    code, out, _ = run(*asked)
+    assert code == 0
+    for word in ("mapping", "compute", "first load", "DRAM", "utilised", "mm²", "8 x 16"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--pes", "64"), "--pes: one array is needed, rows x columns; 64 may be 1x64, 2x32"),
+        (("--l1", "64B,128B"), "--l1: one size is needed, got 2"),
+        (("-d", "MIX"), "one design point has one template"),
+        (("-o", "speed"), "--objective: unknown objective 'speed'"),
+        (("--tile", "2"), "--tile belongs to --model maestro"),
+        (("--technology", "a"), "--technology belongs to --model maestro"),
+        (("--released",), "--released belongs to --model maestro"),
+        (("--dram", "0B/cycle"), "--dram: the bandwidth must be above 0"),
+    ],
+)
+def test_what_is_wrong_with_a_layer_is_named(wrong, arguments, says):
+    code, said = wrong("cost", "tiny", 1, "--model", "loopnest", *arguments)
+    assert says in said
+    assert code == 2
+
+
+def test_a_layer_that_a_buffer_cannot_hold_says_how_much_it_needs(wrong, run, files):
+    asked = ("cost", "tiny", 1, "--model", "loopnest", "--l2")
+    code, said = wrong(*asked, "100B")
+    assert code == 1
+    assert said.startswith("error: L2 of 100 B holds no tile of layer stem: at least ")
+    needed = said.split()[-2].replace(",", "")
+    assert run("cost", files["tiny"], 1, "--model", "loopnest", "--l2", f"{needed}B")[0] == 0
+    assert wrong(*asked, f"{int(needed) - 1}B")[0] == 1
+
+
+def test_a_stride_beyond_the_input_is_no_layer(wrong):
+    spec = "conv:K=4,C=4,OY=1,OX=1,R=3,S=3,stride=4"
+    code, said = wrong("cost", spec, "--model", "loopnest")
+    assert (code, said) == (2, "error: conv: stride 4 is larger than the input, 3 x 3")
+    assert "unknown size 'stride'" in wrong("cost", spec)[1]  # MAESTRO knows none
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 
@@ -441,6 +493,14 @@ def test_options_of_loop_nests_mean_nothing_to_maestro(wrong, arguments):
     assert arguments[0] in said
     assert "belongs to --model loopnest" in said
     assert code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--l1", "64B"), ("--l2", "4KB"), ("--clock", "1GHz"), ("--dram", "1GB/s"), ("-o", "edp")],
+)
+def test_so_do_they_of_one_layer(wrong, arguments):
+    assert "belongs to --model loopnest" in wrong("cost", "NCF", 1, *arguments)[1]
 
 
 def test_there_are_two_models_and_maestro_takes_one_network(wrong):

@@ -220,6 +220,11 @@ class TestConv:
                 {"dilation": (4, 1)},
                 "kernel 3x3, dilated to 9x3, is larger than the padded input 8x8",
             ),
+            ({"stride": 9}, "stride 9x9 is larger than the padded input 8x8"),
+            (
+                {"stride": (1, 11), "padding": 1},
+                "stride 1x11 is larger than the padded input 10x10",
+            ),
         ],
     )
     def test_rejects(self, changes, message):

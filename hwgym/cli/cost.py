@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from hwgym._names import nearest
+from hwgym.cli.loopnest_cost import cost_loopnest
+from hwgym.cli.loopnest_options import (
+    MAPPED_FOR,
+    ClockOption,
+    DRAMOption,
+    L1Option,
+    L2Option,
+    ModelOption,
+    loopnest_option,
+    only,
+)
 from hwgym.cli.options import (
     FILES,
     BatchOption,
@@ -27,7 +39,7 @@ from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO
 from hwgym.families.assignment.design_space import MIXES
 from hwgym.hardware import Hardware
-from hwgym.workloads import Layer
+from hwgym.workloads import Layer, input_size
 
 
 def register(app: typer.Typer) -> None:
@@ -48,14 +60,35 @@ def cost(
         str | None,
         typer.Argument(metavar="[LAYER]", help="The layer's name, or its number from 1."),
     ] = None,
-    pes: Annotated[int, typer.Option("--pes", "-p", help="Processing elements.")] = 16,
-    tile: Annotated[int, typer.Option("--tile", "-t", help="Filters held per PE.")] = 4,
+    pes: Annotated[
+        str | None,
+        typer.Option(
+            "--pes",
+            "-p",
+            metavar="N|8x16",
+            help="Processing elements, by default 16; of loop nests rows x columns, 8x16.",
+        ),
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option("--tile", "-t", help="Filters held per PE, by default 4.")
+    ] = None,
     dataflow: DataflowOption = "NVDLA",
+    cost_model: ModelOption = "maestro",
     released: ReleasedOption = False,
     technology: Annotated[
         str | None, typer.Option(metavar="NAME", help="Constants (`hwgym list technologies`).")
     ] = None,
     hardware: HardwareOption = None,
+    l1: L1Option = None,
+    l2: L2Option = None,
+    clock: ClockOption = None,
+    dram: DRAMOption = None,
+    objective: Annotated[
+        str | None,
+        loopnest_option(
+            "--objective", "-o", metavar="NAME", help=f"The mapping is best in: {MAPPED_FOR}."
+        ),
+    ] = None,
     batch: BatchOption = None,
     dims: DimsOption = None,
     json: JsonOption = False,
@@ -63,8 +96,41 @@ def cost(
     """Every statistic of one layer at one design point, with its unit and meaning.
 
     Example: [bold]hwgym cost VGG16 stage1.conv1 --pes 64 --tile 4 --dataflow Eyeriss[/]
+
+    Example: [bold]hwgym cost VGG16 2 --model loopnest --pes 8x16 --l1 512B --l2 128KB[/]
     """
-    one = _layer(model, layer, released, batch, dims)
+    if cost_model != "maestro":
+        only(cost_model, {"--tile": tile, "--released": released, "--technology": technology})
+        one = _layer(model, layer, released, batch, dims, (*STRIDED, "repeat"))
+        cost_loopnest(one, dataflow, pes, l1, l2, hardware, clock, dram, objective, json)
+        return
+    of_loopnest = {"--l1": l1, "--l2": l2, "--clock": clock, "--dram": dram}
+    only(cost_model, {**of_loopnest, "--objective": objective})
+    one = _layer(model, layer, released, batch, dims, ("repeat",))
+    _cost_maestro(
+        one, dataflow, _count("--pes", pes, 16), _count("--tile", tile, 4), released, technology,
+        hardware, json,
+    )  # fmt: skip
+
+
+def _count(option: str, given: str | int | None, default: int) -> int:
+    if given is None:
+        return default
+    if not re.fullmatch(r"0*[1-9][0-9]*", str(given)):
+        raise ValueError(f"{option} must be a positive integer, got {given}")
+    return int(given)
+
+
+def _cost_maestro(
+    one: Layer,
+    dataflow: str,
+    pes: int,
+    tile: int,
+    released: bool,
+    technology: str | None,
+    hardware: Path | None,
+    json: bool,
+) -> None:
     style = load_dataflow(dataflow)
     if isinstance(style, str) and style in MIXES:
         raise ValueError(
@@ -73,9 +139,6 @@ def cost(
         )
     if released and style == "Eyeriss":
         style = CONFUCIUX_EYERISS.name
-    for what, number in (("--pes", pes), ("--tile", tile)):
-        if number < 1:
-            raise ValueError(f"{what} must be a positive integer, got {number}")
     default = (MAESTRO if released else COMPLETE).technology
     if hardware is not None and technology is not None:
         raise ValueError("give --technology or --hardware, not both: the file has a technology")
@@ -152,20 +215,27 @@ def _why_invalid(costs: Costs) -> str:
 
 
 FORMS = {
-    "conv": (("K", "C", "OY", "OX", "R", "S"), ("repeat",)),
-    "dsconv": (("C", "OY", "OX", "R", "S"), ("repeat",)),
-    "gemm": (("M", "N", "K"), ("repeat",)),
+    "conv": ("K", "C", "OY", "OX", "R", "S"),
+    "dsconv": ("C", "OY", "OX", "R", "S"),
+    "gemm": ("M", "N", "K"),
 }
+STRIDED = ("stride", "dilation")
+"""What a convolution may have for a model that knows it."""
 
 
 def _layer(
-    model: str, layer: str | None, released: bool, batch: int | None, dims: list[str] | None
+    model: str,
+    layer: str | None,
+    released: bool,
+    batch: int | None,
+    dims: list[str] | None,
+    optional: tuple[str, ...],
 ) -> Layer:
     form, colon, sizes = model.partition(":")
     if colon and not model.endswith(FILES):
         if layer is not None:
             raise ValueError(f"{model!r} is a layer already; {layer!r} is one too many")
-        return _parse_layer(form, sizes)
+        return _parse_layer(form, sizes, optional)
     layers = load_workload(model, released=released, batch=batch, dims=dims)
     names = [each.name for each in layers]
     if layer is None:
@@ -182,10 +252,12 @@ def _layer(
     return layers[names.index(layer)]
 
 
-def _parse_layer(form: str, sizes: str) -> Layer:
+def _parse_layer(form: str, sizes: str, optional: tuple[str, ...]) -> Layer:
     if form not in FORMS:
         raise ValueError(nearest("kind of layer", form, FORMS))
-    needed, optional = FORMS[form]
+    needed = FORMS[form]
+    if form == "gemm":
+        optional = tuple(name for name in optional if name not in STRIDED)
     given: dict[str, int] = {}
     for part in filter(None, sizes.split(",")):
         name, equals, number = part.partition("=")
@@ -200,4 +272,10 @@ def _parse_layer(form: str, sizes: str) -> Layer:
         raise ValueError(f"{form}: {', '.join(missing)} missing; needed are {', '.join(needed)}")
     if form == "gemm":
         return Layer.gemm("gemm", **given)
-    return Layer(form, form.upper(), **{"K": 1, **given})
+    made = Layer(form, form.upper(), **{"K": 1, **given})
+    rows, columns = input_size(made)
+    if made.stride > max(rows, columns):
+        raise ValueError(
+            f"{form}: stride {made.stride} is larger than the input, {rows} x {columns}"
+        )
+    return made

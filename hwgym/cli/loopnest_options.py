@@ -14,12 +14,13 @@ from hwgym._files import read_toml
 from hwgym._names import nearest
 from hwgym.cli.options import load_workload
 from hwgym.costs.loopnest import TEMPLATES
-from hwgym.families.loopnest.architect import arrays_of
+from hwgym.families.loopnest.architect import OBJECTIVES, arrays_of
 from hwgym.hardware import Machine
 from hwgym.workloads import Workload, models
 
 MODELS = ("maestro", "loopnest")
 MIX = "MIX"
+MAPPED_FOR = ", ".join(OBJECTIVES)
 MOST_PES = 1 << 20
 LOOPNEST = "Loop nests (--model loopnest)"
 
@@ -28,7 +29,8 @@ CLOCKS = {"GHz": 1.0, "MHz": 1e-3}
 BANDWIDTHS = ("GB/s", "B/cycle")
 
 
-def _option(*names: str, **settings: Any) -> Any:
+def loopnest_option(*names: str, **settings: Any) -> Any:
+    """An option of this model alone; help has these together."""
     return typer.Option(*names, rich_help_panel=LOOPNEST, **settings)
 
 
@@ -44,11 +46,11 @@ ModelOption = Annotated[
 ]
 ClockOption = Annotated[
     str | None,
-    _option("--clock", metavar="1GHz", help="In place of the machine's; GHz or MHz."),
+    loopnest_option("--clock", metavar="1GHz", help="In place of the machine's; GHz or MHz."),
 ]
 PEsOption = Annotated[
     str | None,
-    _option(
+    loopnest_option(
         "--pes",
         metavar="1024|32x32",
         help="Fixes the array: a number of PEs of any shape, or rows x columns; several with "
@@ -57,14 +59,14 @@ PEsOption = Annotated[
 ]
 L1Option = Annotated[
     str | None,
-    _option("--l1", metavar="512B", help="Fixes each PE's buffer: B, KB (of 1,024 B), MB."),
+    loopnest_option("--l1", metavar="512B", help="Fixes each PE's buffer: B, KB (of 1,024 B), MB."),
 ]
 L2Option = Annotated[
-    str | None, _option("--l2", metavar="512KB", help="Fixes the buffer that PEs share.")
+    str | None, loopnest_option("--l2", metavar="512KB", help="Fixes the buffer that PEs share.")
 ]
 DRAMOption = Annotated[
     str | None,
-    _option(
+    loopnest_option(
         "--dram",
         metavar="16GB/s",
         help="DRAM's bandwidth in place of the machine's, reads and writes each: GB/s (10^9 B) or "
@@ -73,7 +75,7 @@ DRAMOption = Annotated[
 ]
 MixOption = Annotated[
     str | None,
-    _option(
+    loopnest_option(
         "--mix",
         metavar="NAME=WEIGHT,...",
         help="Several networks on one array, by how often each runs: ResNet50=3,BERT=1.",

@@ -187,8 +187,8 @@ def _one_network(networks: Sequence[str]) -> str:
         raise ValueError("missing argument 'MODEL|FILE': a model's name or a file")
     if len(networks) > 1:
         raise ValueError(
-            f"unexpected extra argument {networks[1]!r}: several networks are for --model loopnest, "
-            "where they share an array"
+            f"unexpected extra argument {networks[1]!r}: several networks are for --model "
+            "loopnest, where they share an array"
         )
     return networks[0]
 

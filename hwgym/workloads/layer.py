@@ -176,7 +176,8 @@ class Layer:
 
         Raises:
             ValueError: a size that is not a positive integer (padding: not negative), groups that
-                do not divide the channels, a filter that reaches further than the padded input.
+                do not divide the channels, a filter that reaches further than the padded input, a
+                stride larger than that.
         """
         channels = _integer(name, "in_channels", in_channels)
         outputs = _integer(name, "out_channels", out_channels)
@@ -197,6 +198,11 @@ class Layer:
             dilated = f", dilated to {reach_y}x{reach_x}," if wider else ""
             raise ValueError(
                 f"layer {name!r}: kernel {rows}x{columns}{dilated} is larger than the padded input "
+                f"{height + 2 * padding}x{width + 2 * padding}"
+            )
+        if stride_y > height + 2 * padding or stride_x > width + 2 * padding:
+            raise ValueError(
+                f"layer {name!r}: stride {stride_y}x{stride_x} is larger than the padded input "
                 f"{height + 2 * padding}x{width + 2 * padding}"
             )
         out_y = (height + 2 * padding - reach_y) // stride_y + 1

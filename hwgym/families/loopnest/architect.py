@@ -48,6 +48,7 @@ __all__ = [
     "bytes_text",
     "optimum",
     "price",
+    "too_small",
     "unfit",
     "within",
 ]
@@ -442,8 +443,22 @@ def unfit(costs: Costs) -> str | None:
         return None
     layer = costs.layers[int(np.flatnonzero(~valid)[0])]
     built = [a for a, given in zip(costs.arrays, costs.as_given, strict=True) if given]
-    most = max(a.l1_bytes for a in built), max(a.l2_bytes for a in built)
-    needs = {t.name: _least_bytes(costs, layer, t, built) for t in costs.templates}
+    return too_small(layer, costs.templates, built, costs.machine, costs.shapes)
+
+
+def too_small(
+    layer: Layer,
+    templates: Sequence[Template],
+    arrays: Sequence[Array],
+    machine: Machine,
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+) -> str:
+    """Which buffer of arrays is too small for any mapping of a layer, and what it must be at least,
+    on one of these arrays or on one of ``shapes`` inside."""
+    inside = [s for s in shapes if any(s[0] <= a.rows and s[1] <= a.columns for a in arrays)]
+    tried = tuple(dict.fromkeys([*inside, *(a[:2] for a in arrays)]))
+    needs = {t.name: _least_bytes(layer, t, tried, machine) for t in templates}
+    most = max(a.l1_bytes for a in arrays), max(a.l2_bytes for a in arrays)
     for level, (name, own) in enumerate(zip(("L1", "L2"), most, strict=True)):
         least = min(pair[level] for pair in needs.values())
         if own < least:
@@ -459,13 +474,12 @@ def unfit(costs: Costs) -> str | None:
 
 
 def _least_bytes(
-    costs: Costs, layer: Layer, style: Template, built: Sequence[Array]
+    layer: Layer, style: Template, shapes: Sequence[tuple[int, int]], machine: Machine
 ) -> tuple[int, int]:
-    """Bytes of L1 and L2 that some mapping needs at least, on any of these arrays or a part."""
-    shapes = [s for s in costs.shapes if any(s[0] <= a.rows and s[1] <= a.columns for a in built)]
+    """Bytes of L1 and L2 that some mapping needs at least, on any of some arrays."""
     # Of buffers that hold nothing the lattice has the mapping that needs least.
     nothing = Choices((1,), (1,))
-    least = tabulate([layer], style, shapes, nothing, costs.machine, costs.objective).least
+    least = tabulate([layer], style, shapes, nothing, machine).least
     return int(least[..., 0].min()), int(least[..., 1].min())
 
 
