@@ -53,7 +53,7 @@ class Best:
 
     Attributes:
         point: Its place in the lattice; -1 where none fits.
-        latency_cycles, energy_nj, dram_bytes: Of it; 0 where none fits.
+        latency_cycles, energy_nj, dram_read_bytes, dram_write_bytes: Of it; 0 where none fits.
         valid: Whether one fits.
         least: (2,) bytes of L1 and L2 that some mapping needs at least.
     """
@@ -61,7 +61,8 @@ class Best:
     point: Ints
     latency_cycles: Ints
     energy_nj: Floats
-    dram_bytes: Floats
+    dram_read_bytes: Floats
+    dram_write_bytes: Floats
     valid: Bools
     least: tuple[int, int]
 
@@ -304,7 +305,8 @@ def choose(p: Profile, choices: Choices, machine: Machine, objective: str) -> Be
         point=point,
         latency_cycles=np.where(valid, p.latency_cycles[taken], 0),
         energy_nj=np.where(valid, spent, 0.0),
-        dram_bytes=np.where(valid, (p.dram_read_bytes + p.dram_write_bytes)[taken], 0.0),
+        dram_read_bytes=np.where(valid, p.dram_read_bytes[taken], 0.0),
+        dram_write_bytes=np.where(valid, p.dram_write_bytes[taken], 0.0),
         valid=valid,
         least=(int(p.l1_bytes.min()), int(p.l2_bytes.min())),
     )

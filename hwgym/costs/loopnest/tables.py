@@ -52,7 +52,7 @@ __all__ = [
     "tabulate",
 ]
 
-VERSION = 1
+VERSION = 2
 """Of the model and its lattice: tables of another are not read."""
 
 SHAPES = ((2, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32), (32, 32))
@@ -70,7 +70,7 @@ class Tables:
         latency_cycles: 0 where no mapping fits.
         energy_nj: MACs, all accesses and DRAM; 0 where no mapping fits.
         power_mw: Energy over time at the machine's clock.
-        dram_bytes: Read and written.
+        dram_read_bytes, dram_write_bytes: Moved.
         valid: Whether a mapping fits the buffers.
         area_um2: (shapes, L1, L2) of PEs and buffers.
         least: (layers, shapes, 2) bytes of L1 and L2 that a mapping needs at least.
@@ -79,10 +79,16 @@ class Tables:
     latency_cycles: Ints
     energy_nj: Floats
     power_mw: Floats
-    dram_bytes: Floats
+    dram_read_bytes: Floats
+    dram_write_bytes: Floats
     valid: Bools
     area_um2: Floats
     least: Ints
+
+    @property
+    def dram_bytes(self) -> Floats:
+        """Read and written."""
+        return self.dram_read_bytes + self.dram_write_bytes
 
 
 @dataclass(frozen=True)
@@ -162,11 +168,12 @@ def tabulate(
         if progress is not None:
             progress(done, len(layers))
     arrays = [np.stack([getattr(row, name) for row in rows]) for name in _ROW]
-    cycles, spent, dram, valid, least = arrays
+    cycles, spent, read, written, valid, least = arrays
     pes = np.array([r * c for r, c in checked[0]])[:, None, None]
     l1, l2 = np.array(checked[1].l1_bytes)[:, None], np.array(checked[1].l2_bytes)
     power = spent * 1e3 * machine.clock_ghz / np.maximum(cycles, 1)
-    found = Tables(cycles, spent, power, dram, valid, array_area_um2(machine, pes, l1, l2), least)
+    area = array_area_um2(machine, pes, l1, l2)
+    found = Tables(cycles, spent, power, read, written, valid, area, least)
     for array in vars(found).values():
         array.setflags(write=False)
     return found
@@ -273,7 +280,7 @@ def _loops(nest: Nests) -> str:
     return "; ".join(levels)
 
 
-_ROW = ("latency_cycles", "energy_nj", "dram_bytes", "valid", "least")
+_ROW = ("latency_cycles", "energy_nj", "dram_read_bytes", "dram_write_bytes", "valid", "least")
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +289,8 @@ class _Row:
 
     latency_cycles: Ints
     energy_nj: Floats
-    dram_bytes: Floats
+    dram_read_bytes: Floats
+    dram_write_bytes: Floats
     valid: Bools
     least: Ints
 
