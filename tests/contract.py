@@ -213,8 +213,8 @@ class Contract:
     small: ClassVar[dict] = {}
     bank: ClassVar[tuple] = ()
     exact_masks: ClassVar = None
-    """Masked episodes always end feasibly; by default that is asked where the walk is a
-    ``TableWalk``."""
+    """Masked episodes always end feasibly: in every action mode (True), or in ``"discrete"`` only;
+    by default the latter is asked where the walk is a ``TableWalk``."""
 
     # --- what the checks work on ------------------------------------------------------------------
 
@@ -492,7 +492,7 @@ class Contract:
                     observation, _, done, _, info = env.step(action)
                 assert observation in env.observation_space
                 # In several dimensions a mask says which levels go with some others, not with all.
-                if exact and (mode == "discrete" or self.exact_masks):
+                if exact and (mode == "discrete" or self.exact_masks is True):
                     assert info["is_success"] is True
                 assert info["regret"] >= 0
                 genes = info["assignment"][: env.num_steps]

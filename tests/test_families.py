@@ -4,7 +4,7 @@ import tiny_families
 from contract import Contract
 
 from hwgym import Layer, Workload
-from hwgym.families import FAMILIES, assignment
+from hwgym.families import FAMILIES, assignment, systolic
 
 THREE = Workload(
     "three",
@@ -25,6 +25,48 @@ class TestAssignment(Contract):
         {"workload": "AlexNet", "dataflow": "Eyeriss", "platform": "iotx"},
         {"workload": "NCF", "objective": "energy", "constraint": "power"},
         {"workload": "ViT", "deployment": "LS", "platform": "cloud"},
+    )
+
+
+ARRAYS = {"row_levels": (2, 8), "column_levels": (4, 16), "sram_levels": (512, 2048, 16384)}
+
+
+class TestSystolic(Contract):
+    family = systolic.FAMILY
+    small = {"workload": THREE, "dataflow": "SystolicMIX", "ratio": 0.3, **ARRAYS}  # noqa: RUF012
+    bank = (
+        {"workload": THREE, "ratio": 0.3},
+        {"workload": "AlexNet", "dataflow": "SystolicOS", "platform": "iotx"},
+        {"workload": "NCF", "objective": "energy", "constraint": "power"},
+        {"workload": "ViT", "deployment": "LS", "platform": "cloud"},
+    )
+
+
+class TestSystolicShared(Contract):
+    family = systolic.FAMILY
+    exact_masks = "discrete"
+    small = TestSystolic.small | {"deployment": "shared"}
+    bank = tuple(
+        {"workload": workload, "dataflow": "SystolicMIX", "deployment": "shared", **asked}
+        for workload, asked in (
+            (THREE, {"ratio": 0.3}),
+            ("AlexNet", {"platform": "iotx"}),
+            ("NCF", {"objective": "energy", "constraint": "power"}),
+        )
+    )
+
+
+class TestSystolicPipeline(Contract):
+    family = systolic.FAMILY
+    exact_masks = "discrete"
+    small = TestSystolic.small | {"objective": "throughput"}
+    bank = tuple(
+        {"workload": workload, "objective": "throughput", **asked}
+        for workload, asked in (
+            (THREE, {"ratio": 0.3}),
+            ("AlexNet", {"dataflow": "SystolicOS", "platform": "iotx"}),
+            ("NCF", {"constraint": "power"}),
+        )
     )
 
 

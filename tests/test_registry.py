@@ -3,6 +3,7 @@ those left out; other people's families."""
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from hwgym.core import (
     METRICS,
     Family,
     Id,
+    SharedProblem,
     UnknownId,
     families,
     family_of,
@@ -33,9 +35,12 @@ from hwgym.core import (
 )
 from hwgym.core.family import family_named, import_families, kwargs_of
 from hwgym.costs.maestro import MAESTRO_2021, NVDLA, dataflow
+from hwgym.families import FAMILIES
 from hwgym.families.assignment import FAMILY, AssignmentProblem, HWAssignEnv, ids
+from hwgym.families.layered import says_something
 
-IDS = dict(envs_registry.environments())
+EVERY = dict(envs_registry.environments())
+IDS = {entry.env_id: dict(entry.kwargs) for entry in FAMILY.ids()}
 MANY = {i for i in IDS if i.startswith("mo-")}
 OTHER_ACTIONS = {i for i in IDS if i.endswith(("-MultiDiscrete-v0", "-Continuous-v0"))}
 RANKED = set(IDS) - MANY - OTHER_ACTIONS - {"HWAssign-v0"}
@@ -51,9 +56,10 @@ RENDERED = (
 def groups():
     """Ids by family and model: enough tests to spread over processes, few enough to be cheap."""
     grouped = {}
-    for env_id in sorted(RANKED):
-        family, model = env_id.split("-")[:2]
-        grouped.setdefault(f"{family}-{model}", []).append(env_id)
+    for family in FAMILIES:
+        for env_id in sorted(ranked_ids(family)):
+            start, model = env_id.split("-")[:2]
+            grouped.setdefault(f"{family.name}-{start}-{model}", []).append(env_id)
     return grouped
 
 
@@ -73,9 +79,11 @@ def plain(env_id, **kwargs):
 
 
 def test_the_table():
-    assert len(list(envs_registry.environments())) == len(IDS) == 893
-    assert (len(RANKED), len(MANY)) == (698, 68)
-    assert set(IDS) <= set(gym.registry)
+    assert len(list(envs_registry.environments())) == len(EVERY)
+    assert set(EVERY) == {e.env_id for family in FAMILIES for e in family.ids()}
+    assert len(EVERY) == sum(len(registered_ids(family)) for family in FAMILIES)
+    assert set(EVERY) <= set(gym.registry)
+    assert (len(IDS), len(RANKED), len(MANY)) == (893, 698, 68)
     assert IDS["HWAssign-ViT-MIX-Energy-Power-IoTx-v0"] == {
         "workload": "ViT",
         "dataflow": "MIX",
@@ -106,35 +114,68 @@ def test_the_table():
 
 # --- which ids say something ----------------------------------------------------------------------
 
-MODELS = sorted({*ids.MODELS, *ids.RELEASED_MODELS})
+DESCRIBED = {family: silent.described(family.name) for family in FAMILIES}
+OF_MODELS = [
+    (family, model)
+    for family, every in DESCRIBED.items()
+    for model in sorted({kwargs["workload"] for kwargs in every.values()})
+]
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_what_is_left_out_says_nothing_and_the_rest_something(model):
+def silent_text(family):
+    package = f"hwgym.families.{family.name}"
+    return files(package).joinpath("silent.txt").read_text(encoding="utf-8")
+
+
+def best_without_a_limit(problem):
+    """The least that the best of all solutions take of the constraint, from the tables."""
+    if isinstance(problem, SharedProblem):
+        design, once = problem.design, problem.design.once
+        arrays = math.prod(axis.size for axis in design.axes[:once])
+        cost, usage = (design.table(m) for m in (problem.objective, problem.constraint))
+        cost = np.where(design.valid, cost, np.inf).reshape(len(cost), arrays, -1)
+        best = cost.min(axis=2)
+        totals = best.sum(axis=0)
+        ways = np.where(cost == best[..., None], usage.reshape(cost.shape), np.inf)
+        return ways.min(axis=2).max(axis=0)[totals <= totals.min() * (1 + 1e-12)].min()
+    cheapest = np.where(problem.valid, problem.cost, np.inf)
+    least = np.where(cheapest == cheapest.min(axis=1, keepdims=True), problem.usage, np.inf)
+    return least.min(axis=1).sum()
+
+
+@pytest.mark.parametrize(("family", "model"), OF_MODELS, ids=lambda x: getattr(x, "name", x))
+def test_what_is_left_out_says_nothing_and_the_rest_something(family, model):
     """Both recomputed for every id, from the tables and by the solver."""
-    described = {i: kwargs for i, kwargs in ALL.items() if kwargs["workload"] == model}
+    described = {
+        i: kwargs for i, kwargs in DESCRIBED[family].items() if kwargs["workload"] == model
+    }
     assert described
+    left_out = set(silent_text(family).split())
     for env_id, kwargs in described.items():
-        problem = AssignmentProblem.of(**kwargs)
-        cheapest = np.where(problem.valid, problem.cost, np.inf)
-        least = np.where(cheapest == cheapest.min(axis=1, keepdims=True), problem.usage, np.inf)
-        binds = least.min(axis=1).sum() > problem.limit
+        problem = family.make(**kwargs)
+        binds = best_without_a_limit(problem) > problem.limit
         scores = problem.evaluate(problem.space.uniform())
         uniform = scores.objective[scores.feasible].min(initial=np.inf)
         says = bool(binds and uniform / problem.optimum().objective >= 1.01)
-        assert ids.says_something(problem) == says, env_id
-        assert (env_id in ids.silent_ids()) == (not says), env_id
-        assert (env_id in RANKED) == says, env_id
+        assert says_something(problem) == says, env_id
+        assert (env_id in left_out) == (not says), env_id
+        assert (env_id in ranked_ids(family)) == says, env_id
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_silent_ids_are_the_others(family):
+    listed = silent_text(family).splitlines()
+    assert listed == sorted(set(listed))
+    assert set(listed) < set(DESCRIBED[family])
+    assert set(DESCRIBED[family]) - set(listed) == set(ranked_ids(family))
+    assert not set(listed) & set(gym.registry)
 
 
 def test_the_list_of_silent_ids():
     silent = ids.silent_ids()
     assert len(silent) == 294
-    assert silent < set(ALL)
     assert set(ALL) - silent == RANKED
-    assert not silent & set(gym.registry)
-    text = files(ids.__package__).joinpath("silent.txt").read_text(encoding="utf-8")
-    assert text.splitlines() == sorted(silent)
+    assert silent_text(FAMILY).splitlines() == sorted(silent)
 
 
 def test_the_list_is_printed_anew(capsys):
@@ -148,6 +189,10 @@ def test_the_list_is_printed_anew(capsys):
     assert len(lines) == sum(kwargs["workload"] == "NCF" for kwargs in ALL.values())
     marked = {line.split()[1] for line in lines if line.startswith("-")}
     assert marked == {i for i in ids.silent_ids() if ALL[i]["workload"] == "NCF"}
+    silent.main(["NCF", "--family", "systolic"])
+    systolic = set(silent_text(family_named("systolic")).split())
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == sorted(i for i in systolic if i.startswith("HWAssign-NCF-"))
     with pytest.raises(SystemExit):
         silent.main(["ncf"])
     assert "did you mean 'NCF'" in capsys.readouterr().err
@@ -258,11 +303,11 @@ def test_a_vector_reward_keeps_to_gymnasiums_rules_otherwise(env_id):
 
 
 def test_every_specification_survives_json():
-    for env_id in IDS:
+    for env_id, kwargs in EVERY.items():
         spec = gym.spec(env_id)
         text = spec.to_json()
         assert EnvSpec.from_json(text) == spec
-        assert json.loads(text)["kwargs"] == IDS[env_id] == kwargs_of(env_id)
+        assert json.loads(text)["kwargs"] == kwargs == kwargs_of(env_id)
         assert spec.max_episode_steps is None
 
 

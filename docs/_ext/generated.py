@@ -20,7 +20,7 @@ import gymnasium as gym
 import hwgym
 from benchmarks import report
 from benchmarks.speed import speed_markdown
-from hwgym.core import ACTION_MODES, TableProblem, describe_agents, family_of, problem_of
+from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
 from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
@@ -46,7 +46,7 @@ class Entry:
 
     env_id: str
     kwargs: Mapping[str, Any]
-    problem: TableProblem
+    problem: Problem
 
 
 def own_ids(of: Callable[[Family], tuple[str, ...]]) -> list[str]:
@@ -60,7 +60,6 @@ def entries() -> tuple[Entry, ...]:
     found = []
     for env_id in own_ids(ranked_ids):
         problem = problem_of(env_id)
-        assert isinstance(problem, TableProblem)
         found.append(Entry(env_id, kwargs_of(env_id), problem))
     return tuple(found)
 
@@ -90,21 +89,26 @@ class Group:
         return [i for i in own_ids(registered_ids) if self.belongs(i, kwargs_of(i))]
 
 
-def _scalar(kwargs: Mapping[str, Any]) -> bool:
-    return "workload" in kwargs and "reward" not in kwargs and not kwargs.get("released")
+def _of(family: str, env_id: str, kwargs: Mapping[str, Any]) -> bool:
+    return family_of(env_id).name == family and bool(kwargs)
+
+
+def _scalar(env_id: str, kwargs: Mapping[str, Any]) -> bool:
+    scalar = "reward" not in kwargs and not kwargs.get("released")
+    return _of("assignment", env_id, kwargs) and scalar
 
 
 GROUPS = {
     "hwassign": Group(
         "HWAssign-MobileNetV2-NVDLA-v0",
         "a partition for each layer; one dataflow for all layers",
-        lambda _, kwargs: _scalar(kwargs) and kwargs["dataflow"] != "MIX",
+        lambda i, kwargs: _scalar(i, kwargs) and kwargs["dataflow"] != "MIX",
         ("HWAssign-{model}-{dataflow}",),
     ),
     "hwassign-mix": Group(
         "HWAssign-MobileNetV2-MIX-v0",
         "the same, and the agent chooses the dataflow of each layer, too",
-        lambda _, kwargs: _scalar(kwargs) and kwargs["dataflow"] == "MIX",
+        lambda i, kwargs: _scalar(i, kwargs) and kwargs["dataflow"] == "MIX",
         ("HWAssign-{model}-MIX",),
     ),
     "confuciux": Group(
@@ -118,6 +122,11 @@ GROUPS = {
         "no budget, and a vector of latency, energy and area as reward",
         lambda _, kwargs: "reward" in kwargs,
         ("mo-HWAssign-{model}-{dataflow}",),
+    ),
+    "systolic": Group(
+        "HWAssign-MobileNetV2-SystolicWS-v0",
+        "a systolic array and SRAM for each layer, with SCALE-Sim's cycles and DRAM",
+        lambda i, kwargs: _of("systolic", i, kwargs),
     ),
     "own": Group(
         "HWAssign-v0",
@@ -205,7 +214,7 @@ def optima(group: Group) -> str:
     for pattern, rows in tables.items():
         lines = []
         for key, found in rows.items():
-            cells = [f"{found[p].problem.optimum().objective:,.0f}" if p in found else "-"
+            cells = [f"{found[p].problem.certificate().objective:,.0f}" if p in found else "-"
                      for p in PLATFORMS.values()]  # fmt: skip
             lines.append((*key, *cells))
         out.append(f"### {titles[pattern]}\n\n`{pattern}`\n")
@@ -441,7 +450,8 @@ def parts() -> dict[str, str]:
         "optima.csv": optima_csv(),
     }
     for name, group in GROUPS.items():
-        made[f"{name}.speed.part.md"] = speed(group)
+        if group.speeds:
+            made[f"{name}.speed.part.md"] = speed(group)
         if not kwargs_of(group.example):
             continue  # it poses no problem of its own
         made[f"{name}.glance.part.md"] = glance(group)

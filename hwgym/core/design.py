@@ -134,6 +134,12 @@ class Design(ABC):
         """Keyword arguments that make it again, JSON values."""
 
     @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """How it can be run: one array is set anew for each part only if that leaves a choice."""
+        ways = 0 < self.once < len(self.axes)
+        return tuple(d for d in Deployment if ways or d is not Deployment.SHARED)
+
+    @property
     def levels(self) -> str:
         """The ordered axes with their levels, for errors."""
         return " and ".join(f"{a.name} {a.labels}" for a in self.axes if a.kind == "ordered")
@@ -200,24 +206,28 @@ class BudgetedProblem(Problem):
         return cls(design, *given)  # says what is wrong
 
     def __post_init__(self) -> None:
-        for kind, allowed in (("objective", self.objectives), ("constraint", CONSTRAINTS)):
-            given = getattr(self, kind)
-            if not isinstance(given, Metric):
-                object.__setattr__(self, kind, find_metric(given, kind, allowed))
-            elif given != METRICS.get(given.name) or given.name not in allowed:
-                raise ValueError(nearest(kind, given.name, allowed))
         names = [d.value for d in self.deployments]
         if self.deployment not in names:
             raise ValueError(nearest("deployment", self.deployment, names))
         object.__setattr__(self, "deployment", Deployment(self.deployment))
-        if not self.objective.adds_up and self.deployment.shared:
-            raise ValueError(
-                f"{self.objective.name} is the period of a {self.design.part} pipeline (LP); with "
-                f"one configuration running all {self.design.part}s ({self.deployment}) the period "
-                "is the latency, so use objective='latency'"
-            )
+        for kind, allowed in (("objective", self.objectives), ("constraint", CONSTRAINTS)):
+            given = getattr(self, kind)
+            if kind == "objective" and self.deployment.shared:
+                self._check_no_period(given)
+            if not isinstance(given, Metric):
+                object.__setattr__(self, kind, find_metric(given, kind, allowed))
+            elif given != METRICS.get(given.name) or given.name not in allowed:
+                raise ValueError(nearest(kind, given.name, allowed))
         self._check_valid_points()
         self._set_budget()
+
+    def _check_no_period(self, objective: Metric | str) -> None:
+        if objective in ("throughput", METRICS["throughput"]):
+            raise ValueError(
+                f"throughput is the period of a {self.design.part} pipeline (LP); with one "
+                f"configuration running all {self.design.part}s ({self.deployment}) the period is "
+                "the latency, so use objective='latency'"
+            )
 
     def _set_budget(self) -> None:
         given = [n for n in ("platform", "ratio", "budget") if getattr(self, n) is not None]
@@ -249,14 +259,27 @@ class BudgetedProblem(Problem):
                 f"{self.design.title} takes is {needed:.6g} {self.constraint.unit}"
             )
 
+    def _check_steps(self, valid: Bools) -> None:
+        """See that every step has a choice that can be built; ``valid`` (steps, actions).
+
+        Raises:
+            ValueError: If one has none.
+        """
+        design = self.design
+        for step in np.flatnonzero(~valid.any(axis=1)):
+            who = f"{design.part} {design.names[int(step)]!r} has no valid design point"
+            if self.deployment.shared:
+                who = f"no configuration is valid for every {design.part}"
+            raise ValueError(f"{design.title}: {who} under {design.styles} with {design.levels}")
+
     # --- what a subclass says -------------------------------------------------------------------
 
     @abstractmethod
     def _check_valid_points(self) -> None:
-        """See that every step has a choice that can be built.
+        """See that there is something that can be built.
 
         Raises:
-            ValueError: If one has none.
+            ValueError: If there is nothing.
         """
 
     @property
@@ -384,12 +407,7 @@ class DesignProblem(TableProblem, BudgetedProblem):
         return self.deployment.shared
 
     def _check_valid_points(self) -> None:
-        design = self.design
-        for step in np.flatnonzero(~self._tables.valid.any(axis=1)):
-            who = f"{design.part} {design.names[int(step)]!r} has no valid design point"
-            if self.deployment.shared:
-                who = f"no configuration is valid for every {design.part}"
-            raise ValueError(f"{design.title}: {who} under {design.styles} with {design.levels}")
+        self._check_steps(self._tables.valid)
 
     @property
     def _needed(self) -> float:

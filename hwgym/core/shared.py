@@ -54,7 +54,7 @@ class SharedProblem(BudgetedProblem):
     def _tables(self) -> _Grids:
         design = self.design
         shape = tuple(axis.size for axis in design.axes)
-        if not 0 < design.once < len(shape):
+        if Deployment.SHARED not in design.deployments:
             raise ValueError(
                 f"{design.title}: {design.styles} leaves nothing to choose on a shared array; "
                 f"deployment {Deployment.LS} is the same"
@@ -207,12 +207,8 @@ class SharedWalk(Walk):
         array, _ = self._chosen(state)
         joint[later] &= (np.arange(joint.shape[1]) == array[later, None])[:, :, None]
         joint[~joint.any(axis=(1, 2))] = True  # of an episode that failed
-        if mode == "discrete":
-            return joint.reshape(len(joint), -1)
-        grid = joint.reshape(-1, *self.shape)
-        axes = range(1, grid.ndim)
-        others = [tuple(a for a in axes if a != axis) for axis in axes]
-        return np.concatenate([grid.any(axis=other) for other in others], axis=1)
+        flat = joint.reshape(len(joint), -1)
+        return flat if mode == "discrete" else self.levels(flat)
 
     def observe(self, state: WalkState, room: int = 0) -> Observations:
         genes, once = state.genes.copy(), self._once

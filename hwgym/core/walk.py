@@ -122,6 +122,14 @@ class Walk:
             joint = (joint[:, :, None] & axis[:, None, :]).reshape(len(joint), -1)
         return joint
 
+    def levels(self, joint: Bools) -> Bools:
+        """(N, sum of sizes) from (N, actions): a level is allowed if some choice of the others goes
+        with it. For masks in action mode ``multi_discrete``."""
+        grid = joint.reshape(-1, *self.shape)
+        axes = range(1, grid.ndim)
+        others = [tuple(a for a in axes if a != axis) for axis in axes]
+        return np.concatenate([grid.any(axis=other) for other in others], axis=1)
+
     def _entries(self, mode: str) -> int:
         return int(self.shape.prod() if mode == "discrete" else self.shape.sum())
 

@@ -10,8 +10,9 @@ that sees totals, episode log, leaderboard, command line, documentation page and
 
 from hwgym.core.family import Family
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
+from hwgym.families.systolic import FAMILY as SYSTOLIC
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: tuple[Family, ...] = (ASSIGNMENT,)
+FAMILIES: tuple[Family, ...] = (ASSIGNMENT, SYSTOLIC)
 """Every family of this suite; a new one is a line here."""

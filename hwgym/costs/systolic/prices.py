@@ -101,6 +101,7 @@ class Table:
 
     Attributes:
         cycles, energy_nj, area_um2, power_mw: As in :class:`Costs` and :class:`Prices`.
+        dram_read_bytes, dram_write_bytes: All that DRAM gives, and takes.
         valid: Where the SRAMs hold what a fold takes; elsewhere the numbers mean nothing.
     """
 
@@ -108,6 +109,8 @@ class Table:
     energy_nj: Floats
     area_um2: Floats
     power_mw: Floats
+    dram_read_bytes: Ints
+    dram_write_bytes: Ints
     valid: Bools
 
 
@@ -145,4 +148,12 @@ def table(
         may_be_invalid=True,
     )
     prices = price(costs, machine)
-    return Table(costs.cycles, prices.energy_nj, prices.area_um2, prices.power_mw, costs.valid)
+    return Table(
+        cycles=costs.cycles,
+        energy_nj=prices.energy_nj,
+        area_um2=prices.area_um2,
+        power_mw=prices.power_mw,
+        dram_read_bytes=costs.dram_bytes - costs.dram_ofmap_bytes,
+        dram_write_bytes=costs.dram_ofmap_bytes,
+        valid=costs.valid,
+    )

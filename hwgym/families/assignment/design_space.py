@@ -31,7 +31,8 @@ from hwgym.costs.maestro import (
 )
 from hwgym.families.assignment.accounting import COMPLETE, MAESTRO, Accounting, accounting
 from hwgym.families.layered import LayerDesign
-from hwgym.hardware import Hardware, integers
+from hwgym.families.layered.design import MOST_CYCLES, check_total, increasing
+from hwgym.hardware import Hardware
 from hwgym.workloads import LAYER_KINDS, Layer, Workload, load_workload
 
 __all__ = [
@@ -54,9 +55,6 @@ MIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Names of several dataflows, of which each layer gets one: ``"MIX"``, and those whose cluster size
 is a choice."""
-
-MOST_CYCLES = 2**53
-"""Up to here floats are exact, so that sums of cycles are, and the optimum is one to the cycle."""
 
 _Dataflow = str | Dataflow | Mapping[str, Any]
 
@@ -146,8 +144,8 @@ class DesignSpace(LayerDesign):
         return _design_space(
             load_workload(workload, released=released),
             _dataflows(dataflow, released=released),
-            _levels("pe_levels", pe_levels),
-            _levels("tile_levels", tile_levels),
+            increasing("pe_levels", pe_levels),
+            increasing("tile_levels", tile_levels),
             _hardware(hardware, counted),
             counted,
         )
@@ -330,15 +328,6 @@ def _hardware(
     return Hardware(**numbers, technology=given.technology)
 
 
-def _levels(what: str, given: Sequence[int]) -> tuple[int, ...]:
-    levels = integers(what, given)
-    if levels.ndim != 1 or not levels.size:
-        raise ValueError(f"{what} must be a list of at least one level, got {given!r}")
-    if np.any(np.diff(levels) <= 0):
-        raise ValueError(f"{what} must increase, got {given!r}")
-    return tuple(levels.tolist())
-
-
 @lru_cache(maxsize=256)
 def _design_space(
     workload: Workload,
@@ -357,7 +346,9 @@ def _design_space(
         ROWS.of(list(first.values()), _Choices(d, pe_levels, tile_levels, hardware, accounting))
         for d in dataflows
     ]
-    _check_total(workload, [max(_most_cycles(rows[i]) for rows in parts) for i in index])
+    most = [max(_most_cycles(rows[i]) for rows in parts) for i in index]
+    runs = [layer.repeat * each for layer, each in zip(workload, most, strict=True)]
+    check_total(workload, runs, "pe_levels")
     repeat = np.array([[layer.repeat] for layer in workload])
     tables: dict[str, Array] = {}
     for name in _Row._fields:
@@ -372,19 +363,6 @@ def _design_space(
 
 def _most_cycles(row: _Row) -> int:
     return int(np.abs(row.latency_cycles).max())
-
-
-def _check_total(workload: Workload, cycles: Sequence[int]) -> None:
-    """``cycles`` is the most that one run of each layer takes."""
-    most = [layer.repeat * each for layer, each in zip(workload, cycles, strict=True)]
-    if sum(most) > MOST_CYCLES:
-        i = most.index(max(most))
-        raise ValueError(
-            f"workload {workload.name!r} is too large to be counted exactly: its layers may take "
-            f"{sum(most):.3g} cycles in all with the slowest choices, of which layer "
-            f"{workload[i].name!r} {most[i]:.3g} (run {workload[i].repeat} times); up to 2**53 = "
-            f"{MOST_CYCLES:.3g} is allowed, and pe_levels that start higher take fewer"
-        )
 
 
 class _Choices(NamedTuple):

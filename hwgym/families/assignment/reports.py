@@ -100,7 +100,7 @@ def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[s
 def deployments(problem: AssignmentProblem) -> dict[str, dict[str, Any]]:
     """The optima of both deployments within a problem's budget, as
     :func:`hwgym.families.layered.reports.deployments`."""
-    return layered.deployments(problem, lambda *_: AssignmentProblem, problem.deployments)
+    return layered.deployments(problem, lambda *_: AssignmentProblem)
 
 
 def compare(

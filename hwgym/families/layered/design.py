@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
 from typing import Any, ClassVar
 
@@ -11,9 +11,13 @@ import numpy as np
 
 from hwgym._arrays import Array, Floats, Ints
 from hwgym.core.design import Design
+from hwgym.hardware import integers
 from hwgym.workloads import LAYER_KINDS, Layer, Workload
 
-__all__ = ["LayerDesign"]
+__all__ = ["MOST_CYCLES", "LayerDesign", "check_total", "increasing"]
+
+MOST_CYCLES = 2**53
+"""Up to here floats are exact, so that sums of cycles are, and the optimum is one to the cycle."""
 
 _SIZES = ("K", "C", "OY", "OX", "R", "S", "stride", "dilation", "repeat")
 
@@ -44,10 +48,18 @@ class LayerDesign(Design):
         """Further tables (layers, actions), by the name under which a layer's row shows them."""
         return {}
 
+    @property
+    def dram_cycles(self) -> tuple[Floats, Floats] | None:
+        """(layers, actions) each: for how many cycles a layer's reads of DRAM take all of its
+        bandwidth, and its writes; None if the cost model knows no DRAM."""
+        return None
+
     def least_period(self, actions: Ints) -> float:
-        """Cycles that must lie between one input of a stream and the next, because of what all
-        partitions of a pipeline share; ``actions`` (layers,)."""
-        return 0.0
+        """Cycles between one input of a stream and the next because all partitions of a pipeline
+        share DRAM, of what layers get (layers,)."""
+        at = np.arange(len(actions)), actions
+        busy = [float(np.add.accumulate(each[at])[-1]) for each in self.dram_cycles or ()]
+        return max(busy, default=0.0)
 
     # --- what the network says ------------------------------------------------------------------
 
@@ -96,3 +108,38 @@ class LayerDesign(Design):
 def shape_of(layer: Layer) -> tuple[Any, ...]:
     """All of a layer but its name."""
     return astuple(layer)[1:]
+
+
+def increasing(what: str, given: Sequence[int]) -> tuple[int, ...]:
+    """Levels to choose from, as plain numbers.
+
+    Raises:
+        ValueError: If they are not increasing positive integers, one at least.
+    """
+    levels = integers(what, given)
+    if levels.ndim != 1 or not levels.size:
+        raise ValueError(f"{what} must be a list of at least one level, got {given!r}")
+    if np.any(np.diff(levels) <= 0):
+        raise ValueError(f"{what} must increase, got {given!r}")
+    return tuple(levels.tolist())
+
+
+def check_total(workload: Workload, cycles: Sequence[int], levels: str) -> None:
+    """See that cycles can be added up exactly.
+
+    Args:
+        workload: The network.
+        cycles: The most that each layer takes, all its repeats together.
+        levels: Of what fewer are taken where levels start higher.
+
+    Raises:
+        ValueError: If they are too many, with the layer that takes most.
+    """
+    if sum(cycles) > MOST_CYCLES:
+        i = cycles.index(max(cycles))
+        raise ValueError(
+            f"workload {workload.name!r} is too large to be counted exactly: its layers may take "
+            f"{sum(cycles):.3g} cycles in all with the slowest choices, of which layer "
+            f"{workload[i].name!r} {cycles[i]:.3g} (run {workload[i].repeat} times); up to 2**53 = "
+            f"{MOST_CYCLES:.3g} is allowed, and {levels} that start higher take fewer"
+        )

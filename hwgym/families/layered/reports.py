@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -143,11 +143,9 @@ def _utilization(design: LayerDesign, macs: int, cycles: float, pes: int) -> flo
 
 
 def deployments(
-    problem: BudgetedProblem,
-    kind: Callable[[str, Deployment], type[BudgetedProblem]],
-    among: Sequence[Deployment],
+    problem: BudgetedProblem, kind: Callable[[str, Deployment], type[BudgetedProblem]]
 ) -> dict[str, dict[str, Any]]:
-    """The optima of several deployments within a problem's budget.
+    """The optima of every deployment that a problem's design can have, within its budget.
 
     For each what :func:`describe_assignment` says, without its layers; or, ``objective`` being
     None, ``why`` there is nothing, and where nothing fits the ``least`` that any assignment takes
@@ -157,10 +155,9 @@ def deployments(
     Args:
         problem: Whose design, objective, constraint and budget it is.
         kind: The class of problem of an objective and a deployment.
-        among: Those to be looked at.
     """
     found: dict[str, dict[str, Any]] = {}
-    for deployment in among:
+    for deployment in problem.design.deployments:
         objective = problem.objective
         if deployment.shared and not objective.adds_up:
             objective = METRICS["latency"]

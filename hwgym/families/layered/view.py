@@ -19,7 +19,7 @@ from hwgym.families.layered.reports import (
     layer_rows,
 )
 
-__all__ = ["LayerView", "cell", "levels_text"]
+__all__ = ["LayerView", "bytes_text", "cell", "levels_text", "period_text"]
 
 FORMATS = {"latency": ",.0f", "energy": ",.0f", "area": ",.4f", "power": ",.4g"}
 """How a layer's share of each metric is written, in the unit that is shown."""
@@ -37,7 +37,7 @@ class LayerView(View):
     """Layers and what they get, and where the budget comes from.
 
     Attributes:
-        kinds: The classes of the family's problems.
+        kinds: The classes of the family's problems, that of tables first.
     """
 
     rows_name = "layers"
@@ -72,7 +72,9 @@ class LayerView(View):
             ValueError: If it is not.
         """
         if not isinstance(problem, self.kinds):
-            raise ValueError(f"an {self.kinds[0].__name__} is needed, got {problem!r}")
+            names = " or ".join(kind.__name__ for kind in self.kinds)
+            article = "an" if names[0] in "AEIOU" else "a"
+            raise ValueError(f"{article} {names} is needed, got {problem!r}")
         return problem
 
     def label(self, env_id: str) -> str:
@@ -165,3 +167,20 @@ def levels_text(levels: Sequence[int]) -> str:
     if len(levels) > 2 and tuple(levels) == tuple(range(first, levels[-1] + 1, step)):
         return f"{first} to {levels[-1]}" + (f" in steps of {step}" if step > 1 else "")
     return ", ".join(map(str, levels))
+
+
+def bytes_text(size: float) -> str:
+    """``96 B``, ``4 KiB``, ``1.5 MiB``."""
+    for unit, scale in (("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= scale:
+            return f"{size / scale:g} {unit}"
+    return f"{size:g} B"
+
+
+def period_text(found: Row) -> str:
+    """Where a pipeline's period comes from that shares DRAM; ``found`` is
+    :func:`~hwgym.families.layered.reports.describe_assignment`'s."""
+    slowest = max(row["latency_cycles"] for row in found["layers"])
+    if found["period_cycles"] > slowest:
+        return f"what all DRAM reads or writes take (the slowest layer: {slowest:,.0f})"
+    return "the slowest layer's latency"
