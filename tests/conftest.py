@@ -3,9 +3,12 @@
 import itertools
 import os
 import re
+from pathlib import Path
 
 # Before torch or numpy start theirs: the tests run in several processes already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Tables of loop nests: computed once for all processes, not among the user's own.
+os.environ.setdefault("HWGYM_CACHE", str(Path(__file__).parents[1] / "build" / "cache"))
 
 import matplotlib as mpl
 import numpy as np

@@ -4,7 +4,7 @@ import tiny_families
 from contract import Contract
 
 from hwgym import Layer, Workload
-from hwgym.families import FAMILIES, assignment, systolic
+from hwgym.families import FAMILIES, assignment, loopnest, systolic
 
 THREE = Workload(
     "three",
@@ -67,6 +67,41 @@ class TestSystolicPipeline(Contract):
             ("AlexNet", {"dataflow": "SystolicOS", "platform": "iotx"}),
             ("NCF", {"constraint": "power"}),
         )
+    )
+
+
+FEW = {"shapes": ((2, 4), (8, 8)), "l1_levels": (64, 512), "l2_levels": (4096, 65536)}
+ASKED = ({"ratio": 0.3}, {"platform": "iotx"}, {"constraint": "power", "ratio": 0.2})
+
+
+class TestLoopnest(Contract):
+    family = loopnest.FAMILY
+    small = {"workload": THREE, "template": "MIX", "ratio": 0.3, **FEW}  # noqa: RUF012
+    bank = (
+        {"workload": THREE, "ratio": 0.3, **FEW},
+        {"workload": "AlexNet", "template": "TPU", "platform": "iotx", **FEW},
+        {"workload": "NCF", "objective": "energy", "constraint": "power", "ratio": 0.2, **FEW},
+        {"workload": THREE, "deployment": "LS", "platform": "cloud", **FEW},
+    )
+
+
+class TestLoopnestShared(Contract):
+    family = loopnest.FAMILY
+    exact_masks = "discrete"
+    small = TestLoopnest.small | {"deployment": "shared"}
+    bank = tuple(
+        {"workload": workload, "template": "MIX", "deployment": "shared", **asked, **FEW}
+        for workload, asked in zip((THREE, "AlexNet", "NCF"), ASKED, strict=True)
+    )
+
+
+class TestLoopnestPipeline(Contract):
+    family = loopnest.FAMILY
+    exact_masks = "discrete"
+    small = TestLoopnest.small | {"objective": "throughput"}
+    bank = tuple(
+        {"workload": workload, "objective": "throughput", **asked, **FEW}
+        for workload, asked in zip((THREE, "AlexNet", "NCF"), ASKED, strict=True)
     )
 
 

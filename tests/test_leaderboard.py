@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from hwgym.core import Certificate, agents, families, log_episodes, ranked_ids, solve
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
+from hwgym.families.loopnest import FAMILY as LOOPNEST
 from hwgym.leaderboard import (
     SUITES,
     Curve,
@@ -171,6 +172,12 @@ def test_suites_have_registered_environments(name, tasks):
     suite = find_suite(name)
     assert len(set(suite.tasks)) == tasks
     assert {task.env_id for task in suite.tasks} <= set(ranked_ids(ASSIGNMENT))
+
+
+def test_the_suite_of_loop_nests():
+    tasks = [task.env_id for task in find_suite("loopnest").tasks]
+    assert len(set(tasks)) == 12
+    assert set(tasks) <= set(ranked_ids(LOOPNEST))
 
 
 def test_suites_contain_each_other():

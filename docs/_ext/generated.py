@@ -123,6 +123,11 @@ GROUPS = {
         lambda _, kwargs: "reward" in kwargs,
         ("mo-HWAssign-{model}-{dataflow}",),
     ),
+    "loopnest": Group(
+        "HWAssign-MobileNetV2-NVDLA-v1",
+        "an array, its buffers and a template for each layer, by a cost model to trust",
+        lambda i, kwargs: _of("loopnest", i, kwargs),
+    ),
     "systolic": Group(
         "HWAssign-MobileNetV2-SystolicWS-v0",
         "a systolic array and SRAM for each layer, with SCALE-Sim's cycles and DRAM",
