@@ -118,13 +118,15 @@ def _needed(
     return -(-bits // 8)
 
 
-def _elements(nests: Nests, tensor: str, tile: Ints) -> Ints:
-    """Of a tensor's tile."""
+def _elements(nests: Nests, tensor: str, tile: Ints, apart: Ints | None = None) -> Ints:
+    """Of a tensor's tile; or of one whose indices along each dimension are so far apart."""
     if tensor != INPUT:
         return _volume(tile, RELEVANT[tensor])
     count = _volume(tile, [DIMS.index(d) for d in "BGC"])
     for axis, (out, filter_) in enumerate(AXES):
         stride, dilation = nests.stride[:, axis], nests.dilation[:, axis]
+        if apart is not None:
+            stride, dilation = stride * apart[:, out], dilation * apart[:, filter_]
         common = np.gcd(stride, dilation)
         p, r = tile[:, out], tile[:, filter_]
         shared = np.maximum(p - dilation // common, 0) * np.maximum(r - stride // common, 0)
@@ -188,36 +190,43 @@ def profile(
     span = np.minimum(nests.tile * nests.spread, nests.extent)
     held = np.minimum(nests.tile * nests.spread * nests.steps, nests.extent)
     width = {WEIGHT: weight, INPUT: input_}
-    begin_dram: Floats = none
-    begin_fill: Floats = none
-    begin_l2: Floats = none
+    fill: Floats = none  # into L2, of the first tile
+    bypass: Floats = none  # from DRAM into the array, of the first step
+    step: Floats = none  # from L2 into the array, of the first step
     for tensor, each in width.items():
-        step = _elements(nests, tensor, span) * each
-        if tensor in hold.l2:
-            begin_fill = begin_fill + _elements(nests, tensor, held) * each
-            begin_l2 = begin_l2 + step
+        if tensor in hold.l1:
+            first = _elements(nests, tensor, span) * each
         else:
-            begin_dram = begin_dram + step
-    begin_dram = begin_dram + begin_fill
+            pes = -(-span // nests.tile)
+            first = _elements(nests, tensor, pes, apart=nests.tile) * each
+        if tensor in hold.l2:
+            fill = fill + _elements(nests, tensor, held) * each
+            step = step + first
+        else:
+            bypass = bypass + first
     last_tile = (nests.extent - 1) % (nests.tile * nests.spread * nests.steps) + 1
     last_step = (last_tile - 1) % (nests.tile * nests.spread) + 1
+    if OUTPUT not in hold.l1:  # of the last cycle's PEs
+        last_step = -(-(last_step - np.minimum(nests.tile, last_step) + 1) // nests.tile)
     end_step = _elements(nests, OUTPUT, last_step) * output
     end_dram = _elements(nests, OUTPUT, last_tile) * output if in_l2 else end_step
     end_l2 = end_step if in_l2 else none
 
     dram, l2 = machine.dram_bandwidth, machine.l2_bandwidth
+    store = _cycles(end_l2, l2)  # meanwhile L2 is read and DRAM written, of the tile before
     parts = np.stack(
         [
             t.cycles,
-            _cycles(dram_read - begin_dram, dram),
-            _cycles(dram_write - end_dram, dram),
-            _cycles(l2_read - begin_l2 - (end_dram if in_l2 else 0.0), l2),
-            _cycles(l2_write - begin_fill - end_l2, l2),
+            _cycles(dram_read - fill - bypass, dram),
+            _cycles(dram_write - end_dram, dram) - store,
+            _cycles(l2_read - step - (end_dram if in_l2 else 0.0), l2) - store,
+            _cycles(l2_write - fill - end_l2, l2),
         ],
         axis=1,
-    )
-    first_load: Ints = _cycles(begin_dram, dram) + _cycles(begin_l2, l2)
-    last_store = _cycles(end_l2, l2) + _cycles(end_dram, dram)
+    ).clip(0)
+    first_load: Ints = _cycles(fill, dram)
+    first_load = first_load + np.maximum(_cycles(bypass, dram), _cycles(step, l2))
+    last_store = store + _cycles(end_dram, dram)
     l1_bytes, l2_bytes = capacity(nests, machine, hold=hold)
     return Profile(
         latency_cycles=first_load + parts.max(axis=1) + last_store,

@@ -32,6 +32,7 @@ from hwgym.costs.loopnest.lattice import (
     Choices,
     choose,
     enumerate_profiles,
+    within,
 )
 from hwgym.costs.loopnest.model import BOUNDS, array_area_um2, energy
 from hwgym.costs.loopnest.nests import DIMS, Nests
@@ -52,7 +53,7 @@ __all__ = [
     "tabulate",
 ]
 
-VERSION = 2
+VERSION = 3
 """Of the model and its lattice: tables of another are not read."""
 
 SHAPES = ((2, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32), (32, 32))
@@ -147,8 +148,8 @@ def tabulate(
         shapes: Rows and columns of arrays.
         choices: Sizes of buffers.
         machine: What is fixed.
-        objective: What the best mapping is best in: ``latency``, ``energy`` or ``edp``; of several
-            such the one that is best in the other of latency and energy.
+        objective: What the best mapping is best in: ``latency``, ``energy`` or ``edp``; under
+            ``latency`` the one of least energy within 1 % of the least latency.
         progress: Called after each layer with those done and all.
 
     Raises:
@@ -216,7 +217,7 @@ def detail(
     for rows, columns in dict.fromkeys([tuple(shape), *smaller]):
         nests, p = enumerate_profiles(layer, chosen, rows, columns, sizes, machine)
         tried.append((choose(p, installed, machine, objective), nests, p))
-    one, nests, p = min(tried, key=lambda each: each[0].rank(objective).ravel().tolist())
+    one, nests, p = tried[int(_best_of([each for each, _, _ in tried], objective)[0, 0])]
     if not one.valid[0, 0]:
         least = [min(each.least[i] for each, _, _ in tried) for i in range(2)]
         raise ValueError(
@@ -360,20 +361,26 @@ def _row(
     return made
 
 
+def _best_of(found: Sequence[Best], objective: str) -> Ints:
+    """(L1, L2): which of several to take, by the rule for mappings."""
+    ranks = np.stack([best.rank(objective) for best in found])  # (N, 2, L1, L2)
+    floor = np.stack([best.floor for best in found]).min(axis=0)
+    second = np.where(within(ranks[:, 0], floor, objective), ranks[:, 1], np.inf)
+    taken: Ints = second.argmin(axis=0)
+    return taken
+
+
 def _with_idle_pes(
     shapes: Sequence[tuple[int, int]], found: Sequence[Best], objective: str
 ) -> _Row:
     """The best of each array and of those that fit inside it."""
-    rank = np.stack([best.rank(objective) for best in found])  # (shapes, 2, L1, L2)
     arrays = {name: np.stack([np.asarray(getattr(b, name)) for b in found]) for name in _ROW}
     rows, columns = np.array(shapes).T
     taken: dict[str, list[Array]] = {name: [] for name in _ROW}
     for own in range(len(shapes)):
         inside = np.flatnonzero((rows <= rows[own]) & (columns <= columns[own]))
         inside = np.append(own, inside[inside != own])  # of equals, its own
-        first, second = rank[inside, 0], rank[inside, 1]
-        second = np.where(first == first.min(axis=0), second, np.inf)
-        at = inside[second.argmin(axis=0)]
+        at = inside[_best_of([found[int(i)] for i in inside], objective)]
         for name in _ROW[:-1]:
             taken[name].append(np.take_along_axis(arrays[name], at[None], axis=0)[0])
         taken["least"].append(arrays["least"][inside].min(axis=0))
