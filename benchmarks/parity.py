@@ -255,7 +255,8 @@ def compare_scalesim(path: Path) -> tuple[int, pd.DataFrame]:
         counts = {name: _entry(where, run, name) for name in SCALESIM_COUNTS}
         theirs.append({name: _integer(where, name, value) for name, value in counts.items()})
         try:
-            ours.append(scalesim(*layer, styles[short]))
+            sizes = dict(zip(SCALESIM_LAYER, layer, strict=True))
+            ours.append(scalesim(**sizes, dataflow=styles[short]))
         except ValueError as error:
             raise FormatError(f"{where}: {error}") from error
     columns = {name: np.array([getattr(each, name) for each in ours]) for name in SCALESIM_COUNTS}
