@@ -12,7 +12,7 @@ from hwgym.cli.app import app
 from hwgym.cli.loopnest_options import make_machine, parse_bandwidth, parse_bytes, parse_pes
 from hwgym.core.problem import InfeasibleError
 from hwgym.costs.loopnest import TEMPLATES, array_area_um2, detail
-from hwgym.families.loopnest import architect, report
+from hwgym.families.loopnest import architect, loopnest_problem, report
 from hwgym.families.loopnest.architect import Array, Given, arrays_of, bytes_text
 from hwgym.hardware import Machine
 from hwgym.workloads import Layer, Workload
@@ -86,6 +86,13 @@ def priced(objective="latency", networks=(TINY,), weights=None, styles=STYLES, g
 # --- the best of all ------------------------------------------------------------------------------
 
 
+def period(costs, at):
+    """Of a pipeline."""
+    moved = [costs.dram_read_bytes, costs.dram_write_bytes]
+    busy = [sum(m[i] for i in at) / costs.machine.dram_bandwidth for m in moved]
+    return max(*busy, *(costs.latency_cycles[i] for i in at))
+
+
 def every_solution(costs, deployment, constraint):
     """Objective and use of all there are, one by one."""
     layers = range(len(costs.layers))
@@ -105,7 +112,10 @@ def every_solution(costs, deployment, constraint):
         at = [(i, a, t) for i, (a, t) in zip(layers, each, strict=True)]
         if all(costs.valid[i] for i in at):
             used = [usage[i] for i in at]
-            yield sum(costs.cost[i] for i in at), sum(used) if deployment == "LP" else max(used)
+            objective = sum(costs.cost[i] for i in at)
+            if deployment == "LP" and costs.objective == "throughput":
+                objective = period(costs, at)
+            yield objective, sum(used) if deployment == "LP" else max(used)
 
 
 @pytest.mark.parametrize("deployment", architect.DEPLOYMENTS)
@@ -121,6 +131,7 @@ def test_the_optimum_is_the_best_of_all(objective, constraint, deployment):
         found = architect.optimum(costs, deployment, constraint, budget)
         within = all_[all_[:, 1] <= budget * (1 + 1e-9)]
         assert found.objective == pytest.approx(within[:, 0].min(), rel=1e-12)
+        assert found.lower_bound == found.objective
         assert found.used <= budget * (1 + 1e-9)
     with pytest.raises(InfeasibleError):
         architect.optimum(costs, deployment, constraint, 0.99 * least)
@@ -139,6 +150,18 @@ def test_a_mix_is_the_best_of_the_weighted_sum(deployment):
     assert said["energy_nj"] == pytest.approx(found.objective / 4.5)
     with pytest.raises(ValueError, match="one network"):
         architect.optimum(costs, "LP", "area", budget)
+
+
+@pytest.mark.parametrize("deployment", architect.DEPLOYMENTS)
+@pytest.mark.parametrize("objective", architect.OBJECTIVES)
+def test_the_family_says_the_same(objective, deployment):
+    if (objective, deployment) in (("throughput", "LS"), ("throughput", "shared")):
+        objective = "latency"  # the same of one array
+    problem = loopnest_problem(TINY, STYLES, objective=objective, ratio=0.2, deployment=deployment)
+    costs = architect.price([TINY], STYLES, None, objective)
+    assert architect.budget_range(costs, deployment, "area") == pytest.approx(problem.budget_range)
+    found = architect.optimum(costs, deployment, "area", problem.budget)
+    assert found.objective == problem.certificate().objective
 
 
 def test_what_is_shared_is_no_worse_than_one_template():
@@ -442,7 +465,7 @@ def test_a_stride_beyond_the_input_is_no_layer(wrong):
         (("--pes", "2048x1024"), "an array has at most 1,048,576 PEs; got '2048x1024'"),
         (("--dataflow", "NVDIA"), "unknown template 'NVDIA'; did you mean 'NVDLA'?"),
         (("--dataflow", "KCP"), "(available: NVDLA, Eyeriss, ShiDianNao, TPU, MIX)"),
-        (("--objective", "throughput"), "--objective: unknown objective 'throughput'"),
+        (("--objective", "speed"), "--objective: unknown objective 'speed'"),
         (("--constraint", "volume"), "--constraint: unknown constraint 'volume'"),
         (("--deployment", "LPP"), "unknown deployment 'LPP'; did you mean 'LP'?"),
         (("--budget", "3mW"), "is an amount of power, but the constraint is area"),

@@ -12,7 +12,6 @@ import typer
 from hwgym._names import nearest
 from hwgym.cli.loopnest_cost import cost_loopnest
 from hwgym.cli.loopnest_options import (
-    MAPPED_FOR,
     ClockOption,
     DRAMOption,
     L1Option,
@@ -86,7 +85,10 @@ def cost(
     objective: Annotated[
         str | None,
         loopnest_option(
-            "--objective", "-o", metavar="NAME", help=f"The mapping is best in: {MAPPED_FOR}."
+            "--objective",
+            "-o",
+            metavar="NAME",
+            help="What the mapping is best in: latency, energy or edp.",
         ),
     ] = None,
     batch: BatchOption = None,

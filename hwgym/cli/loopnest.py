@@ -32,6 +32,8 @@ from hwgym.workloads import Workload
 __all__ = ["Asked", "optimize_loopnest"]
 
 BUDGET = "cloud"
+LEVELS = ("mac", "l1", "l2", "dram")
+BY_LEVEL = "MAC L1 L2 DRAM %"
 FIXED = {"shapes": "--pes", "l1_bytes": "--l1", "l2_bytes": "--l2"}
 
 DEPLOYMENTS = {
@@ -231,7 +233,7 @@ def _levels(costs: architect.Costs, rows: Sequence[dict[str, Any]]) -> dict[str,
     return {
         f"{level}_nj": sum(weight[row["network"]] * row[f"{level}_nj"] for row in rows)
         / sum(costs.weights)
-        for level in ("mac", "l1", "l2", "dram")
+        for level in LEVELS
     }
 
 
@@ -239,8 +241,7 @@ def _levels(costs: architect.Costs, rows: Sequence[dict[str, Any]]) -> dict[str,
 
 
 def _print(costs: architect.Costs, answer: dict[str, Any], files: Sequence[Path]) -> None:
-    best, name = answer["optimum"], answer["deployment"]
-    out = console()
+    best, out = answer["optimum"], console()
     out.print(facts(_asked_facts(costs, answer)))
     out.print()
     out.print(_layer_table(answer))
@@ -248,13 +249,11 @@ def _print(costs: architect.Costs, answer: dict[str, Any], files: Sequence[Path]
     if files:
         shown["written"] = ", ".join(map(str, files))
     out.print(facts(shown))
-    if len(costs.networks) > 1:
-        out.print()
-        out.print(_network_table(best["networks"]))
     out.print()
+    if len(costs.networks) > 1:
+        out.print(_network_table(best["networks"]))
     out.print(_deployment_table(answer))
     out.print(facts(_remarks(costs, answer)))
-    assert name in answer["deployments"]
 
 
 def _asked_facts(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, str]:
@@ -321,18 +320,35 @@ def _short(row: dict[str, Any]) -> str:
     return str(row["bound"]).split()[0]
 
 
-def _share_of(column: str) -> Callable[[dict[str, Any]], str]:
-    """What to show of a row: its part of the layer's energy, in percent."""
-    return lambda row: f"{100 * row[column] / row['energy_nj']:.0f}"
+def _by_level(row: dict[str, Any]) -> str:
+    """Each level's part of a layer's energy, in percent."""
+    parts = (100 * row[f"{level}_nj"] / row["energy_nj"] for level in LEVELS)
+    return "{:3.0f}{:3.0f}{:3.0f}{:5.0f}  ".format(*parts)
+
+
+def _alike(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that differ in the layer's name and mapping only, as one: how ``many``, with their
+    ``share`` of the objective together."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(value for name, value in row.items() if name not in ("layer", "share"))
+        if key in found:
+            found[key]["many"] += 1
+            found[key]["share"] += row["share"]
+        else:
+            found[key] = {**row, "many": 1}
+    return list(found.values())
 
 
 def _layer_table(answer: dict[str, Any]) -> Any:
-    rows, best = answer["optimum"]["layers"], answer["optimum"]
-    several = len(best["networks"]) > 1
+    every, best = answer["optimum"]["layers"], answer["optimum"]
+    rows = _alike(every)
     columns: dict[str, Callable[[dict[str, Any]], str]] = {}
-    if several:
+    if len(best["networks"]) > 1:
         columns["network"] = lambda row: row["network"]
     columns["layer"] = lambda row: row["layer"]
+    if len(rows) < len(every):
+        columns["n"] = lambda row: str(row["many"])
     if answer["deployment"] == "LP":
         columns["array"] = lambda row: f"{row['rows']}x{row['columns']}"
         columns["L1"] = lambda row: architect.bytes_text(row["l1_bytes"])
@@ -340,17 +356,19 @@ def _layer_table(answer: dict[str, Any]) -> Any:
     if len(answer["templates"]) > 1 and answer["deployment"] != "LS":
         columns["template"] = lambda row: row["template"]
     columns["cycles"] = lambda row: brief(row["latency_cycles"], ",.0f")
-    columns[answer["objective"]] = lambda row: f"{row['share']:.1%}"
+    share = "latency" if answer["objective"] == "throughput" else answer["objective"]
+    columns[share] = lambda row: f"{row['share']:.1%}"
     columns["utilised"] = lambda row: f"{row['utilization']:.1%}"
-    columns["bound by"] = _short
+    columns["bound"] = _short
     columns["µJ"] = lambda row: brief(row["energy_nj"] * 1e-3, ",.1f")
-    for level in ("mac", "l1", "l2", "dram"):
-        columns[f"{level.upper()} %"] = _share_of(f"{level}_nj")
+    columns[BY_LEVEL] = _by_level
+    caption = f"n: layers alike; cycles and µJ are of one of them, {share} is of all\n"
     return table(
         list(columns),
         [[cell(row) for cell in columns.values()] for row in rows],
-        left=["network", "layer", "template", "bound by"],
-        spare=[answer["objective"], "MAC %", "L1 %", "L2 %", "DRAM %"],
+        left=["network", "layer", "template", "bound"],
+        spare=[BY_LEVEL, share, "µJ"],
+        caption=caption if "n" in columns else None,
     )
 
 
@@ -358,7 +376,11 @@ def _total_facts(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, st
     best, metric = answer["optimum"], METRICS[answer["objective"]]
     limited = METRICS[answer["constraint"]]
     clock = f"at {costs.machine.clock_ghz:g} GHz"
-    shown = {"proven optimum": f"{metric.text(best['objective'])}  ({best['method']})"}
+    value = f"{metric.text(best['objective'])}  ({best['method']})"
+    shown = {"proven optimum": value}
+    if best["lower_bound"] < best["objective"]:
+        bound = metric.text(best["lower_bound"])
+        shown = {"best known": value, "proven bound": f"{bound}: none is below"}
     if "array" in best:
         array = architect.Array(**best["array"])
         shown["array"] = f"{array.pes:,} PEs: {array}"
@@ -482,13 +504,17 @@ def _remarks(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, str]:
         times = ranked[slow][column] / ranked[fast][column]
         if times >= 1.0005:
             said[what] = f"{fast} is {times:.4g} times as fast as {slow}"
+    if "LP" in ranked and answer["objective"] != "throughput":
+        said["a stream"] = said.get("a stream", "all alike") + (
+            "; --objective throughput makes LP's period the shortest"
+        )
     if len(costs.templates) == 1:
         said["LS, shared"] = "alike, as there is one template; MIX has several to choose from"
     built = [a for a, given in zip(costs.arrays, costs.as_given, strict=True) if given]
     largest = max(built, key=lambda a: (a.pes, a.l1_bytes, a.l2_bytes))
     taken = found.get("shared", {}).get("array")
     if taken is not None and architect.Array(**taken).pes == largest.pes and costs.as_given.all():
-        said["shared"] = "has the most PEs there are to choose from; --pes 64x64,128x128 has more"
+        said["shared"] = "has the most PEs that there are to choose from; more: --pes 64x64,128x128"
     return said
 
 

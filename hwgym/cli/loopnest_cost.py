@@ -10,7 +10,8 @@ from hwgym.cli.loopnest_options import make_machine, parse_bytes, parse_pes, par
 from hwgym.cli.output import Failure, console, facts, print_json, table
 from hwgym.core.view import brief
 from hwgym.costs.loopnest import BOUNDS, Detail, array_area_um2, detail, template
-from hwgym.families.loopnest.architect import OBJECTIVES, Array, bytes_text, too_small
+from hwgym.costs.loopnest.lattice import OBJECTIVES
+from hwgym.families.loopnest.architect import Array, bytes_text, too_small
 from hwgym.hardware import Machine
 from hwgym.workloads import Layer
 
@@ -124,7 +125,6 @@ def _print(
             "the last store",
         )
     )
-    out.print()
     out.print(
         table(
             ["level", "nJ", "%", "bytes"],

@@ -14,13 +14,12 @@ from hwgym._files import read_toml
 from hwgym._names import nearest
 from hwgym.cli.options import load_workload
 from hwgym.costs.loopnest import TEMPLATES
-from hwgym.families.loopnest.architect import OBJECTIVES, arrays_of
+from hwgym.families.loopnest.architect import arrays_of
 from hwgym.hardware import Machine
 from hwgym.workloads import Workload, models
 
 MODELS = ("maestro", "loopnest")
 MIX = "MIX"
-MAPPED_FOR = ", ".join(OBJECTIVES)
 MOST_PES = 1 << 20
 LOOPNEST = "Loop nests (--model loopnest)"
 

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hwgym._arrays import Array as Array_
 from hwgym._arrays import Bools, Floats, Ints
-from hwgym.bounds.optimum import cheapest_choice
-from hwgym.core.design import BUDGET_RTOL
+from hwgym._names import nearest
+from hwgym.core.design import BUDGET_RTOL, Deployment
+from hwgym.core.metric import METRICS
 from hwgym.core.problem import InfeasibleError
 from hwgym.costs.loopnest import (
     L1_BYTES,
@@ -33,6 +35,8 @@ from hwgym.costs.loopnest import (
     tabulate,
     template,
 )
+from hwgym.families.loopnest.design_space import MAPPED_FOR, LoopnestDesign
+from hwgym.families.loopnest.problem import KINDS
 from hwgym.hardware import Machine
 from hwgym.workloads import Layer, Workload
 
@@ -54,8 +58,9 @@ __all__ = [
 ]
 
 DEPLOYMENTS = ("LP", "LS", "shared")
-OBJECTIVES = ("latency", "energy", "edp")
-"""What can be minimised; of several layers ``edp`` is the sum of each one's energy x latency."""
+OBJECTIVES = tuple(MAPPED_FOR)
+"""What can be minimised. Of several layers ``edp`` is the sum of each one's energy x latency;
+``throughput`` is the period: a pipeline's, or the latency of one array."""
 
 
 class Array(NamedTuple):
@@ -133,8 +138,8 @@ class Costs:
         arrays: To choose from, among them those that are only there to be compared with.
         as_given: (arrays,) those that may be chosen.
         objective: What mappings are best in.
-        latency_cycles, energy_nj, power_mw, dram_bytes, valid: (layers, arrays, templates); all
-            runs of a layer, but power, which is that while it runs.
+        latency_cycles, energy_nj, power_mw, dram_read_bytes, dram_write_bytes, valid: (layers,
+            arrays, templates); all runs of a layer, but power, which is that while it runs.
         area_um2: (arrays,).
         shapes, choices: What mappings were tabulated for.
     """
@@ -149,7 +154,8 @@ class Costs:
     latency_cycles: Floats
     energy_nj: Floats
     power_mw: Floats
-    dram_bytes: Floats
+    dram_read_bytes: Floats
+    dram_write_bytes: Floats
     valid: Bools
     area_um2: Floats
     shapes: tuple[tuple[int, int], ...]
@@ -198,7 +204,7 @@ class Costs:
                 own.l1_bytes,
                 own.l2_bytes,
                 self.machine,
-                self.objective,
+                MAPPED_FOR[self.objective],
                 shapes=(),
                 choices=self.choices,
             )
@@ -250,6 +256,9 @@ def price(
     """
     machine = machine or Machine()
     given = given or Given()
+    if objective not in OBJECTIVES:
+        raise ValueError(nearest("objective", objective, OBJECTIVES))
+    mapped_for = MAPPED_FOR[objective]
     styles = tuple(template(t) for t in templates)
     counts = tuple(float(w) for w in (weights or [1.0] * len(networks)))
     if not networks or len(counts) != len(networks):
@@ -269,7 +278,7 @@ def price(
             if progress is not None:
                 progress(number * each + done, each * len(styles))
 
-        tables.append(tabulate(layers, style, shapes, choices, machine, objective, progress=told))
+        tables.append(tabulate(layers, style, shapes, choices, machine, mapped_for, progress=told))
     sizes = product(shapes, choices.l1_bytes, choices.l2_bytes)
     arrays = tuple(Array(rows, columns, l1, l2) for (rows, columns), l1, l2 in sizes)
 
@@ -289,7 +298,8 @@ def price(
         latency_cycles=stacked("latency_cycles") * repeat,
         energy_nj=stacked("energy_nj") * repeat,
         power_mw=stacked("power_mw"),
-        dram_bytes=stacked("dram_bytes") * repeat,
+        dram_read_bytes=stacked("dram_read_bytes") * repeat,
+        dram_write_bytes=stacked("dram_write_bytes") * repeat,
         valid=stacked("valid"),
         area_um2=tables[0].area_um2.reshape(-1),
         shapes=shapes,
@@ -309,20 +319,22 @@ def _with_default(default: Sequence[Any], given: Sequence[Any] | None) -> tuple[
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """The best of a deployment, proven.
+    """The best of a deployment.
 
     Attributes:
         deployment: One of :data:`DEPLOYMENTS`.
         arrays, templates: (layers,) the index of what each layer got.
-        objective: The weighted sum over layers.
+        objective: The weighted sum over layers; of a pipeline for throughput its period.
+        lower_bound: There is nothing below; the objective itself, where it is proven the least.
         used: Of the constraint.
-        method: How it is known that there is nothing better.
+        method: How that is known.
     """
 
     deployment: str
     arrays: Ints
     templates: Ints
     objective: float
+    lower_bound: float
     used: float
     method: str
 
@@ -350,7 +362,7 @@ def optimum(
     rows = np.arange(len(cost))
     if deployment == "LP":
         _check_pipeline(costs)
-        return _pipeline(cost, usage, valid, limit)
+        return _pipeline(costs, constraint, budget, valid)
     if deployment == "LS":
         whole: Bools = np.logical_and.reduce(valid, axis=0)
         takes = np.where(whole, usage.max(axis=0), np.inf)
@@ -370,7 +382,8 @@ def optimum(
     if not np.isfinite(total[array] if total.ndim == 1 else total[array, style]):
         raise InfeasibleError("nothing fits")
     at = rows, np.full(len(cost), array), styles
-    return Choice(deployment, at[1], styles, float(cost[at].sum()), float(usage[at].max()), method)
+    objective, used = float(cost[at].sum()), float(usage[at].max())
+    return Choice(deployment, at[1], styles, objective, objective, used, method)
 
 
 def _least(total: Floats, takes: Floats) -> tuple[int, ...]:
@@ -379,21 +392,47 @@ def _least(total: Floats, takes: Floats) -> tuple[int, ...]:
     return tuple(int(i) for i in min(equal, key=lambda at: float(takes[tuple(at)])))
 
 
-def _pipeline(cost: Floats, usage: Floats, valid: Bools, limit: float) -> Choice:
-    flat = len(cost), -1
-    costs, takes, allowed = cost.reshape(flat), usage.reshape(flat), valid.reshape(flat)
-    if not np.where(allowed, takes, np.inf).min(axis=1).sum() <= limit:
-        raise InfeasibleError("nothing fits")
-    found = cheapest_choice(costs, takes, allowed, limit)
-    rows = np.arange(len(cost))
-    arrays, styles = np.unravel_index(found.actions, cost.shape[1:])
+def _pipeline(costs: Costs, constraint: str, budget: float, valid: Bools) -> Choice:
+    """That of the family's problem: least latency, energy or product, or the shortest period."""
+    metrics = METRICS[costs.objective], METRICS[constraint]
+    kind = KINDS.of(costs.objective, Deployment.LP)
+    problem = kind(_design(costs, valid), *metrics, budget=budget)
+    best = problem.certificate()
+    arrays, styles = np.divmod(problem.space.encode(best.assignment), len(costs.templates))
+    usage = costs.usage(constraint)[np.arange(len(arrays)), arrays, styles]
+    weight = costs.weights[0]
     return Choice(
         "LP",
         arrays,
         styles,
-        float(costs[rows, found.actions].sum()),
-        float(takes[rows, found.actions].sum()),
-        found.method,
+        weight * best.objective,
+        weight * best.lower_bound,
+        float(usage.sum()),
+        best.method,
+    )
+
+
+def _design(costs: Costs, valid: Bools) -> LoopnestDesign:
+    """All layers on the arrays and under the templates of a mask, as the family's problems have
+    them."""
+    tables: dict[str, Array_] = {
+        "latency_cycles": costs.latency_cycles.astype(np.int64),
+        "energy_nj": costs.energy_nj,
+        "dram_read_bytes": costs.dram_read_bytes,
+        "dram_write_bytes": costs.dram_write_bytes,
+        "area_um2": costs.usage("area"),
+        "power_mw": costs.power_mw,
+        "valid": valid,
+    }
+    return LoopnestDesign(
+        costs.networks[0],
+        costs.templates,
+        costs.shapes,
+        costs.choices.l1_bytes,
+        costs.choices.l2_bytes,
+        costs.machine,
+        MAPPED_FOR[costs.objective],
+        **{name: each.reshape(len(costs.layers), -1) for name, each in tables.items()},
     )
 
 

@@ -73,6 +73,7 @@ def describe(costs: Costs, choice: Choice, constraint: str, budget: float) -> di
     at = np.arange(len(costs.layers)), choice.arrays, choice.templates
     weight = np.array(costs.weights)[costs.network_of] / sum(costs.weights)
     cycles, spent = costs.latency_cycles[at], costs.energy_nj[at]
+    moved = costs.dram_read_bytes[at], costs.dram_write_bytes[at]
     latency, energy = float((weight * cycles).sum()), float((weight * spent).sum())
     macs = float(sum(w * layer.macs for w, layer in zip(weight, costs.layers, strict=True)))
     clock = costs.machine.clock_ghz
@@ -82,13 +83,14 @@ def describe(costs: Costs, choice: Choice, constraint: str, budget: float) -> di
     period, bound = latency, "latency"
     if pipeline:
         slowest = int(cycles.argmax())
-        transfers = _dram_cycles(costs, choice)
+        transfers = [float(m.sum()) / costs.machine.dram_bandwidth for m in moved]
         period, bound = float(cycles[slowest]), f"layer {costs.layers[slowest].name}"
         if max(transfers) > period:
             period, bound = max(transfers), "DRAM"
     pes = sum(a.pes for a in built) if pipeline else built[0].pes
     found: dict[str, Any] = {
         "objective": choice.objective,
+        "lower_bound": choice.lower_bound,
         "method": choice.method,
         "used": choice.used,
         "budget_used": choice.used / budget if budget else 1.0,
@@ -110,7 +112,7 @@ def describe(costs: Costs, choice: Choice, constraint: str, budget: float) -> di
         "pes": pes,
         "utilization": macs / latency / pes,
         "utilization_pipelined": macs / period / pes,
-        "dram_bytes": float((weight * costs.dram_bytes[at]).sum()),
+        "dram_bytes": float((weight * sum(moved)).sum()),
     }
     if pipeline:
         found["l1_bytes"] = sum(a.l1_bytes * a.pes for a in built)
@@ -141,20 +143,10 @@ def _network_rows(
                 "latency_ms": _ms(cycles, costs.machine),
                 "energy_nj": energy,
                 "energy_mj": energy * 1e-6,
-                "share": float(costs.cost[at][mine].sum() / choice.objective),
+                "share": float(costs.cost[at][mine].sum() / costs.cost[at].sum()),
             }
         )
     return rows
-
-
-def _dram_cycles(costs: Costs, choice: Choice) -> tuple[float, float]:
-    """Cycles that reading, and writing, all layers' bytes from and to DRAM takes."""
-    read = write = 0.0
-    for i, layer in enumerate(costs.layers):
-        one = costs.detail(i, int(choice.arrays[i]), int(choice.templates[i]))
-        read += layer.repeat * one.moved_bytes["dram read"]
-        write += layer.repeat * one.moved_bytes["dram write"]
-    return read / costs.machine.dram_bandwidth, write / costs.machine.dram_bandwidth
 
 
 def _ms(cycles: float, machine: Machine) -> float:
