@@ -26,6 +26,7 @@ from hwgym.core.metric import METRICS
 from hwgym.core.problem import InfeasibleError
 from hwgym.core.view import brief
 from hwgym.families.assignment.reports import to_csv
+from hwgym.families.layered.pipeline import PERIOD
 from hwgym.families.loopnest import architect, report
 from hwgym.workloads import Workload
 
@@ -284,6 +285,8 @@ def _asked_facts(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, st
     )
     shown["deployment"] = DEPLOYMENTS[answer["deployment"]]
     what = metric.about or metric.label
+    if answer["objective"] == "throughput":
+        what = PERIOD.about if answer["deployment"] == "LP" else "the latency, one array's period"
     shown["to minimise"] = f"{what} ({metric.unit})" + ", the weighted sum" * several
     limited = METRICS[answer["constraint"]]
     least, most = (limited.text(value) for value in answer["budget_range"])
