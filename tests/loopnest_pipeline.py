@@ -283,9 +283,9 @@ class Stream:
         if "load" in self.left or i == len(self.stays) or self.firsts[i] >= until:
             return
         stay = self.stays[i]
-        if i == 0 or begun >= self.firsts[i - 1]:
-            if stay.after is None or self.stored > stay.after:
-                self.left["load"] = stay.load
+        free = i == 0 or begun >= self.firsts[i - 1]
+        if free and (stay.after is None or self.stored > stay.after):
+            self.left["load"] = stay.load
 
     def start_store(self, finished, inner):
         """When the last beat has ended, and all it left in the array has arrived."""
@@ -305,10 +305,10 @@ class Stream:
         if self.left.get("store", 1) <= 1e-7:
             del self.left["store"]
             self.stored += 1
-        if self.left.get("load", 1) <= 1e-7:
-            if self.tensor != "output" or self.stored >= self.loaded - 1:
-                del self.left["load"]
-                self.loaded += 1
+        free = self.tensor != "output" or self.stored >= self.loaded - 1
+        if free and self.left.get("load", 1) <= 1e-7:
+            del self.left["load"]
+            self.loaded += 1
         return counts != (self.loaded, self.stored)
 
 
@@ -343,7 +343,7 @@ def pipeline(work, hold, fixed):
             for s in streams:
                 s.start_load(begun, math.inf if s in outer else tiles)
                 s.start_store(finished, inner if s in outer else None)
-            moving = any([s.complete() for s in streams])
+            moving = sum(s.complete() for s in streams) > 0
             if ends == math.inf and begun + 1 < min(len(work.beats), *(s.ready() for s in streams)):
                 begun += 1
                 ends, moving = now + work.beats[begun], True
