@@ -401,7 +401,7 @@ def cache_folder() -> Path | None:
 
 def _read(path: Path) -> tuple[_Row, ...] | None:
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:  # numpy leaves damaged ones open
             return tuple(
                 _Row(*(file[f"{objective}.{name}"] for name in _ROW)) for objective in OBJECTIVES
             )
