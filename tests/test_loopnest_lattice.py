@@ -146,9 +146,9 @@ def test_all_tilings_of_tiny_layers_are_hardly_better(name, style):
     assert (other.valid & ~one.valid).sum() <= 4
     assert (other.valid == one.valid)[:, 3:].all()
     fits = one.valid
-    # Smaller tiles than those that fill a buffer begin a cycle earlier; of 34 that is 3 %.
+    # Smaller tiles than those that fill a buffer begin two cycles earlier; of 68 that is 3 %.
     assert (one.floor >= other.floor)[fits].all()
-    assert (one.floor <= np.maximum(other.floor * 1.01, other.floor + 1))[fits].all()
+    assert (one.floor <= np.maximum(other.floor * 1.01, other.floor + 2))[fits].all()
     one, other = (choose(p, choices, MACHINE, "energy") for p in (lattice, every))
     assert (one.energy_nj >= other.energy_nj * (1 - 1e-12))[fits].all()
     assert (one.energy_nj <= other.energy_nj * 1.015)[fits].all()
