@@ -349,6 +349,52 @@ def test_people_read_it_on_narrow_terminals(run, files, monkeypatch, columns, de
     assert "LP's period" in out
 
 
+# --- hwgym compare --------------------------------------------------------------------------------
+
+
+def test_templates_stand_side_by_side(run, files, optimize, tmp_path):
+    asked = ("compare", files["tiny"], "--model", "loopnest", "-o", "energy")
+    code, out, err = run(*asked, "-b", "1mm2", "-b", "0.01mm2", "--json")
+    assert code == 0, err
+    rows = json.loads(out)["rows"]
+    assert [row["dataflow"] for row in rows[::2]] == [*TEMPLATES, "MIX"]
+    assert all(row["objective"] is None and row["over_best"] is None for row in rows[1::2])
+    for row in rows[::2]:
+        same = optimize("tiny", "-o", "energy", "-b", "1mm2", "-d", row["dataflow"])["optimum"]
+        assert row["objective"] == same["objective"]
+    best = min(row["objective"] for row in rows[::2])
+    assert rows[-2]["objective"] == best
+    assert rows[0]["over_best"] == rows[0]["objective"] / best - 1
+    code, out, _ = run(*asked, "-b", "1mm2", "-d", "TPU", "-d", "MIX", "--out", tmp_path)
+    assert code == 0
+    assert "tiny (shared): least energy (nJ)" in out
+    written = csv.DictReader((tmp_path / "comparison.csv").read_text().splitlines())
+    assert [row["dataflow"] for row in written] == ["TPU", "MIX"]
+    assert (tmp_path / "comparison.png").exists()
+
+
+def test_a_share_is_of_one_range_for_all_templates(run, files):
+    code, out, _ = run("compare", files["tiny"], "--model", "loopnest", "-b", "30%", "--json")
+    assert code == 0
+    assert len({row["budget_value"] for row in json.loads(out)["rows"]}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--model", "loopnest", "--pe-levels", "1,2"), "--pe-levels belongs to --model maestro"),
+        (("--model", "loopnest", "-d", "KCP"), "unknown template 'KCP'"),
+        (("--model", "loopnest", "-b", "1mm2", "-c", "volume"), "unknown constraint 'volume'"),
+        (("--pes", "8"), "--pes belongs to --model loopnest"),
+        (("--deployment", "shared"), "--deployment shared belongs to --model loopnest"),
+    ],
+)
+def test_what_is_wrong_with_a_comparison_is_named(wrong, arguments, says):
+    code, said = wrong("compare", "tiny", *arguments)
+    assert says in said
+    assert code == 2
+
+
 # --- why nothing fits -----------------------------------------------------------------------------
 
 

@@ -30,9 +30,9 @@ from hwgym.families.layered.pipeline import PERIOD
 from hwgym.families.loopnest import architect, report
 from hwgym.workloads import Workload
 
-__all__ = ["Asked", "optimize_loopnest"]
+__all__ = ["DEPLOYMENT", "Asked", "budget_amount", "optimize_loopnest", "price_asked"]
 
-BUDGET = "cloud"
+BUDGET, DEPLOYMENT = "cloud", "shared"
 LEVELS = ("mac", "l1", "l2", "dram")
 BY_LEVEL = "MAC L1 L2 DRAM %"
 FIXED = {"shapes": "--pes", "l1_bytes": "--l1", "l2_bytes": "--l2"}
@@ -69,33 +69,31 @@ class Asked:
     dims: Sequence[str] | None
 
 
-def optimize_loopnest(asked: Asked, out: Path | None, json: bool) -> None:
-    """Solve, print, and write where ``out`` says.
+def price_asked(
+    asked: Asked, templates: Sequence[str], out: Path | None
+) -> tuple[architect.Costs, architect.Given]:
+    """What the networks asked for cost on all arrays, and what is given; ``out`` is made.
 
     Raises:
         ValueError: If something asked for is wrong.
-        Failure: If nothing fits.
+        Failure: If a layer fits no buffer.
     """
+    deployment = asked.deployment or DEPLOYMENT
     for what, name, allowed in (
         ("objective", asked.objective, architect.OBJECTIVES),
         ("constraint", asked.constraint, CONSTRAINTS),
-        ("deployment", asked.deployment or "shared", architect.DEPLOYMENTS),
+        ("deployment", deployment, architect.DEPLOYMENTS),
     ):
         if name not in allowed:
             raise ValueError(f"--{what}: {nearest(what, name, allowed)}")
-    budget = asked.budget or BUDGET
-    limit = parse_budget(budget, asked.constraint)
     networks, weights = _networks(asked)
     given = architect.Given(
         None if asked.pes is None else parse_pes(asked.pes),
         None if asked.l1 is None else parse_bytes("--l1", asked.l1),
         None if asked.l2 is None else parse_bytes("--l2", asked.l2),
     )
-    templates = parse_templates(asked.dataflow)
     machine = make_machine(asked.hardware, asked.clock, asked.dram)
-    deployment = asked.deployment or "shared"
-    several = len(networks) > 1
-    if several and deployment == "LP":
+    if len(networks) > 1 and deployment == "LP":
         raise ValueError(
             "--deployment LP: a pipeline is of one network's layers; several share an array: LS "
             "or shared"
@@ -115,7 +113,21 @@ def optimize_loopnest(asked: Asked, out: Path | None, json: bool) -> None:
         )
     if why := architect.unfit(costs):
         raise Failure(why)
-    amount, range_ = _budget(costs, deployment, asked.constraint, limit)
+    return costs, given
+
+
+def optimize_loopnest(asked: Asked, out: Path | None, json: bool) -> None:
+    """Solve, print, and write where ``out`` says.
+
+    Raises:
+        ValueError: If something asked for is wrong.
+        Failure: If nothing fits.
+    """
+    deployment, budget = asked.deployment or DEPLOYMENT, asked.budget or BUDGET
+    limit = parse_budget(budget, asked.constraint) if asked.constraint in CONSTRAINTS else {}
+    costs, given = price_asked(asked, parse_templates(asked.dataflow), out)
+    several = len(costs.networks) > 1
+    amount, range_ = budget_amount(costs, deployment, asked.constraint, limit)
     with working("Solving"):
         both = {}
         for name in architect.DEPLOYMENTS[several:]:
@@ -178,9 +190,10 @@ def _networks(asked: Asked) -> tuple[list[Workload], list[float]]:
     return networks, list(weights.values())
 
 
-def _budget(
+def budget_amount(
     costs: architect.Costs, deployment: str, constraint: str, limit: dict[str, Any]
 ) -> tuple[float, tuple[float, float]]:
+    """A budget in the constraint's unit, and the range that shares are of."""
     least, most = architect.budget_range(costs, deployment, constraint)
     if "budget" in limit:
         return limit["budget"], (least, most)

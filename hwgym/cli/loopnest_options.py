@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,7 +82,7 @@ MixOption = Annotated[
 ]
 
 
-def only(model: str, given: dict[str, object]) -> None:
+def only(model: str, given: Mapping[str, object]) -> None:
     """See that no option is given that ``model`` does not have.
 
     Args:

@@ -10,7 +10,7 @@ Tables in, choices out. Three deployments stand side by side:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
@@ -186,6 +186,25 @@ class Costs:
         if constraint == "power":
             return self.power_mw
         return np.broadcast_to(self.area_um2[:, None], self.valid.shape)
+
+    def under(self, templates: Sequence[str | Template]) -> Costs:
+        """Those of some of the templates alone.
+
+        Raises:
+            ValueError: If one is not among them.
+        """
+        known = [t.name for t in self.templates]
+        chosen = [t if isinstance(t, str) else t.name for t in templates]
+        for name in chosen:
+            if name not in known:
+                raise ValueError(nearest("template", name, known))
+        at = [known.index(name) for name in chosen]
+        tables = ("latency_cycles", "energy_nj", "power_mw", "dram_read_bytes", "dram_write_bytes")
+        return replace(
+            self,
+            templates=tuple(self.templates[i] for i in at),
+            **{name: getattr(self, name)[..., at] for name in (*tables, "valid")},
+        )
 
     def detail(self, layer: int, array: int, style: int) -> Detail:
         """Where time and energy of one run of a layer go.

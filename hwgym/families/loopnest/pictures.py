@@ -190,9 +190,10 @@ def energy_figure(answer: Mapping[str, Any], title: str | None = None) -> Figure
                 )  # fmt: skip
             below += part
         axis.set_ylabel("energy (µJ)")
-        axis.set_ylim(0, bottom.max() * 1.04)
+        axis.set_ylim(0, bottom.max() * 1.08)
         number_axis(axis.yaxis, [0.0, *bottom])
         name_ticks(axis, [row["layer"] for row in rows], "layer")
+        _part_networks(axis, [row["network"] for row in rows])
         room(axis, len(rows))
         axis.legend(
             frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1), columnspacing=1.2,
@@ -204,6 +205,20 @@ def energy_figure(answer: Mapping[str, Any], title: str | None = None) -> Figure
         sum_.set_ylabel(f"% of {whole * 1e-6:.4g} mJ an inference")
         entitle(figure, title or f"Where the energy goes: {_what(answer)}")
     return figure
+
+
+def _part_networks(axis: Any, names: Sequence[str]) -> None:
+    """Lines between the layers of networks, and their names, where there are several."""
+    starts = [i for i, name in enumerate(names) if i == 0 or name != names[i - 1]]
+    if len(starts) < 2:
+        return
+    for start in starts:
+        axis.axvline(start - 0.5, color="#555555", linewidth=0.8, linestyle=":")
+        axis.annotate(
+            f" {shorten(names[start])}", (start - 0.5, 1), xycoords=("data", "axes fraction"),
+            va="top", fontsize=8, color="#555555",
+            bbox={"boxstyle": "round,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8},
+        )  # fmt: skip
 
 
 def _level(name: str) -> str:

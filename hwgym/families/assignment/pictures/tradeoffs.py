@@ -18,6 +18,7 @@ from hwgym.plotting.fronts import front_figure, front_page
 from hwgym.plotting.style import (
     COLOURS,
     GREY,
+    SKY,
     STYLE,
     entitle,
     hatches,
@@ -125,7 +126,7 @@ def comparison_figure(report: Mapping[str, Any], title: str | None = None) -> Fi
         for i, style in enumerate(styles):
             found = {r["name"]: r["objective"] for r in rows if r["dataflow"] == style}
             places = [j - 0.4 + (i + 0.5) * width for j in range(len(budgets))]
-            colour = (*COLOURS[:3], GREY)[i % 4]
+            colour = (*COLOURS[:3], GREY, SKY)[i % 5]
             fits = [j for j, budget in enumerate(budgets) if found[budget] is not None]
             if fits:
                 axis.bar(
