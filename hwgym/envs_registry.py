@@ -7,6 +7,7 @@ ids stand in its own folder, ``hwgym/families/<family>/ids.py``.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,5 +26,8 @@ def environments() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def register() -> None:
     """Register every id with Gymnasium; those already there stay as they are."""
+    # Both versions stand: v0 is on MAESTRO, v1 on loop nests. Gymnasium takes v0 for outdated.
+    about = r".*The environment HWAssign\S* is out of date"
+    warnings.filterwarnings("ignore", about, DeprecationWarning)
     for family in FAMILIES:
         register_family(family)
