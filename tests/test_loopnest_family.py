@@ -1,7 +1,9 @@
 """HWAssign on loop nests: optima against brute force on the tables; the contract is kept in
 ``test_families.py``."""
 
+import dataclasses
 import itertools
+import json
 
 import gymnasium as gym
 import numpy as np
@@ -11,8 +13,15 @@ from test_families import FEW, THREE
 from hwgym.core import ranked_ids
 from hwgym.costs.loopnest import TEMPLATES, Choices, tabulate
 from hwgym.families import loopnest
-from hwgym.families.loopnest import LoopnestDesign, loopnest_problem
+from hwgym.families.layered import deployments
+from hwgym.families.loopnest import KINDS, LoopnestDesign, loopnest_problem
 from hwgym.hardware import Machine
+
+
+def fields(**others):
+    """Those of a template of one's own, as JSON has them."""
+    mine = dataclasses.asdict(TEMPLATES["NVDLA"]) | {"name": "mine", "about": "mine"}
+    return json.loads(json.dumps(mine)) | others
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +105,11 @@ def test_mappings_suit_the_objective():
     [
         ({"template": "NVDA"}, "unknown template 'NVDA'.*NVDLA"),
         ({"template": []}, "at least one template"),
+        ({"template": {"nme": "x"}}, "unknown field of a template 'nme'; did you mean 'name'"),
+        ({"template": {"name": "x"}}, "a template needs about, rows, columns, whole, free, orders"),
+        ({"template": fields(rows="CX")}, "template 'mine': unknown dimension in rows 'X'"),
+        ({"template": fields(orders=["KC"])}, "'mine': an order has each of BGKCPQRS once, got"),
+        ({"template": fields(hold={"l3": []})}, "unknown field of a hold 'l3'"),
         ({"template": ["TPU", "TPU"]}, "templates must differ"),
         ({"shapes": [(4, 4, 4)]}, "rows and columns"),
         ({"shapes": [(0, 4)]}, "at least 1"),
@@ -121,3 +135,81 @@ def test_ids():
     assert env.action_space.n == 32
     shared = gym.make("HWAssign-AlexNet-MIX-Shared-v1", **FEW)
     assert shared.unwrapped.problem.deployment == "shared"
+
+
+@pytest.mark.parametrize(
+    ("objective", "deployment", "kind"),
+    [
+        ("latency", "LP", KINDS.table),
+        ("edp", "LS", KINDS.table),
+        ("throughput", "LP", KINDS.pipeline),
+        ("energy", "shared", KINDS.shared),
+    ],
+)
+def test_each_question_has_its_class_and_is_made_again_from_its_description(
+    objective, deployment, kind
+):
+    asked = {"objective": objective, "deployment": deployment, "template": ["TPU", fields()]}
+    problem = loopnest_problem(THREE, ratio=0.3, **asked, **FEW)
+    assert type(problem) is kind
+    again = loopnest_problem(**json.loads(json.dumps(problem.description)))
+    assert again.design.templates == problem.design.templates
+    assert again.statement.key == problem.statement.key
+    assert again.certificate().objective == problem.certificate().objective
+
+
+def test_a_template_is_told_by_what_it_does():
+    asked = {"ratio": 0.3, **FEW}
+    named = loopnest_problem(THREE, "NVDLA", **asked)
+    about = fields(name="NVDLA", about="in other words")
+    assert loopnest_problem(THREE, about, **asked).statement.key == named.statement.key
+    assert loopnest_problem(THREE, about, **asked).description["template"] == ["NVDLA"]
+    other = loopnest_problem(THREE, fields(name="NVDLA", forward=True), **asked)
+    assert other.statement.key != named.statement.key
+    assert other.description["template"][0]["forward"] is True
+
+
+@pytest.mark.parametrize("mode", ["discrete", "multi_discrete"])
+def test_the_array_of_the_first_step_counts_and_is_shown_fixed(mode):
+    problem = loopnest_problem(THREE, "MIX", deployment="shared", ratio=0.3, **FEW)
+    best = problem.optimum()
+    env = gym.make("HWAssign-v1", problem=problem, action_mode=mode).unwrapped
+    _, info = env.reset()
+    other = best.assignment.copy()
+    other[1:, :3] = 1 - other[0, :3]  # other arrays later: without effect
+    for step, genes in enumerate(other):
+        if step:
+            joint = np.zeros(problem.space.shape, bool)
+            array = tuple(best.assignment[0, :3])
+            joint[array] = problem.design.valid[step].reshape(joint.shape)[array]
+            expected = joint.ravel()
+            if mode == "multi_discrete":
+                others = [tuple(a for a in range(4) if a != axis) for axis in range(4)]
+                expected = np.concatenate([joint.any(axis=o) for o in others])
+            np.testing.assert_array_equal(env.action_masks(), expected)
+        action = genes if mode == "multi_discrete" else int(problem.space.encode(genes))
+        *_, info = env.step(action)
+    assert info["is_success"] is True
+    assert info["objective"] == best.objective
+    assert info["regret"] == 0
+
+
+def test_deployments_stand_side_by_side():
+    problem = loopnest_problem(THREE, "MIX", platform="cloud", **FEW)
+    found = deployments(problem, KINDS.of)
+    assert list(found) == ["LP", "LS", "shared"]
+    assert found["LP"]["objective"] == problem.optimum().objective
+    assert found["shared"]["objective"] <= found["LS"]["objective"]
+    for row in found.values():
+        assert row["area_um2"] <= problem.limit
+        assert 0 < row["utilization"] <= 1
+    assert found["LS"]["period_cycles"] == found["LS"]["latency_cycles"]
+    assert found["LP"]["period_cycles"] <= found["LP"]["latency_cycles"]
+    # At so little area that nothing is left for three arrays, one remains.
+    least = KINDS.shared(problem.design, platform="unlimited").needed
+    tight = KINDS.shared(problem.design, budget=least)
+    rows = deployments(tight, KINDS.of)
+    assert rows["shared"]["objective"] is not None
+    assert rows["LP"]["objective"] is None
+    assert rows["LP"]["least"] > tight.limit
+    assert "no assignment fits" in rows["LP"]["why"]

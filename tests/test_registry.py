@@ -453,6 +453,8 @@ def test_importing_a_familys_module_registers_it():
     [
         "import gymnasium as g; g.make('hwgym:HWAssign-NCF-NVDLA-v0').reset()",
         "import gymnasium as g, hwgym, hwgym; g.make('ConfuciuX-AlexNet-NVDLA-IoT-v0').reset()",
+        # There is a v1, on another cost model: v0 is not out of date.
+        "import gymnasium as g, hwgym; g.make_vec('HWAssign-AlexNet-MIX-v0')",
     ],
 )
 def test_import_registers(code):

@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Record)
 
 def needed(kind: type[Record]) -> list[str]:
     """The fields that have no default."""
-    return [f.name for f in fields(kind) if f.default is MISSING]
+    return [f.name for f in fields(kind) if f.default is f.default_factory is MISSING]
 
 
 def made(kind: type[T], what: str, given: Mapping[str, Any]) -> T:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from hwgym._names import nearest
-from hwgym.costs.loopnest.nests import INPUT, OUTPUT, WEIGHT, Hold
+from hwgym.costs.loopnest.nests import DIMS, INPUT, OUTPUT, WEIGHT, Hold
+from hwgym.hardware.presets import chosen, made
 
 __all__ = ["EYERISS", "NVDLA", "SHIDIANNAO", "TEMPLATES", "TPU", "Template", "template"]
 
@@ -33,6 +35,11 @@ class Template:
         hold: Which tensors each level holds.
         forward: Neighbours pass inputs on.
         reduce: Products for one output are added up in the cycle.
+
+    ``dataclasses.asdict`` gives what JSON can hold and :func:`template` takes back.
+
+    Raises:
+        ValueError: If a dimension is unknown, or an order is not one of all dimensions.
     """
 
     name: str
@@ -46,6 +53,22 @@ class Template:
     hold: Hold = field(default_factory=Hold)
     forward: bool = False
     reduce: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "orders", tuple(self.orders))
+        if isinstance(self.hold, Mapping):
+            object.__setattr__(self, "hold", made(Hold, "hold", self.hold))
+        for name in ("rows", "columns", "whole", "free"):
+            for dimension in getattr(self, name):
+                if dimension not in DIMS:
+                    what = f"dimension in {name}"
+                    raise ValueError(f"template {self.name!r}: {nearest(what, dimension, DIMS)}")
+        for order in (*self.orders, self.l1_order):
+            if sorted(order) != sorted(DIMS):
+                raise ValueError(
+                    f"template {self.name!r}: an order has each of {''.join(DIMS)} once, "
+                    f"got {order!r}"
+                )
 
 
 NVDLA = Template(
@@ -100,14 +123,11 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
 """Those that have a name."""
 
 
-def template(given: str | Template) -> Template:
-    """The template of that name; a :class:`Template` is handed back as it is.
+def template(given: str | Template | Mapping[str, Any]) -> Template:
+    """The template of that name, or of these fields; a :class:`Template` is handed back as it is.
 
     Raises:
-        ValueError: If the name is unknown; the message gives the nearest one.
+        ValueError: If the name is unknown, with the nearest one; or if a field is unknown, is
+            missing or is not what it should be.
     """
-    if isinstance(given, Template):
-        return given
-    if given not in TEMPLATES:
-        raise ValueError(nearest("template", given, TEMPLATES))
-    return TEMPLATES[given]
+    return chosen(Template, "template", TEMPLATES, given)

@@ -25,6 +25,7 @@ from hwgym.costs.loopnest import (
     layer_key,
     tabulate,
 )
+from hwgym.costs.loopnest import template as as_template
 from hwgym.families.layered.design import LayerDesign, check_total, increasing
 from hwgym.hardware import Machine, integers
 from hwgym.hardware import machine as as_machine
@@ -35,6 +36,8 @@ __all__ = ["MIX", "MIXES", "LoopnestDesign"]
 MIX = tuple(TEMPLATES)
 MIXES: Mapping[str, tuple[str, ...]] = MappingProxyType({"MIX": MIX})
 """Names of several templates, of which each layer gets one."""
+
+_Template = str | Template | Mapping[str, Any]
 
 MAPPED_FOR = {"latency": "latency", "throughput": "latency", "energy": "energy", "edp": "edp"}
 """What the mapping of a design point is best in, by the problem's objective."""
@@ -82,7 +85,7 @@ class LoopnestDesign(LayerDesign):
     def of(
         cls,
         workload: Workload | str | os.PathLike[str] = "MobileNetV2",
-        template: str | Template | Sequence[str | Template] = "NVDLA",
+        template: _Template | Sequence[_Template] = "NVDLA",
         *,
         shapes: Sequence[Sequence[int]] = SHAPES,
         l1_levels: Sequence[int] = L1_BYTES,
@@ -94,8 +97,8 @@ class LoopnestDesign(LayerDesign):
 
         Args:
             workload: What :func:`hwgym.workloads.load_workload` takes.
-            template: A template, its name, a name of :data:`MIXES`, or several of all these to
-                choose from.
+            template: A template, its name, a mapping of its fields, a name of :data:`MIXES`, or
+                several of all these to choose from.
             shapes: Rows and columns of arrays.
             l1_levels, l2_levels: Bytes, increasing.
             machine: A machine, a mapping of its fields, or the path of a TOML file.
@@ -173,16 +176,19 @@ class LoopnestDesign(LayerDesign):
 
     @property
     def key(self) -> dict[str, Any]:
-        return {**super().key, **self._fixed}
+        shown = [asdict(each) for each in self.templates]
+        for each in shown:
+            del each["about"]
+        return {**super().key, **self._fixed, "template": shown, "mapped_for": self.mapped_for}
 
     @property
     def description(self) -> dict[str, Any]:
-        return {**super().description, **self._fixed}
+        named = [t.name if TEMPLATES.get(t.name) == t else asdict(t) for t in self.templates]
+        return {**super().description, **self._fixed, "template": named}
 
     @property
     def _fixed(self) -> dict[str, Any]:
         return {
-            "template": [each.name for each in self.templates],
             "shapes": [list(shape) for shape in self.shapes],
             "l1_levels": list(self.l1_levels),
             "l2_levels": list(self.l2_levels),
@@ -193,20 +199,19 @@ class LoopnestDesign(LayerDesign):
         return f"<LoopnestDesign {self.workload.name} {self.styles} {self.latency_cycles.shape}>"
 
 
-def _templates(given: str | Template | Sequence[str | Template]) -> tuple[Template, ...]:
-    if isinstance(given, str | Template):
+def _templates(given: _Template | Sequence[_Template]) -> tuple[Template, ...]:
+    if isinstance(given, str | Template | Mapping):
         given = (given,)
-    found: list[Template] = []
-    for each in given:
-        for one in MIXES.get(each, (each,)) if isinstance(each, str) else (each,):
-            if isinstance(one, str) and one not in TEMPLATES:
-                raise ValueError(nearest("template", one, (*TEMPLATES, *MIXES)))
-            found.append(TEMPLATES[one] if isinstance(one, str) else one)
+    named = [one for g in given for one in (MIXES.get(g, (g,)) if isinstance(g, str) else (g,))]
+    for one in named:
+        if isinstance(one, str) and one not in TEMPLATES:
+            raise ValueError(nearest("template", one, (*TEMPLATES, *MIXES)))
+    found = tuple(as_template(one) for one in named)
     if not found:
         raise ValueError("a design space needs at least one template")
     if len({each.name for each in found}) < len(found):
-        raise ValueError(f"templates must differ, got {[each.name for each in found]}")
-    return tuple(found)
+        raise ValueError(f"templates must differ, got {', '.join(each.name for each in found)}")
+    return found
 
 
 def _shapes(given: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

@@ -84,7 +84,7 @@ class LoopnestEnv(Environment):
     of them with equal axes, or a sampler.
 
     `throughput` is the period from one input of a stream to the next: the slowest layer's latency, or what
-    the DRAM traffic of all layers takes together, since all partitions share one DRAM.
+    the DRAM reads or the DRAM writes of all layers take together, since all partitions share one DRAM.
 
     The tables of a network are computed once, which takes seconds a template, and kept on disk
     (`HWGYM_CACHE`).

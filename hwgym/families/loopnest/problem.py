@@ -66,7 +66,9 @@ KINDS = Kinds(LoopnestProblem, LoopnestPipeline, LoopnestShared)
 
 def loopnest_problem(
     workload: Workload | str | os.PathLike[str],
-    template: str | Template | Sequence[str | Template] = "NVDLA",
+    template: str | Template | Mapping[str, Any] | Sequence[str | Template | Mapping[str, Any]] = (
+        "NVDLA"
+    ),
     *,
     objective: str | Metric = "latency",
     constraint: str | Metric = "area",
@@ -83,9 +85,9 @@ def loopnest_problem(
 
     Args:
         objective: ``latency`` (cycles), ``energy`` (nJ), ``edp`` (the sum of each layer's energy x
-            latency) or ``throughput`` (the period of a layer pipeline, at least what the layers'
-            DRAM traffic takes together; LP only). Each layer's mapping is the best in latency,
-            energy or their product accordingly.
+            latency) or ``throughput`` (the period of a layer pipeline, at least what all layers'
+            DRAM reads, or writes, take together; LP only). Each layer's mapping is the best in
+            latency, energy or their product accordingly.
         constraint: ``area`` (um^2) or ``power`` (mW).
         platform: A key of :data:`hwgym.PLATFORMS`, by default ``iot``; or instead of it
         ratio: A share of the range; or

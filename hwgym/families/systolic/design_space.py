@@ -198,7 +198,7 @@ def _dataflows(given: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _space(
     workload: Workload,
     dataflows: tuple[str, ...],
