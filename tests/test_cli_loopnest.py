@@ -296,6 +296,26 @@ def test_a_mix_may_be_of_files_and_models(optimize, files):
     assert [row["network"] for row in optimize("--mix", "ncf=2")["optimum"]["networks"]] == ["NCF"]
 
 
+def test_a_batch_is_for_the_onnx_files_of_a_mix(tmp_path, optimize, files):
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weights = helper.make_tensor("w", kind, (8, 3, 3, 3), [0.0] * 216)
+    ends = [
+        helper.make_tensor_value_info(name, kind, ["n", *shape])
+        for name, shape in (("x", (3, 12, 12)), ("y", (8, 10, 10)))
+    ]
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="conv")
+    graph = helper.make_graph([node], "net", ends[:1], ends[1:], [weights])
+    onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+    one, two = (
+        optimize("--mix", f"{tmp_path / 'net.onnx'}=1,{files['other']}=1", "--batch", n)["optimum"]
+        for n in (1, 2)
+    )
+    assert [row["macs"] for row in one["networks"]][1] == OTHER.macs
+    assert two["networks"][0]["macs"] == 2 * one["networks"][0]["macs"]
+    assert "batch and dims are for ONNX files" in optimize("tiny", "--batch", 2, code=2)
+
+
 def test_time_is_cycles_by_the_clock_and_bandwidth_by_the_second(tmp_path, optimize):
     file = tmp_path / "npu.toml"
     file.write_text("[machine]\nclock_mhz = 500\ndram_gb_per_s = 8\nl2_bytes_per_cycle = 64\n")

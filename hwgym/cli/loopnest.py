@@ -182,7 +182,11 @@ def _networks(asked: Asked) -> tuple[list[Workload], list[float]]:
             )
         if not weights:
             raise ValueError("missing argument 'MODEL|FILE': one or several networks, or --mix")
-    networks = [load_network(name, asked.batch, asked.dims) for name in weights]
+    files = [name for name in weights if name.lower().endswith(".onnx")] or list(weights)
+    networks = [
+        load_network(name, asked.batch, asked.dims) if name in files else load_network(name)
+        for name in weights
+    ]
     names = Counter(network.name for network in networks)
     for name, count in names.items():
         if count > 1:
@@ -317,6 +321,11 @@ def _asked_facts(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, st
     return shown
 
 
+def _digits(number: float) -> str:
+    """Four of them, or the whole number where it has more."""
+    return f"{number:,.0f}" if number >= 1e4 else f"{number:,.4g}"
+
+
 def _sizes(sizes: Sequence[int]) -> str:
     return _some([architect.bytes_text(size) for size in sizes])
 
@@ -399,18 +408,18 @@ def _total_facts(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, st
         shown = {"best known": value, "proven bound": f"{bound}: none is below"}
     if "array" in best:
         array = architect.Array(**best["array"])
-        shown["array"] = f"{array.pes:,} PEs: {array}"
+        shown["array"] = f"{array.pes:,} PE{'s' * (array.pes > 1)}: {array}"
         if answer["deployment"] == "LS" and len(answer["templates"]) > 1:
             shown["array"] += f", {best['templates'][0]}"
     many = " on average" if len(costs.networks) > 1 else ""
     shown["latency"] = (
-        f"{best['latency_ms']:.4g} ms ({best['latency_cycles']:,.0f} cycles {clock}){many}"
+        f"{_digits(best['latency_ms'])} ms ({best['latency_cycles']:,.0f} cycles {clock}){many}"
     )
-    shown["stream"] = f"{best['frames_per_s']:,.4g} frames/s"
+    shown["stream"] = f"{_digits(best['frames_per_s'])} frames/s"
     if answer["deployment"] == "LP":
         shown["stream"] = (
-            f"at most {best['frames_per_s']:,.4g} frames/s: the period is at least "
-            f"{best['period_ms']:.4g} ms, {_period_text(best)}"
+            f"at most {_digits(best['frames_per_s'])} frames/s: the period is at least "
+            f"{_digits(best['period_ms'])} ms, {_period_text(best)}"
         )
     total = sum(best["energy_by_level"].values())
     parts = ", ".join(
@@ -424,7 +433,13 @@ def _total_facts(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, st
         "(two operations a MAC)"
     )
     shown["area"] = f"{best['area_mm2']:.4g} mm²"
-    shown["budget used"] = f"{best['budget_used']:.2%} ({limited.text(best['used'])})"
+    shown["budget used"] = f"{best['budget_used']:.2%} ({limited.text(best['used'])}"
+    if answer["constraint"] == "power":
+        lp = answer["deployment"] == "LP"
+        shown["budget used"] += (
+            ", all layers at once" if lp else ", while the layer runs that takes most"
+        )
+    shown["budget used"] += ")"
     shown["bound by"] = _bounds_text(best["layers"])
     return shown
 
@@ -457,8 +472,8 @@ def _network_table(rows: Sequence[dict[str, Any]]) -> Any:
                 row["network"],
                 f"{row['weight']:g}",
                 brief(row["latency_cycles"], ",.0f"),
-                f"{row['latency_ms']:.4g}",
-                f"{1e3 / row['latency_ms']:,.4g}",
+                _digits(row["latency_ms"]),
+                _digits(1e3 / row["latency_ms"]),
                 f"{row['energy_mj']:.4g}",
                 f"{row['share']:.1%}",
             ]
@@ -472,9 +487,9 @@ def _network_table(rows: Sequence[dict[str, Any]]) -> Any:
 def _deployment_table(answer: dict[str, Any]) -> Any:
     columns: dict[str, Callable[[dict[str, Any]], str]] = {
         "PEs": lambda row: f"{row['pes']:,}",
-        "ms": lambda row: f"{row['latency_ms']:.4g}",
-        "period": lambda row: f"{row['period_ms']:.4g}",
-        "frames/s": lambda row: f"{row['frames_per_s']:,.4g}",
+        "ms": lambda row: _digits(row["latency_ms"]),
+        "period": lambda row: _digits(row["period_ms"]),
+        "frames/s": lambda row: _digits(row["frames_per_s"]),
         "utilised": lambda row: f"{row['utilization']:.1%}",
         "stream": lambda row: f"{row['utilization_pipelined']:.1%}",
         "mJ": lambda row: f"{row['energy_mj']:.4g}",
@@ -512,7 +527,7 @@ def _remarks(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, str]:
             )
     if "LP" in found and found["LP"]["objective"] is not None:
         said["LP's period"] = (
-            f"at least {found['LP']['period_ms']:.4g} ms, {_period_text(found['LP'])}"
+            f"at least {_digits(found['LP']['period_ms'])} ms, {_period_text(found['LP'])}"
         )
     ranked = {n: row for n, row in reversed(found.items()) if row["objective"] is not None}
     for what, column in (("one input", "latency_cycles"), ("a stream", "period_cycles")):
@@ -524,6 +539,8 @@ def _remarks(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, str]:
         said["a stream"] = said.get("a stream", "all alike") + (
             "; --objective throughput makes LP's period the shortest"
         )
+    if "LP" not in found:
+        said["LP"] = "is a pipeline of one network's layers; several networks share an array"
     if len(costs.templates) == 1:
         said["LS, shared"] = "alike, as there is one template; MIX has several to choose from"
     built = [a for a, given in zip(costs.arrays, costs.as_given, strict=True) if given]

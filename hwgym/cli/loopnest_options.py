@@ -242,7 +242,9 @@ def parse_mix(text: str) -> dict[str, float]:
     return weights
 
 
-def load_network(spec: str, batch: int | None, dims: Sequence[str] | None) -> Workload:
+def load_network(
+    spec: str, batch: int | None = None, dims: Sequence[str] | None = None
+) -> Workload:
     """Names are taken in any case."""
     named = {name.casefold(): name for name in models()}
     return load_workload(named.get(spec.casefold(), spec), batch=batch, dims=dims)
