@@ -2,6 +2,7 @@
 
     python -m benchmarks                                     # ours, and gymnasium's CartPole
     python -m benchmarks --maestro PATH --zigzag-python PATH # beside MAESTRO and ZigZag
+    python -m benchmarks --only loopnest --timeloop PATH     # loop nests beside Timeloop
     python -m benchmarks --only stepping,ppo                 # some parts; the others stay
     python -m benchmarks --quick                             # does it work?
     python -m benchmarks --redraw                            # tables and picture again
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import assignments, cost, growth, limits, ppo, report, speed, stepping
+from benchmarks import assignments, cost, growth, limits, loopnest, ppo, report, speed, stepping
 from benchmarks.measure import Row, Settings, machine, one_core
 from benchmarks.picture import speed_figure
 from hwgym._files import write_text
@@ -36,6 +37,7 @@ from hwgym.plotting import save_figure
 PARTS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "cost": cost.measure,
     "memory": cost.measure_memory,
+    "loopnest": loopnest.measure,
     "stepping": stepping.measure,
     "ppo": ppo.measure,
     "assignments": assignments.measure,
@@ -111,6 +113,8 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--zigzag-python", type=program, metavar="PATH",
                      help="a Python that has zigzag-dse (and six, which it forgets to ask for); "
                      "by default this one, if it has")  # fmt: skip
+    out.add_argument("--timeloop", type=program, metavar="PATH",
+                     help="a compiled timeloop-model")  # fmt: skip
     out.add_argument("--model", default="MobileNetV2", help="the network (%(default)s)")
     out.add_argument("--rounds", type=rounds, help="timings of which the median is taken (5)")
     out.add_argument("--seconds", type=positive, help="of each timing, at least (0.4)")
@@ -132,7 +136,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     models = [name for name in MODELS if name in RELEASED_MODELS]  # both kinds of ids have it
     if args.model not in models:
         raise ValueError(nearest("model", args.model, models))
-    given = {name: getattr(args, name) for name in ("model", "rounds", "seconds", "maestro")}
+    given = {
+        name: getattr(args, name) for name in ("model", "rounds", "seconds", "maestro", "timeloop")
+    }
     given["zigzag"] = args.zigzag_python
     if given["zigzag"] is None and importlib.util.find_spec("zigzag"):
         given["zigzag"] = Path(sys.executable)
@@ -185,8 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         if "cost" in args.only and not settings.maestro:
             console.print("No --maestro: the cost model is not held against MAESTRO.")
-        if "cost" in args.only and not settings.zigzag:
-            console.print("No --zigzag-python: the cost model is not held against ZigZag.")
+        if {"cost", "loopnest"} & set(args.only) and not settings.zigzag:
+            console.print("No --zigzag-python: the cost models are not held against ZigZag.")
+        if "loopnest" in args.only and not settings.timeloop:
+            console.print("No --timeloop: loop nests are not held against Timeloop.")
         try:
             with one_core(args.core):
                 failed = measure(args.only, settings, results, file, console)

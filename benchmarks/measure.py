@@ -49,6 +49,8 @@ class Settings:
         maestro: A compiled MAESTRO; without it there is no comparison with it.
         maestro_points, process_points: Asked of it a round, in one file and a process each.
         zigzag: A Python that has ``zigzag-dse``; without it there is no comparison with it.
+        timeloop: A compiled ``timeloop-model``; without it there is no comparison with it.
+        timeloop_points: Asked of it a round, a process each.
         points: Sizes of queries, beside the network's own.
         memory_points: Sizes of queries whose memory is measured.
         num_envs: Batches of environments.
@@ -69,6 +71,8 @@ class Settings:
     maestro_points: int = 600
     process_points: int = 60
     zigzag: Path | None = None
+    timeloop: Path | None = None
+    timeloop_points: int = 30
     points: tuple[int, ...] = (100_000, 1_000_000)
     memory_points: tuple[int, ...] = (1_000_000, 10_000_000)
     num_envs: tuple[int, ...] = (1, 64, 1024, 4096, 16384)
@@ -96,6 +100,7 @@ class Settings:
             "seconds": 0.05,
             "maestro_points": 60,
             "process_points": 5,
+            "timeloop_points": 5,
             "points": (20_000,),
             "memory_points": (100_000,),
             "num_envs": (1, 64, 1024, 4096),

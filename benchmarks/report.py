@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import assignments, cost, growth, limits, ppo, speed, stepping
+from benchmarks import assignments, cost, growth, limits, loopnest, ppo, speed, stepping
 from benchmarks.measure import Row, Settings, Spread
 from benchmarks.targets import bounds, outcomes
 from hwgym._files import write_text
@@ -23,6 +23,7 @@ Results = dict[str, dict[str, Any]]
 TITLES = {
     "cost": "Cost model",
     "memory": "Memory of large queries",
+    "loopnest": "Loop nests",
     "stepping": "Stepping",
     "ppo": "PPO",
     "machine": "What the machine could do",
@@ -35,6 +36,7 @@ TITLES = {
 DESCRIPTIONS = {
     "cost": cost.__doc__,
     "memory": "Whether memory stays bounded when a query is large.",
+    "loopnest": loopnest.__doc__,
     "stepping": stepping.__doc__,
     "ppo": ppo.__doc__,
     "machine": limits.__doc__,
@@ -52,7 +54,7 @@ def all_rows(results: Results) -> list[Row]:
 def described(settings: Settings) -> dict[str, Any]:
     """The settings without paths: those are of the machine, not of the measurement."""
     values = asdict(settings)
-    return values | {name: values[name] is not None for name in ("maestro", "zigzag")}
+    return values | {name: values[name] is not None for name in ("maestro", "zigzag", "timeloop")}
 
 
 def save(path: Path, results: Results) -> None:

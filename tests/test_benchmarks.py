@@ -15,10 +15,12 @@ from benchmarks import (
     cost,
     growth,
     limits,
+    loopnest,
     parity,
     report,
     speed,
     stepping,
+    timeloop,
     zigzag_worker,
 )
 from benchmarks.__main__ import PARTS, main
@@ -37,6 +39,7 @@ from benchmarks.picture import speed_figure
 from benchmarks.targets import TARGETS, outcomes
 from hwgym import workload
 from hwgym.core import ACTION_MODES, registered_ids
+from hwgym.costs.loopnest import DIMS, Nests
 from hwgym.families.assignment import FAMILY, AssignmentProblem
 from hwgym.plotting import save_figure
 
@@ -92,6 +95,48 @@ macs = [k * c * y * x * r * s + {wrong} for k, c, y, x, r, s, _ in layers]
 print(json.dumps({{"version": "0.0", "macs": macs}}), flush=True)
 for line in sys.stdin:
     print(json.dumps({{"evaluations": 4, "seconds": 0.5}}), flush=True)
+"""
+
+
+# Answers what the real one did for one of the first two points after the other, and needs both in
+# its folder only to know which one is asked.
+FAKE_TIMELOOP = """#!{python}
+import json
+from pathlib import Path
+
+at = Path("asked")
+number = int(at.read_text()) if at.exists() else 0
+at.write_text(str(1 - number))
+answer = json.loads(Path({golden!r}).read_text())[number]
+counts = {{k: v + {wrong} for k, v in answer["timeloop"].items()}}
+pes = 1
+for size in answer["point"][2]:
+    pes *= size
+
+
+def level(number, name, *tensors):
+    out = "\\nLevel %d\\n-------\\n=== %s ===\\n" % (number, name)
+    for tensor, what, value in tensors:
+        units = pes if name == "RF" else 1
+        out += "    %s:\\n        Utilized instances (max) : %d\\n" % (tensor, units)
+        for kind in ("reads", "fills", "updates"):
+            told = value[what.index(kind)] // units if kind in what else 0
+            out += "        Scalar %s (per-instance) : %d\\n" % (kind, told)
+    return out
+
+
+c = counts
+out = "Level 0\\n-------\\n=== MAC ===\\n    Computes (total) : %d\\n" % answer["computes"]
+out += level(1, "RF", ("Weights", ["fills"], [c["W_l1w"]]), ("Inputs", ["fills"], [c["I_l1w"]]))
+out += level(
+    2, "GB", ("Weights", ["reads"], [c["W_l2r"]]), ("Inputs", ["reads"], [c["I_l2r"]]),
+    ("Outputs", ["reads", "updates"], [c["O_l2r"], c["O_l2w"]]),
+)
+out += level(
+    3, "DRAM", ("Weights", ["reads"], [c["W_dram"]]), ("Inputs", ["reads"], [c["I_dram"]]),
+    ("Outputs", ["reads", "updates"], [c["O_dram_r"], c["O_dram_w"]]),
+)
+Path("timeloop-model.stats.txt").write_text(out + "\\nCycles: %d\\n" % answer["cycles"])
 """
 
 
@@ -238,6 +283,70 @@ def test_a_python_without_zigzag(tmp_path):
     settings = dataclasses.replace(TINY, zigzag=program(tmp_path / "p", "#!{python}\n"))
     with pytest.raises(RuntimeError, match="pip install zigzag-dse six"):
         list(cost.measure(settings))
+
+
+def with_timeloop(tmp_path, wrong):
+    fake = program(
+        tmp_path / "timeloop", FAKE_TIMELOOP, wrong=wrong, golden=str(parity.TIMELOOP.resolve())
+    )
+    return dataclasses.replace(TINY, timeloop=fake, timeloop_points=2)
+
+
+def test_loop_nests_without_peers():
+    rows = figures("loopnest")
+    assert [(row.case["of"], row.case["points"]) for row in rows] == [
+        (loopnest.LAYERS, 2_000),
+        (loopnest.POINTS, 1_980),
+    ]
+    assert all(row.where for row in rows)
+
+
+def test_loop_nests_against_both_peers(tmp_path):
+    settings = dataclasses.replace(
+        with_timeloop(tmp_path, wrong=0),
+        zigzag=program(tmp_path / "python", FAKE_PYTHON, wrong=0),
+    )
+    rows = figures("loopnest", settings)
+    assert [row.peer for row in rows] == [loopnest.PROCESS, "ZigZag 0.0"] * 2
+
+
+def test_a_wrong_timeloop_voids_the_comparison(tmp_path):
+    with pytest.raises(Void, match="weight_dram_read differs from Timeloop's"):
+        list(loopnest.measure(with_timeloop(tmp_path, wrong=1)))
+
+
+def test_a_timeloop_that_does_not_answer(tmp_path):
+    fake = program(tmp_path / "t", '#!{python}\nimport sys\nsys.exit("no such level")\n')
+    with pytest.raises(RuntimeError, match="t did not answer: no such level"):
+        list(loopnest.measure(dataclasses.replace(TINY, timeloop=fake)))
+    with pytest.raises(ValueError, match="not a program"):
+        timeloop.Timeloop(tmp_path / "none")
+
+
+def test_drawn_mappings_are_of_the_layers_and_clipped():
+    layers = workload("MobileNetV2")
+    nests = loopnest.drawn(layers, 3_000)
+    per_layer = {layer.macs // layer.repeat for layer in layers}
+    assert set(nests.extent.prod(axis=1).tolist()) == per_layer
+    assert (nests.spread.prod(axis=1) <= loopnest.MOST_PES).all()
+    assert (nests.extent % (nests.tile * nests.spread * nests.steps)).any()
+
+
+def test_timeloop_is_given_bounds_and_those_of_the_last_round():
+    def row(**sizes):
+        return [[sizes.get(d, 1) for d in DIMS]]
+
+    nest = Nests(row(K=4, P=8, R=3), row(P=3, R=3), row(K=2), row(K=2, P=2), *[np.arange(8)] * 2)
+    text = timeloop.input_text(nest)
+    assert "instance: {B: 1, G: 1, K: 4, C: 1, P: 8, Q: 1, R: 3, S: 1, stride0: 1" in text
+    factors = re.findall(r"type: (\w+)\n    factors: (.*)", text)
+    assert factors == [
+        ("temporal", "B1 G1 K1 C1 P2 Q1 R1 S1"),
+        ("temporal", "B1 G1 K2 C1 P2,1 Q1 R1 S1"),
+        ("spatial", "B1 G1 K2 C1 P1 Q1 R1 S1"),
+        ("temporal", "B1 G1 K1 C1 P3,2 Q1 R3 S1"),
+    ]
+    assert "permutation: SRQPCKGB" in text  # from the inside out
 
 
 def test_zigzag_is_given_the_same_layers():
@@ -470,7 +579,7 @@ def test_targets_look_at_their_own_rows_only():
     rows = [row_with(1, 4096, 2e7), row_with(1, 64), row_with(0.5, "scalar")]
     found = {outcome.target.goal: len(outcome.rows) for outcome in outcomes(rows)}
     assert found == {1.0: 1, 1e7: 1, 0.5: 1}
-    assert len(TARGETS) == 6
+    assert len(TARGETS) == 7
 
 
 def test_figures_survive_the_file(results, tmp_path):
@@ -492,6 +601,7 @@ def test_no_path_gets_into_the_settings(tmp_path):
     described = report.described(dataclasses.replace(TINY, maestro=tmp_path))
     assert described["maestro"] is True
     assert described["zigzag"] is False
+    assert described["timeloop"] is False
     assert str(tmp_path) not in json.dumps(described)
 
 

@@ -23,6 +23,7 @@ SMALL = {
     "3_agents": {"ENV": "HWAssign-AlexNet-NVDLA-v0", "SAMPLES": 150, "SEEDS": 2},
     "4_your_network": {"CHANNELS": 16, "BLOCKS": 1},
     "5_your_agent": {"SEEDS": 1},
+    "6_cost_models": {"NETWORKS": ["AlexNet"]},
 }
 OF_A_MACHINE = re.compile(
     r"/(?:home|root|tmp|usr|opt|var|work|mnt|Users|private)/|[A-Z]:\\\\|site-packages"
