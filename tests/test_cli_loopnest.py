@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from hwgym.cli.app import app
+from hwgym.cli.loopnest import budget_amount
 from hwgym.cli.loopnest_options import make_machine, parse_bandwidth, parse_bytes, parse_pes
+from hwgym.cli.output import Failure
 from hwgym.core.problem import InfeasibleError
 from hwgym.costs.loopnest import TEMPLATES, array_area_um2, detail
 from hwgym.families.loopnest import architect, loopnest_problem, report
@@ -446,7 +449,18 @@ def test_a_budget_that_nothing_fits_says_what_would(wrong, optimize):
     assert code == 1
     assert "without --pes it would be 0.0" in said
     code, said = wrong(*asked, "0.1mm2", "--pes", "1024", "--l2", "512KB")
-    assert "neither --pes nor --l2 alone" in said
+    assert said.endswith("leaving --pes or --l2 open would not do")
+
+
+def test_layers_that_no_array_suits_all_are_a_failure():
+    costs = priced()
+    valid = costs.valid.copy()
+    valid[0, :, 0] = valid[1, :, 1] = False  # each layer has a template, but not the same
+    costs = replace(costs, valid=valid)
+    with pytest.raises(Failure, match="LS: no array holds tiles of all layers under one template"):
+        budget_amount(costs, "LS", "area", {"ratio": 0.5})
+    least, most = budget_amount(costs, "shared", "area", {"ratio": 0.5})[1]
+    assert 0 < least < most
 
 
 def test_a_pipeline_that_does_not_fit_is_said_beside_the_others(optimize, run, files):

@@ -34,6 +34,10 @@ __all__ = ["DEPLOYMENT", "Asked", "budget_amount", "optimize_loopnest", "price_a
 
 BUDGET, DEPLOYMENT = "cloud", "shared"
 LEVELS = ("mac", "l1", "l2", "dram")
+NONE_SUITS = {
+    "LS": "no array holds tiles of all layers under one template",
+    "shared": "no array holds tiles of all layers",
+}
 BY_LEVEL = "MAC L1 L2 DRAM %"
 FIXED = {"shapes": "--pes", "l1_bytes": "--l1", "l2_bytes": "--l2"}
 
@@ -197,8 +201,14 @@ def _networks(asked: Asked) -> tuple[list[Workload], list[float]]:
 def budget_amount(
     costs: architect.Costs, deployment: str, constraint: str, limit: dict[str, Any]
 ) -> tuple[float, tuple[float, float]]:
-    """A budget in the constraint's unit, and the range that shares are of."""
+    """A budget in the constraint's unit, and the range that shares are of.
+
+    Raises:
+        Failure: If no array suits all layers.
+    """
     least, most = architect.budget_range(costs, deployment, constraint)
+    if least == float("inf"):
+        raise Failure(f"{deployment}: {NONE_SUITS[deployment]}")
     if "budget" in limit:
         return limit["budget"], (least, most)
     share = limit["ratio"] if "ratio" in limit else PLATFORMS[limit["platform"]]
@@ -225,8 +235,6 @@ def _too_little(
     """Why nothing fits the budget, and what else must give for it to do so."""
     least = architect.within(costs, deployment, constraint, given)
     whole = least.pop("given")
-    if whole == float("inf"):
-        return f"no array with one template fits all layers ({deployment})"
     said = (
         f"budget {budget.strip()}: the least that all layers fit in is "
         f"{least_text(whole, budget, constraint)} ({deployment})"
@@ -237,16 +245,12 @@ def _too_little(
             for option, each in enough.items()
         )
     elif least:
-        said += (
-            f"; neither {' nor '.join(FIXED[n] for n in least)} alone is what keeps it so"
-            if len(least) > 1
-            else f"; {FIXED[next(iter(least))]} alone is not what keeps it so"
-        )
+        said += f"; leaving {' or '.join(FIXED[name] for name in least)} open would not do"
     return said
 
 
 def _levels(costs: architect.Costs, rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """NJ of each level, of one inference."""
+    """Energy of each level, nJ, of one inference."""
     weight = {n.name: w for n, w in zip(costs.networks, costs.weights, strict=True)}
     return {
         f"{level}_nj": sum(weight[row["network"]] * row[f"{level}_nj"] for row in rows)
@@ -523,7 +527,7 @@ def _remarks(costs: architect.Costs, answer: dict[str, Any]) -> dict[str, str]:
                 f"nothing fits: it takes at least "
                 f"{least_text(row['least'], unit, answer['constraint'])}"
                 if row["least"] is not None
-                else "no array suits all layers with one template"
+                else NONE_SUITS[name]
             )
     if "LP" in found and found["LP"]["objective"] is not None:
         said["LP's period"] = (

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array as Array_
 from hwgym._arrays import Bools, Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.design import BUDGET_RTOL, Deployment
@@ -58,6 +57,8 @@ __all__ = [
 ]
 
 DEPLOYMENTS = ("LP", "LS", "shared")
+"""Every layer on an array of its own; all on one array with one template; all on one array, each
+with its best template."""
 OBJECTIVES = tuple(MAPPED_FOR)
 """What can be minimised. Of several layers ``edp`` is the sum of each one's energy x latency;
 ``throughput`` is the period: a pipeline's, or the latency of one array."""
@@ -258,7 +259,7 @@ def price(
 ) -> Costs:
     """What layers cost on all arrays, from tables that are made or read from disk.
 
-    What is given is added to the lists of :mod:`hwgym.costs.loopnest`: tiles that fill smaller
+    What is given is added to the lists of ``hwgym.costs.loopnest``: tiles that fill smaller
     buffers, and smaller arrays, are tried for larger ones, too, and it shows what else would do.
 
     Args:
@@ -434,7 +435,7 @@ def _pipeline(costs: Costs, constraint: str, budget: float, valid: Bools) -> Cho
 def _design(costs: Costs, valid: Bools) -> LoopnestDesign:
     """All layers on the arrays and under the templates of a mask, as the family's problems have
     them."""
-    tables: dict[str, Array_] = {
+    tables: dict[str, Any] = {
         "latency_cycles": costs.latency_cycles.astype(np.int64),
         "energy_nj": costs.energy_nj,
         "dram_read_bytes": costs.dram_read_bytes,
