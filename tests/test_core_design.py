@@ -244,6 +244,7 @@ def test_the_optimum_of_a_shared_array_is_that_of_all_solutions(objective, const
     assert problem.binds == (unlimited[1] > problem.limit)
     assert problem.statement.scale >= best
     assert not problem.separable
+    assert problem.statement.objective.join == "whole"
     assert problem.best_uniform() >= best
 
 

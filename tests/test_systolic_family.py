@@ -346,3 +346,6 @@ def test_totals_agents_search_what_is_not_separable(objective, deployment):
     assert not problem.separable
     assert isinstance(problem, PipelineProblem | SharedProblem)
     assert not isinstance(problem, DesignProblem)
+    for agent in ("tabulate", "greedy", "lagrangian"):
+        with pytest.raises(ValueError, match="is known of whole solutions only"):
+            solve(agent, problem, samples=50)

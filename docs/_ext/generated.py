@@ -213,7 +213,7 @@ def optima(group: Group) -> str:
             f"Least {statement.objective.label} ({statement.objective.unit}) under {an} "
             f"{statement.constraint.label} budget"
         )
-        row = tables.setdefault(pattern, {}).setdefault((asked["workload"], asked["dataflow"]), {})
+        row = tables.setdefault(pattern, {}).setdefault((asked["workload"], _style(asked)), {})
         row[asked["platform"]] = entry
     out = []
     for pattern, rows in tables.items():
@@ -231,10 +231,16 @@ def optima(group: Group) -> str:
     return "\n".join(out)
 
 
+def _style(kwargs: Mapping[str, Any]) -> str:
+    """The dataflow of an id, or its template."""
+    style: str = kwargs["dataflow"] if "dataflow" in kwargs else kwargs["template"]
+    return style
+
+
 def _pattern(entry: Entry) -> str:
     """An id with braces in place of what a table's rows and columns say."""
     parts = entry.env_id.split("-")
-    named = {entry.kwargs["workload"]: "{Model}", entry.kwargs["dataflow"]: "{Dataflow}"}
+    named = {entry.kwargs["workload"]: "{Model}", _style(entry.kwargs): "{Dataflow}"}
     named |= dict.fromkeys(PLATFORMS, "{Platform}")
     return "-".join([parts[0], *(named.get(part, part) for part in parts[1:])])
 

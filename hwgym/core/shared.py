@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.certificate import Certificate
 from hwgym.core.design import ADDED, CONSTRAINTS, BudgetedProblem, Deployment
-from hwgym.core.metric import METRICS
+from hwgym.core.metric import METRICS, Metric
 from hwgym.core.problem import Scores
 from hwgym.core.veil import check_lifted
 from hwgym.core.walk import Walk, WalkState
@@ -47,6 +47,11 @@ class SharedProblem(BudgetedProblem):
     deployment: Deployment = Deployment.SHARED
 
     deployments: ClassVar = (Deployment.SHARED,)
+
+    @property
+    def _minimised(self) -> Metric:
+        """It adds up over parts, but what a part adds is known of the array only."""
+        return replace(self.objective, join="whole")
 
     # --- tables ---------------------------------------------------------------------------------
 
