@@ -6,6 +6,8 @@ WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := build/clients
+# Tables of loop nests, which tests and pages share: computed once.
+export HWGYM_CACHE ?= $(abspath build)/cache
 
 # A virtual environment may be missing, half made, or left without its Python by an upgrade.
 USABLE := $(shell $(BIN)/python -c 'import pip, sys; print(sys.version_info >= (3, 10))' 2>/dev/null)
