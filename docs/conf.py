@@ -31,7 +31,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(stable_baselines3|sb3_contrib|collections|os|pathlib|typing|abc)(\..*)?"),
     (r"py:class", r"(ArrayLike|Figure|Path|dict\[str)"),
     (r"py:class", r"(Array|Bools|Floats|Ints|Observations|Row|SingleEpisode)"),
-    (r"py:class", r"hwgym\..*\.(Deployment|Method)"),
+    (r"py:class", r"hwgym\..*\.(D|Deployment|LayerDesign|Method)"),
     # Tables of a module's own, and what a class says among its attributes.
     (r"py:data", r"(.*\.)?(ACCOUNTINGS|DATAFLOWS|OBJECTIVES|REWARDS|STYLE|TECHNOLOGIES|TOO_MANY)"),
     (r"py:data", r"(.*\.)?(CLUSTERED|LIMIT|MIXES|MOST_CYCLES)"),

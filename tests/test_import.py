@@ -246,7 +246,7 @@ class TestConvolutions:
         }
         module = make(4, 4, groups=groups, bias=False, **settings)
         nn.init.ones_(module.weight)
-        x = torch.zeros(1, 4, *(14, 13, 12)[:axes], requires_grad=True)
+        x = torch.zeros(1, 4, *(16, 15, 14)[:axes], requires_grad=True)
         module(x).sum().backward()
         (layer,) = import_torch(module, x.detach()).workload
         if layer.kind == "GEMM":

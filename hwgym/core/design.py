@@ -155,12 +155,12 @@ class BudgetedProblem(Problem):
 
     Args:
         design: What every choice costs.
-        objective: One of :attr:`objectives`, by name or as a metric. Always minimised.
+        objective: One of ``objectives``, by name or as a metric. Always minimised.
         constraint: ``area`` (um^2) or ``power`` (mW), likewise.
         platform: A key of :data:`PLATFORMS`: budget = least + (greatest - least) x share.
         ratio: A share of one's own, instead of a platform.
         budget: An absolute budget, instead of either, in the constraint's unit.
-        deployment: One of :attr:`deployments`.
+        deployment: One of ``deployments``.
 
     Attributes:
         identity: Family, version and cost model, as a problem's key has them.

@@ -38,7 +38,7 @@ class _Grids(NamedTuple):
 class SharedProblem(BudgetedProblem):
     """Which array should all parts of a design share, and how should each be run on it?
 
-    The design's first axes, :attr:`~hwgym.core.design.Design.once` of them, are the array's. It is
+    The design's first axes, ``Design.once`` of them, are the array's. It is
     what the first step says; at later steps these axes have no effect. The objective adds up over
     parts, and the constraint is that of the part that demands most. Arguments and errors are those
     of :class:`~hwgym.core.design.BudgetedProblem`.

@@ -62,7 +62,7 @@ class Best:
         latency_cycles, energy_nj, dram_read_bytes, dram_write_bytes: Of it; 0 where none fits.
         valid: Whether one fits.
         floor: What the best has of the objective that fits; infinite where none does. Under
-            ``latency`` what was taken is within :data:`LATENCY_SLACK` of it.
+            ``latency`` what was taken is within ``LATENCY_SLACK`` of it.
         least: (2,) bytes of L1 and L2 that some mapping needs at least.
     """
 

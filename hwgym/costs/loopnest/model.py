@@ -24,13 +24,13 @@ class Profile:
     """What nests take of a machine, whatever its buffers' sizes, arrays (N,).
 
     Attributes:
-        latency_cycles: The longest of :data:`BOUNDS`, plus first load and last store.
-        parts: (N, 5) cycles of each of :data:`BOUNDS`; transfers without first load and last store.
+        latency_cycles: The longest of ``BOUNDS``, plus first load and last store.
+        parts: (N, 5) cycles of each of ``BOUNDS``; transfers without first load and last store.
         first_load, last_store: Cycles before the array starts, and after it ends.
         l1_bytes, l2_bytes: That a PE's buffer, and the shared one, must have at least.
         macs: Multiply-accumulates.
-        l1_read_bytes, l1_write_bytes, l2_read_bytes, l2_write_bytes, dram_read_bytes,
-        dram_write_bytes: Moved, in all.
+        l1_read_bytes, l1_write_bytes, l2_read_bytes, l2_write_bytes: Moved, in all.
+        dram_read_bytes, dram_write_bytes: Likewise.
     """
 
     latency_cycles: Ints

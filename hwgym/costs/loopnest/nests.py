@@ -59,7 +59,7 @@ class Hold:
 
 @dataclass(frozen=True, eq=False)
 class Nests:
-    """N loop nests, arrays (N, 8) in the order of :data:`DIMS`; what is equal for all points may be
+    """N loop nests, arrays (N, 8) in the order of ``DIMS``; what is equal for all points may be
     (8,) or (1, 8).
 
     A dimension is cut into L2 tiles of ``tile * spread * steps`` (the last one what is left); an L2

@@ -86,7 +86,7 @@ def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
 
 
 def layer_rows(problem: AssignmentProblem, assignment: ArrayLike) -> list[dict[str, Any]]:
-    """A row a layer, as :func:`hwgym.families.layered.reports.layer_rows`.
+    """A row a layer, as ``hwgym.families.layered.reports.layer_rows``.
 
     Raises:
         ValueError: If the assignment does not fit the problem, or is not complete.
