@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.program import Program
 from hwgym.costs.maestro import Cluster, Dataflow, SpatialMap
 from hwgym.costs.maestro.directives import Size
 from hwgym.workloads import Layer
@@ -53,7 +51,7 @@ def mapping_text(points: Sequence[tuple[Layer, int]], style: Dataflow, num_pes: 
     return "Network n {\n" + "".join(blocks) + "}\n"
 
 
-class Maestro:
+class Maestro(Program):
     """Runs the binary, a process a call, in a folder of its own that goes with the context.
 
     Attributes:
@@ -62,26 +60,6 @@ class Maestro:
     Raises:
         ValueError: If there is no such program.
     """
-
-    def __init__(self, binary: Path) -> None:
-        self.binary = binary.resolve()
-        if not self.binary.is_file():
-            raise ValueError(f"no such program: {binary}")
-        if not os.access(self.binary, os.X_OK):
-            raise ValueError(f"not a program: {binary}")
-        self.folder = tempfile.TemporaryDirectory()
-        self.seconds = 0.0
-
-    def __enter__(self) -> Maestro:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.folder.cleanup()
 
     def run(
         self, points: Sequence[tuple[Layer, int]], style: Dataflow, num_pes: int

@@ -6,13 +6,12 @@ import math
 import os
 import re
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
+from benchmarks.program import Program
 from hwgym.costs.loopnest import DIMS, Nests
 
 __all__ = ["COUNTS", "EXACT", "Timeloop"]
@@ -87,7 +86,7 @@ mapping:
 """  # noqa: E501 - a file of another program
 
 
-class Timeloop:
+class Timeloop(Program):
     """Runs the program, a process a point, in a folder that goes with the context.
 
     Attributes:
@@ -96,24 +95,6 @@ class Timeloop:
     Raises:
         ValueError: If there is no such program.
     """
-
-    def __init__(self, binary: Path) -> None:
-        self.binary = binary.resolve()
-        if not self.binary.is_file() or not os.access(self.binary, os.X_OK):
-            raise ValueError(f"not a program: {binary}")
-        self.folder = tempfile.TemporaryDirectory()
-        self.seconds = 0.0
-
-    def __enter__(self) -> Timeloop:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.folder.cleanup()
 
     def run(self, nest: Nests, *, exact: bool = True) -> dict[str, int]:
         """Cycles, MACs and the counts of :data:`COUNTS` of one point.

@@ -56,8 +56,6 @@ def broken(site: Path) -> Iterator[str]:
                 yield f"{where}: there is no such file"
             elif target.suffix != ".html" or not url.fragment:
                 continue
-            elif "_modules" in path.relative_to(site).parts:
-                continue  # Sphinx links source back by the name it was imported as, too
             elif unquote(url.fragment) not in read(target).anchors:
                 yield f"{where}: there is no such anchor"
 

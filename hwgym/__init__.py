@@ -26,6 +26,7 @@ from hwgym.hardware import Hardware, Technology
 from hwgym.workloads import (
     Layer,
     Workload,
+    input_size,
     models,
     released_models,
     released_workload,
@@ -49,6 +50,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "frontier",
+    "input_size",
     "models",
     "optimum",
     "released_models",

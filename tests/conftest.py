@@ -90,3 +90,17 @@ def brute_force(every_assignment):
         return float(scores.objective[scores.feasible].min())
 
     return least
+
+
+@pytest.fixture
+def run():
+    """Run a command: exit code, standard output, standard error."""
+    from typer.testing import CliRunner  # which tests of the bare package do without
+
+    from hwgym.cli.app import app
+
+    def invoke(*arguments):
+        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke

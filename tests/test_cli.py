@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_families
-from typer.testing import CliRunner
 
 import hwgym
 from hwgym._files import replacing
 from hwgym.cli import main
-from hwgym.cli.app import app
 from hwgym.cli.options import parse_budget
 from hwgym.core import Certificate, problem_of, registered_ids
 from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, dataflow
@@ -33,17 +31,6 @@ COMMANDS = ("list", "show", "cost", "optimize", "frontier", "compare", "train", 
 @pytest.fixture(autouse=True)
 def wide(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-
-
-@pytest.fixture
-def run():
-    """Run a command: exit code, standard output, standard error."""
-
-    def invoke(*arguments):
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
-        return result.exit_code, result.stdout, result.stderr
-
-    return invoke
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from hwgym.cli.app import app
 from hwgym.cli.loopnest import budget_amount
 from hwgym.cli.loopnest_options import make_machine, parse_bandwidth, parse_bytes, parse_pes
 from hwgym.cli.output import Failure
@@ -45,17 +43,6 @@ def files(tmp_path_factory):
     for network in (TINY, OTHER):
         network.to_csv(folder / f"{network.name}.csv")
     return {network.name: str(folder / f"{network.name}.csv") for network in (TINY, OTHER)}
-
-
-@pytest.fixture
-def run():
-    """Run a command: exit code, standard output, standard error."""
-
-    def invoke(*arguments):
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
-        return result.exit_code, result.stdout, result.stderr
-
-    return invoke
 
 
 @pytest.fixture

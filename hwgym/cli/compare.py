@@ -25,6 +25,7 @@ from hwgym.cli.options import (
     BatchOption,
     ConstraintOption,
     DimsOption,
+    EitherDeploymentOption,
     HardwareOption,
     JsonOption,
     ObjectiveOption,
@@ -79,15 +80,7 @@ def compare(
             help="May be given often: platforms, shares, amounts; by default all platforms.",
         ),
     ] = None,
-    deployment: Annotated[
-        str | None,
-        problem_option(
-            "--deployment",
-            metavar="LP|LS|shared",
-            help="LP: a partition for each layer; LS: one array runs them all; shared, of loop "
-            "nests: so, each layer with its best template. By default LP, of loop nests shared.",
-        ),
-    ] = None,
+    deployment: EitherDeploymentOption = None,
     cost_model: ModelOption = "maestro",
     released: ReleasedOption = False,
     hardware: HardwareOption = None,

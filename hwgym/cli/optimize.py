@@ -27,6 +27,7 @@ from hwgym.cli.options import (
     ConstraintOption,
     DataflowOption,
     DimsOption,
+    EitherDeploymentOption,
     FineOption,
     HardwareOption,
     JsonOption,
@@ -72,15 +73,7 @@ def optimize(
             "or an amount (12.5mm2, 250mW); by default iot, of loop nests cloud.",
         ),
     ] = None,
-    deployment: Annotated[
-        str | None,
-        problem_option(
-            "--deployment",
-            metavar="LP|LS|shared",
-            help="LP: a partition for each layer; LS: one array runs them all; shared, of loop "
-            "nests: so, each layer with its best template. By default LP, of loop nests shared.",
-        ),
-    ] = None,
+    deployment: EitherDeploymentOption = None,
     cost_model: ModelOption = "maestro",
     fine: FineOption = False,
     released: ReleasedOption = False,

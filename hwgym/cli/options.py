@@ -86,6 +86,16 @@ DeploymentOption = Annotated[
         help="LP: a partition for each layer; LS: one array runs them all.",
     ),
 ]
+EitherDeploymentOption = Annotated[
+    str | None,
+    problem_option(
+        "--deployment",
+        metavar="LP|LS|shared",
+        help="LP: a partition for each layer; LS: one array runs them all; shared, of loop "
+        "nests: so, each layer with its best template. By default LP, of loop nests shared.",
+    ),
+]
+"""Of commands that take either cost model."""
 ReleasedOption = Annotated[
     bool, problem_option("--released", help="The problem as ConfuciuX's released code poses it.")
 ]

@@ -35,6 +35,7 @@ __all__ = [
     "Deployment",
     "Design",
     "DesignProblem",
+    "over_parts",
 ]
 
 OBJECTIVES = ("latency", "energy", "edp", "throughput")
@@ -143,6 +144,15 @@ class Design(ABC):
     def levels(self) -> str:
         """The ordered axes with their levels, for errors."""
         return " and ".join(f"{a.name} {a.labels}" for a in self.axes if a.kind == "ordered")
+
+
+def over_parts(values: Array, done: Bools, join: np.ufunc) -> Floats:
+    """What solutions come to, (N,), of what each part adds, (N, parts); nothing where not ``done``.
+
+    Accumulated, so that the order of joining is that of the parts, however many there are.
+    """
+    totals: Floats = join.accumulate(np.where(done, values, 0.0), axis=1)[:, -1]
+    return totals
 
 
 D = TypeVar("D", bound="BudgetedProblem")

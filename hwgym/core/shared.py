@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.certificate import Certificate
-from hwgym.core.design import ADDED, CONSTRAINTS, BudgetedProblem, Deployment
+from hwgym.core.design import ADDED, CONSTRAINTS, BudgetedProblem, Deployment, over_parts
 from hwgym.core.metric import METRICS, Metric
 from hwgym.core.problem import Scores
 from hwgym.core.veil import check_lifted
@@ -117,22 +117,18 @@ class SharedProblem(BudgetedProblem):
         chosen = self.choices(genes)
         done = chosen >= 0
         parts, actions = np.arange(chosen.shape[1]), np.maximum(chosen, 0)
-
-        def over_parts(table: Any, join: np.ufunc) -> Floats:
-            values = np.where(done, table[parts, actions], 0.0)
-            # Accumulated, so that the order of adding is that of the parts, however many there are.
-            totals: Floats = join.accumulate(values, axis=1)[:, -1]
-            return totals
-
+        at = parts, actions
         design, flat = self.design, (len(parts), -1)
         metrics = {
-            name: over_parts(design.table(METRICS[name]), np.add if name in ADDED else np.maximum)
+            name: over_parts(
+                design.table(METRICS[name])[at], done, np.add if name in ADDED else np.maximum
+            )
             for name in (*ADDED, *CONSTRAINTS)
         }
         used = metrics[self.constraint.name]
-        built = self._tables.valid.reshape(flat)[parts, actions]
+        built = self._tables.valid.reshape(flat)[at]
         valid: Bools = np.logical_and.reduce(done & built, axis=1)
-        objective = over_parts(self._tables.cost.reshape(flat), np.add)
+        objective = over_parts(self._tables.cost.reshape(flat)[at], done, np.add)
         return Scores(
             objective=np.where(valid, objective, np.inf),
             used=used,

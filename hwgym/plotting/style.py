@@ -24,6 +24,7 @@ __all__ = [
     "SKY",
     "STYLE",
     "VERMILLION",
+    "apart",
     "entitle",
     "hatches",
     "name_ticks",
@@ -129,6 +130,15 @@ def shorten(name: str) -> str:
     """A name without its middle, if it is long."""
     half = LONGEST // 2
     return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def apart(numbers: Sequence[int], factor: float) -> list[int]:
+    """Of increasing numbers those so far apart, the greatest in any case."""
+    kept: list[int] = []
+    for number in reversed(numbers):
+        if not kept or kept[-1] >= number * factor:
+            kept.append(number)
+    return kept
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:

@@ -13,17 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Ints
-from hwgym._extras import naming
+from hwgym.costs.columns import Columns
 from hwgym.costs.loopnest.nests import DIMS, INPUT, OUTPUT, WEIGHT, Hold, Nests
 from hwgym.costs.loopnest.steps import Dimension, Sums, Weight
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["CHUNK", "Traffic", "analyse"]
 
@@ -37,7 +33,7 @@ AXES = ((P, R), (Q, S))
 
 
 @dataclass(frozen=True, repr=False)
-class Traffic:
+class Traffic(Columns):
     """What nests compute and move, int64 arrays (N,), in elements.
 
     Attributes:
@@ -82,17 +78,6 @@ class Traffic:
 
     def __len__(self) -> int:
         return len(self.macs)
-
-    def as_dict(self) -> dict[str, Ints]:
-        """All counts by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def to_frame(self) -> pd.DataFrame:
-        """A pandas frame, a column a count and a row a point."""
-        with naming():
-            import pandas as pd
-
-        return pd.DataFrame(self.as_dict())
 
     def __repr__(self) -> str:
         return f"<Traffic of {len(self):,} nests: {', '.join(f.name for f in fields(self))}>"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym._extras import naming
+from hwgym.costs.columns import Columns
 from hwgym.costs.maestro.analysis import analyse
 from hwgym.costs.maestro.arithmetic import distinct
 from hwgym.costs.maestro.dataflow import Dataflow, dataflow
@@ -22,16 +22,13 @@ from hwgym.costs.maestro.shapes import Shapes
 from hwgym.hardware import Hardware, Technology, integers
 from hwgym.workloads import Layer
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 __all__ = ["Costs", "evaluate", "evaluate_chunks"]
 
 CHUNK = 1 << 15  # design points analysed at once: bounds memory, and keeps arrays near the cache
 
 
 @dataclass(frozen=True, repr=False)
-class Costs:
+class Costs(Columns):
     """What a query costs, as arrays of its broadcast shape.
 
     The fields are named after MAESTRO's CSV columns and hold what it prints, defects included (see
@@ -144,17 +141,6 @@ class Costs:
             & (self.energy_nj > 0)
         )
         return valid
-
-    def as_dict(self) -> dict[str, Array]:
-        """All fields by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def to_frame(self) -> pd.DataFrame:
-        """A pandas frame, a column a field and a row a point, in C order."""
-        with naming():
-            import pandas as pd
-
-        return pd.DataFrame({name: np.ravel(values) for name, values in self.as_dict().items()})
 
     def __repr__(self) -> str:
         return f"<Costs of {self.shape}: {', '.join(f.name for f in fields(self)[:6])}, ...>"

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym._extras import naming
+from hwgym._arrays import Bools, Floats, Ints
+from hwgym.costs.columns import Columns
 from hwgym.costs.systolic.dataflow import OPERANDS, SystolicDataflow, systolic_dataflow
 from hwgym.costs.systolic.folds import Folds, Operand, Traffic, latency
 from hwgym.costs.systolic.products import LARGEST_COUNT, LARGEST_SIZE, Products
 from hwgym.hardware import Machine, integers
 from hwgym.workloads import Layer
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["Costs", "Memory", "evaluate"]
 
@@ -101,7 +98,7 @@ class Memory:
 
 
 @dataclass(frozen=True, repr=False)
-class Costs:
+class Costs(Columns):
     """What layers cost, all their products together, as arrays of the query's broadcast shape.
 
     Attributes:
@@ -165,17 +162,6 @@ class Costs:
         """All that DRAM gives and takes."""
         came = self.dram_ifmap_bytes + self.dram_filter_bytes + self.dram_psum_bytes
         return came + self.dram_ofmap_bytes
-
-    def as_dict(self) -> dict[str, Array]:
-        """All fields by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
-
-    def to_frame(self) -> pd.DataFrame:
-        """A pandas frame, a column a field and a row a point, in C order."""
-        with naming():
-            import pandas as pd
-
-        return pd.DataFrame({name: np.ravel(values) for name, values in self.as_dict().items()})
 
     def __repr__(self) -> str:
         return f"<Costs of {self.shape}: {', '.join(f.name for f in fields(self)[:6])}, ...>"

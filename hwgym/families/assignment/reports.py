@@ -14,7 +14,7 @@ from hwgym.core.problem import InfeasibleError
 from hwgym.families.assignment.design_space import MIXES
 from hwgym.families.assignment.problem import PLATFORMS, AssignmentProblem
 from hwgym.families.layered import reports as layered
-from hwgym.families.layered.reports import UNLIMITED, describe_assignment
+from hwgym.families.layered.reports import UNLIMITED, describe_asked, describe_assignment
 from hwgym.workloads import Workload
 
 __all__ = [
@@ -62,7 +62,6 @@ def describe_workload(workload: Workload) -> dict[str, Any]:
 def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
     """What is asked, with the budget and the range that it is a share of."""
     design = problem.design
-    least, greatest = problem.budget_range
     return {
         "workload": design.workload.name,
         "layers": len(design.workload),
@@ -73,15 +72,7 @@ def describe_problem(problem: AssignmentProblem) -> dict[str, Any]:
         "choices": problem.num_actions,
         "technology": design.hardware.tech.name,
         "accounting": design.accounting.name,
-        "objective": problem.objective.name,
-        "objective_unit": problem.objective.unit,
-        "constraint": problem.constraint.name,
-        "constraint_unit": problem.constraint.unit,
-        "deployment": problem.deployment.value,
-        "platform": problem.platform,
-        "ratio": problem.ratio,
-        "budget": problem.budget,
-        "budget_range": [least, greatest],
+        **describe_asked(problem),
     }
 
 

@@ -20,14 +20,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.bounds.optimum import cheapest_choice
 from hwgym.core.certificate import Certificate
-from hwgym.core.design import ADDED, CONSTRAINTS, BudgetedProblem, Deployment
+from hwgym.core.design import ADDED, CONSTRAINTS, BudgetedProblem, Deployment, over_parts
 from hwgym.core.metric import METRICS, Metric
 from hwgym.core.problem import Scores
 from hwgym.core.veil import check_lifted
@@ -122,21 +122,17 @@ class PipelineProblem(BudgetedProblem):
         done = numbers >= 0
         at = np.arange(numbers.shape[1]), np.maximum(numbers, 0)
 
-        def over_layers(table: Any, join: np.ufunc) -> Floats:
-            values = np.where(done, table[at], 0.0)
-            # Accumulated, so that the order of adding is that of the layers.
-            totals: Floats = join.accumulate(values, axis=1)[:, -1]
-            return totals
-
         metrics = {
-            name: over_layers(self.design.table(METRICS[name]), np.add)
+            name: over_parts(self.design.table(METRICS[name])[at], done, np.add)
             for name in (*ADDED, *CONSTRAINTS)
         }
         used = metrics[self.constraint.name]
         valid: Bools = np.logical_and.reduce(done & self._tables.valid[at], axis=1)
         t = self._tables
-        busy = np.maximum(over_layers(t.reads, np.add), over_layers(t.writes, np.add))
-        period = np.maximum(over_layers(t.latency, np.maximum), busy)
+        busy = np.maximum(
+            over_parts(t.reads[at], done, np.add), over_parts(t.writes[at], done, np.add)
+        )
+        period = np.maximum(over_parts(t.latency[at], done, np.maximum), busy)
         return Scores(
             objective=np.where(valid, period, np.inf),
             used=used,

@@ -16,6 +16,7 @@ from hwgym.families.layered.design import LayerDesign
 __all__ = [
     "UNLIMITED",
     "deployments",
+    "describe_asked",
     "describe_assignment",
     "describe_problem",
     "design_of",
@@ -33,17 +34,10 @@ def design_of(problem: BudgetedProblem) -> LayerDesign:
     return design
 
 
-def describe_problem(problem: BudgetedProblem) -> dict[str, Any]:
-    """What is asked, with the budget and the range that it is a share of."""
-    design, space = design_of(problem), problem.space
+def describe_asked(problem: BudgetedProblem) -> dict[str, Any]:
+    """Objective, constraint, deployment and budget, with the range that it is a share of."""
     least, greatest = problem.budget_range
     return {
-        "workload": design.workload.name,
-        "layers": len(design.workload),
-        "macs": design.workload.macs,
-        "styles": design.styles,
-        "axes": {axis.name: [str(label) for label in axis.labels] for axis in space.axes},
-        "choices": space.num_actions,
         "objective": problem.objective.name,
         "objective_unit": problem.objective.unit,
         "constraint": problem.constraint.name,
@@ -53,6 +47,20 @@ def describe_problem(problem: BudgetedProblem) -> dict[str, Any]:
         "ratio": problem.ratio,
         "budget": problem.budget,
         "budget_range": [least, greatest],
+    }
+
+
+def describe_problem(problem: BudgetedProblem) -> dict[str, Any]:
+    """What is asked, with the budget and the range that it is a share of."""
+    design, space = design_of(problem), problem.space
+    return {
+        "workload": design.workload.name,
+        "layers": len(design.workload),
+        "macs": design.workload.macs,
+        "styles": design.styles,
+        "axes": {axis.name: [str(label) for label in axis.labels] for axis in space.axes},
+        "choices": space.num_actions,
+        **describe_asked(problem),
     }
 
 

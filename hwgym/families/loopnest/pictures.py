@@ -17,6 +17,7 @@ from hwgym.plotting.style import (
     GREY,
     ORANGE,
     STYLE,
+    apart,
     entitle,
     hatches,
     name_ticks,
@@ -82,7 +83,7 @@ def roofline_figure(answer: Mapping[str, Any], title: str | None = None) -> Figu
             axis.plot(x, np.minimum(pes * tops, x * bandwidth), color=GREY, linewidth=0.9, zorder=1)
         low = min(rate.min(), arrays[0] * tops) / 2
         high = arrays[-1] * tops * 1.5
-        for pes in _apart(arrays, (high / low) ** 0.05):
+        for pes in apart(arrays, (high / low) ** 0.05):
             axis.annotate(
                 f" {pes:,} PE{'s' * (pes > 1)}", (right, pes * tops), va="center", fontsize=8,
                 color="#555555", annotation_clip=False,
@@ -116,15 +117,6 @@ def roofline_figure(answer: Mapping[str, Any], title: str | None = None) -> Figu
         axis.legend(handles=keys, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
         entitle(figure, title or f"Roofline: {_what(answer)}")
     return figure
-
-
-def _apart(numbers: Sequence[int], factor: float) -> list[int]:
-    """Of increasing numbers those so far apart, the greatest in any case."""
-    kept: list[int] = []
-    for number in reversed(numbers):
-        if not kept or kept[-1] >= number * factor:
-            kept.append(number)
-    return kept
 
 
 def _name_some(

@@ -23,6 +23,7 @@ from hwgym.plotting.style import (
     SKY,
     STYLE,
     VERMILLION,
+    apart,
     entitle,
     hatches,
     name_ticks,
@@ -182,7 +183,7 @@ def roofline_figure(
         least = min(rate.min(), used[0] * lanes) / 1.5
         # Layers that the released tables cost too low stand above their roofs, and are shown.
         most = max(rate.max(), used[-1] * lanes) * 1.5
-        for pes in _spread(used, 0.05 * np.log(most / least)):
+        for pes in apart(used, (most / least) ** 0.05):
             axis.annotate(
                 f" {pes} PE{'s' if pes > 1 else ''}", (right, min(pes * lanes, right * bandwidth)),
                 va="center", fontsize=8, color="#555555", annotation_clip=False,
@@ -224,15 +225,6 @@ def roofline_figure(
         axis.legend(handles=keys, frameon=False, ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
         entitle(figure, title or f"Roofline: {problem.statement.title}")
     return figure
-
-
-def _spread(numbers: list[int], least: float) -> list[int]:
-    """Of numbers in order those whose logarithms are so far apart, the greatest in any case."""
-    kept: list[int] = []
-    for number in reversed(numbers):
-        if not kept or np.log(kept[-1] / number) > least:
-            kept.append(number)
-    return kept
 
 
 def _apart(x: Floats, y: Floats, order: Ints) -> list[int]:
