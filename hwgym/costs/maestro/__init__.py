@@ -28,6 +28,8 @@ from hwgym.costs.maestro.dataflow import (
 )
 from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES, file_and_layer
 from hwgym.costs.maestro.directives import Cluster, Directive, SpatialMap, TemporalMap
+from hwgym.costs.maestro.mapped import MappingCosts, OuterCosts, evaluate_mappings, outer_costs
+from hwgym.costs.maestro.mappings import MAPPED, Mappings, extents
 from hwgym.costs.maestro.model import Costs, evaluate, evaluate_chunks
 from hwgym.costs.maestro.shapes import Shapes
 from hwgym.hardware import (
@@ -49,6 +51,7 @@ __all__ = [
     "EYERISS",
     "MAESTRO_2019",
     "MAESTRO_2021",
+    "MAPPED",
     "NVDLA",
     "SHIDIANNAO",
     "TECHNOLOGIES",
@@ -57,6 +60,9 @@ __all__ = [
     "Dataflow",
     "Directive",
     "Hardware",
+    "MappingCosts",
+    "Mappings",
+    "OuterCosts",
     "Shapes",
     "SpatialMap",
     "Technology",
@@ -64,7 +70,10 @@ __all__ = [
     "dataflow",
     "evaluate",
     "evaluate_chunks",
+    "evaluate_mappings",
+    "extents",
     "file_and_layer",
+    "outer_costs",
     "read_dataflow",
     "technology",
 ]
