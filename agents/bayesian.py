@@ -47,8 +47,8 @@ class _Variables:
         self.owner = np.empty(steps, np.int64)
         for group, members in enumerate(groups):
             self.owner[members] = group
-        self.sizes = np.tile(np.array(space.shape), len(groups))
-        self.ordered = np.tile(space.ordered, len(groups))
+        self.sizes = space.sizes[self.first].ravel()
+        self.ordered = space.ordered_at[self.first].ravel()
 
     def genes(self, values: Ints) -> Ints:
         """Genes (N, steps, axes) of values (N, variables)."""

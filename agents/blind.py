@@ -12,14 +12,15 @@ import numpy as np
 from hwgym._arrays import Ints
 from hwgym.core import Evaluator, Sees
 
-from .common import positive, spread_choices, spread_uniform
+from .common import drawn, positive, spread_uniform
 
 __all__ = ["BestUniform", "GridSearch", "RandomSearch"]
 
 
 @dataclass
 class RandomSearch:
-    """Uniform random solutions. Under a tight limit none of them may be feasible."""
+    """Uniform random solutions, of those that may be valid where the problem's statement says which
+    (its masks). Under a tight limit none of them may be feasible."""
 
     batch: int = 256
     """Solutions evaluated at once; the result does not depend on it."""
@@ -31,9 +32,9 @@ class RandomSearch:
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Draw until the budget is spent."""
-        space, rng = evaluator.space, np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         while True:
-            evaluator.evaluate(space.draw(rng, self.batch))
+            evaluator.evaluate(drawn(evaluator.statement, rng, self.batch))
 
 
 @dataclass
@@ -78,10 +79,10 @@ class GridSearch:
         for group, members in enumerate(np.array_split(work.argsort(kind="stable"), groups)):
             owner[members] = group
         # Every further choice of the first group alone takes a sample.
-        choices = spread_choices(evaluator.space, evaluator.remaining)
+        choices = spread_uniform(evaluator.space, evaluator.remaining)
         for rank in range(len(choices)):
             for combinations in _combinations(rank, groups, evaluator):
-                evaluator.evaluate(choices[combinations][:, owner])
+                evaluator.evaluate(choices[combinations[:, owner], np.arange(steps)])
 
 
 def _combinations(rank: int, groups: int, evaluator: Evaluator) -> Iterator[Ints]:

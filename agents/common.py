@@ -17,6 +17,7 @@ from hwgym.core import Evaluator, Scores, Space, Statement
 __all__ = [
     "Judge",
     "best_first",
+    "drawn",
     "first_solutions",
     "positive",
     "separable",
@@ -36,7 +37,7 @@ def spread_choices(space: Space, most: int) -> Ints:
     on, halving.
     """
     if space.joint is None:
-        chosen = _diagonal(space, most)
+        chosen = _diagonal(np.array(space.shape), most)
     else:
         genes = space.decode(np.arange(space.joint))
         columns = []
@@ -61,13 +62,14 @@ def _farthest(places: Floats, most: int) -> Ints:
     return order
 
 
-def _diagonal(space: Space, most: int) -> Ints:
-    sizes = np.array(space.shape)
+def _diagonal(sizes: Ints, most: int) -> Ints:
+    """Up to ``most`` choices (n, ...) of as many as ``sizes`` (...) says, the same share of each."""
     shares, parts = [0.0, 1.0], 2
     while len(shares) < min(most, sizes.max()):
         shares += [i / parts for i in range(1, parts, 2)]
         parts *= 2
-    genes = np.round(np.array(shares)[:, None] * (sizes - 1)).astype(np.int64)
+    share = np.array(shares).reshape(-1, *[1] * sizes.ndim)
+    genes = np.round(share * (sizes - 1)).astype(np.int64)
     _, first = np.unique(genes, axis=0, return_index=True)
     chosen: Ints = genes[np.sort(first)][:most]
     return chosen
@@ -75,8 +77,25 @@ def _diagonal(space: Space, most: int) -> Ints:
 
 def spread_uniform(space: Space, most: int) -> Ints:
     """Up to ``most`` solutions (n, steps, axes) with the same choice at every step, in the order of
-    :func:`spread_choices`."""
+    :func:`spread_choices`; where steps differ, at the same share of each step's range."""
+    if space.own:
+        return _diagonal(space.sizes, most)
     return np.repeat(spread_choices(space, most)[:, None], space.num_steps, axis=1)
+
+
+def drawn(statement: Statement, rng: np.random.Generator, count: int) -> Ints:
+    """Random solutions (count, steps, axes): of each step any choice, of those that can still lead
+    to a valid solution where the statement says which can."""
+    space = statement.space
+    if statement.allowed is None:
+        return space.draw(rng, count)
+    genes = np.full((count, space.num_steps, len(space.axes)), -1)
+    ends = np.cumsum(space.shape)[:-1]
+    for step in range(space.num_steps):
+        masks = np.split(statement.allowed(genes, step), ends, axis=1)
+        for axis, mask in enumerate(masks):
+            genes[:, step, axis] = np.where(mask, rng.random(mask.shape), -1.0).argmax(axis=1)
+    return genes
 
 
 def first_solutions(
@@ -86,6 +105,7 @@ def first_solutions(
 
     Where the objective is one of whole solutions, the same choice at every step may never be valid,
     say in a permutation. Then random ones follow until one is, for at most half of the samples.
+    Where the statement says what can be valid (:func:`drawn`), random ones come in their place.
 
     Returns:
         Genes (n, steps, axes), best first, and their scores.
@@ -94,13 +114,17 @@ def first_solutions(
         BudgetSpent: If no sample is left.
     """
     statement = evaluator.statement
-    genes = spread_uniform(statement.space, max(int(share * evaluator.samples), 1))
+    count = max(int(share * evaluator.samples), 1)
+    if statement.allowed is None:
+        genes = spread_uniform(statement.space, count)
+    else:
+        genes = drawn(statement, rng, count)
     scores = evaluator.evaluate(genes)
     if statement.objective.join == "whole":
         while not scores.valid.any() and 2 * evaluator.spent < evaluator.samples:
-            drawn = statement.space.draw(rng, len(genes))
-            more = evaluator.evaluate(drawn)
-            genes, scores = np.concatenate([genes, drawn]), Scores.join([scores, more])
+            other = drawn(statement, rng, len(genes))
+            more = evaluator.evaluate(other)
+            genes, scores = np.concatenate([genes, other]), Scores.join([scores, more])
     order = best_first(statement, scores)
     return genes[order], scores.take(order)
 

@@ -22,19 +22,19 @@ class Moves:
     def __init__(self, statement: Statement, rng: np.random.Generator, reset: float) -> None:
         self.rng, self.reset = rng, reset
         space = statement.space
-        self.shape = np.array(space.shape)
-        self.ordered = space.ordered
-        self.sloped = np.flatnonzero(self.ordered)
+        self.sizes, self.ordered = space.sizes, space.ordered_at
+        self.sloped = np.flatnonzero(space.ordered)
+        self.alike = not space.own
         # Without a limit, or without an order, no step takes from another: they can swap.
         self.swaps = statement.constraint is None or not len(self.sloped)
         self.twins = np.zeros((space.num_steps, space.num_steps), bool)
         for members in statement.groups:
             self.twins[np.ix_(members, members)] = True
 
-    def shift(self, level: Ints, axis: Ints, sign: Ints | int = 0) -> Ints:
-        """New indices (N,) on given axes: a step up or down (``sign`` 0: either), most often a
-        small one, or with probability ``reset`` any; categories have no order, so any."""
-        rng, size = self.rng, self.shape[axis]
+    def shift(self, level: Ints, at: tuple[Ints, Ints], sign: Ints | int = 0) -> Ints:
+        """New indices (N,) at given steps and axes: some up or down (``sign`` 0: either), most
+        often few, or with probability ``reset`` any; categories have no order, so any."""
+        rng, size = self.rng, self.sizes[at]
         reach = np.maximum(size / 2, 1)
         step = np.floor(reach ** rng.random(len(level))).astype(np.int64)
         either = np.where(rng.random(len(level)) < 0.5, 1, -1)
@@ -45,7 +45,7 @@ class Moves:
         moved = np.clip(moved, 0, size - 1)
         anywhere = rng.integers(size)
         jump = (rng.random(len(level)) < self.reset) & (np.asarray(sign) == 0)
-        return np.where(jump | ~self.ordered[axis], anywhere, moved)
+        return np.where(jump | ~self.ordered[at], anywhere, moved)
 
     def change(self, genes: Ints, together: float) -> Ints:
         """Change one step of each, or with probability ``together`` all steps alike."""
@@ -53,20 +53,23 @@ class Moves:
         rows = np.arange(count)
         step = rng.integers(genes.shape[1], size=count)
         axis = rng.integers(genes.shape[2], size=count)
-        new = self.shift(genes[rows, step, axis], axis)
+        new = self.shift(genes[rows, step, axis], (step, axis))
         return self._write(genes, step, axis, new, rng.random(count) < together)
 
     def exchange(self, genes: Ints, together: float) -> Ints:
         """Less of something for one step of each, more for another; or, where no step takes from
-        another, two steps swap their choices on an axis."""
+        another, two steps swap their choices on an axis. Where steps differ in what they choose,
+        one of them changes."""
         rng, count = self.rng, len(genes)
         rows = np.arange(count)
+        if not self.alike:
+            return self.change(genes, 0.0)
         if self.swaps:
             return self._swap(genes)
         for sign in (-1, 1):
             step = rng.integers(genes.shape[1], size=count)
             axis = self.sloped[rng.integers(len(self.sloped), size=count)]
-            new = self.shift(genes[rows, step, axis], axis, sign)
+            new = self.shift(genes[rows, step, axis], (step, axis), sign)
             genes = self._write(genes, step, axis, new, rng.random(count) < together)
         return genes
 

@@ -145,6 +145,73 @@ def test_what_walkers_hold_stands_for_the_genes_and_is_a_copy(space):
         assert not np.shares_memory(packed, genes)
 
 
+# --- steps that differ ----------------------------------------------------------------------------
+
+STEPS = Space.of_steps(
+    [
+        [Axis("size", (1, 2, 4, 8, 16))],
+        [Axis("colour", tuple("rgb"), "categorical")],
+        [Axis("only", ("this",))],
+    ]
+)
+
+
+def test_steps_may_differ():
+    assert (STEPS.num_steps, STEPS.shape, STEPS.num_actions) == (3, (5,), 5)
+    assert STEPS.sizes.tolist() == [[5], [3], [1]]
+    assert STEPS.ordered_at.tolist() == [[True], [False], [True]]
+    assert STEPS.ordered.tolist() == [False]
+    assert [axes[0].name for axes in map(STEPS.axes_of, range(3))] == ["size", "colour", "only"]
+    assert STEPS.describe([2], 0) == (4,)
+    assert STEPS.describe([2], 1) == ("b",)
+    assert STEPS.describe([2], 2) == STEPS.describe([-1], 2) == (None,)
+
+
+def test_where_steps_are_alike_sizes_are_those_of_the_axes():
+    assert SMALL.sizes.tolist() == [[4, 3]] * 3
+    assert SMALL.ordered_at.tolist() == [[True, False]] * 3
+    assert SMALL.axes_of(2) is SMALL.axes
+
+
+def test_only_choices_of_its_step_are_drawn_and_all_are():
+    drawn = STEPS.draw(np.random.default_rng(0), 500)
+    assert drawn.shape == (500, 3, 1)
+    assert [sorted(set(drawn[:, step, 0].tolist())) for step in range(3)] == [
+        [0, 1, 2, 3, 4],
+        [0, 1, 2],
+        [0],
+    ]
+    assert STEPS.within(drawn).all()
+
+
+def test_an_index_beyond_its_step_is_legal_and_told_apart():
+    genes = np.array([[[4], [2], [0]], [[4], [3], [0]], [[0], [0], [-1]]])
+    np.testing.assert_array_equal(STEPS.check(genes), genes)
+    assert STEPS.within(genes).tolist() == [True, False, False]
+    assert STEPS.unpack(STEPS.pack(genes)).tolist() == genes.tolist()
+    with pytest.raises(ValueError, match="genes must lie in"):
+        STEPS.check(genes + 1)
+
+
+def test_uniform_solutions_go_through_every_range():
+    uniform = STEPS.uniform()
+    assert uniform[..., 0].tolist() == [[0, 0, 0], [1, 0, 0], [2, 1, 0], [3, 1, 0], [4, 2, 0]]
+
+
+def test_a_space_is_as_wide_as_is_asked():
+    steps = [[Axis("a", (1, 2))], [Axis("b", (1, 2, 3))]]
+    assert Space.of_steps(steps, width=7).shape == (7,)
+    assert Space.of_steps(steps, width=7).sizes.tolist() == [[2], [3]]
+    with pytest.raises(ValueError, match="width must be at least 3, got 2"):
+        Space.of_steps(steps, width=2)
+    with pytest.raises(ValueError, match="axes are of 1 steps; the space has 2"):
+        Space(2, (Axis("a", (1, 2)),), ((Axis("a", (1, 2)),),))
+    with pytest.raises(ValueError, match="step 1 has 2 choices of 'a', more than the 1 of 'b'"):
+        Space(1, (Axis("b", (1,)),), ((Axis("a", (1, 2)),),))
+    with pytest.raises(ValueError, match="every step has as many axes: step 1 has 2, the space 1"):
+        Space(1, (Axis("b", (1,)),), ((Axis("a", (1,)), Axis("a", (1,))),))
+
+
 # --- actions --------------------------------------------------------------------------------------
 
 

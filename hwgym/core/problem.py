@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,10 @@ class Statement:
         work: (steps,) how much there is to do, where steps differ in that.
         names: (steps,) of the steps.
         scale: An objective such as a poor solution has, to measure rewards by.
+        allowed: Which choices of a step can still lead to a valid solution: of genes (N, steps,
+            axes), of which those before a step are looked at, and that step, (N, entries) bools,
+            the axes' entries side by side; at least one an axis. None where nothing is known, or
+            where all can. Environments mask with it.
     """
 
     key: Mapping[str, Any]
@@ -56,6 +60,7 @@ class Statement:
     work: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
     names: tuple[str, ...] = ()
     scale: float = 1.0
+    allowed: Callable[[Ints, int], Bools] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limit", float(self.limit))  # a step's flags are to be bools

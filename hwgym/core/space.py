@@ -55,17 +55,65 @@ class Space:
     axes need not be enumerable. Where it is, a step's choice also has an *action number*, counting
     through the axes in order, the last fastest.
 
+    Steps may differ in what their axes stand for and in how many choices they have; see
+    :meth:`of_steps`. Then an index beyond those of its step may be chosen like any other, and is
+    not valid.
+
     Attributes:
         num_steps: Steps of a solution.
-        axes: Of every step.
+        axes: Of every step; where steps differ, as wide as the widest.
+        own: The axes of each step, where steps differ; else nothing.
     """
 
     num_steps: int
     axes: tuple[Axis, ...]
+    own: tuple[tuple[Axis, ...], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.num_steps < 1 or not self.axes:
             raise ValueError("a space needs at least one step and one axis")
+        if self.own and len(self.own) != self.num_steps:
+            raise ValueError(f"axes are of {len(self.own)} steps; the space has {self.num_steps}")
+        for step, axes in enumerate(self.own):
+            if len(axes) != len(self.axes):
+                raise ValueError(
+                    f"every step has as many axes: step {step + 1} has {len(axes)}, the space "
+                    f"{len(self.axes)}"
+                )
+            for own, axis in zip(axes, self.axes, strict=True):
+                if own.size > axis.size:
+                    raise ValueError(
+                        f"step {step + 1} has {own.size} choices of {own.name!r}, more than the "
+                        f"{axis.size} of {axis.name!r}"
+                    )
+
+    @classmethod
+    def of_steps(
+        cls,
+        steps: Sequence[Sequence[Axis]],
+        names: Sequence[str] = ("choice",),
+        width: int | None = None,
+    ) -> Space:
+        """A space whose steps differ.
+
+        Args:
+            steps: The axes of each step; every step has as many.
+            names: What to call the axes of all steps.
+            width: Choices of every axis; by default those of the step that has most.
+
+        Raises:
+            ValueError: If there are no steps, they have different numbers of axes, or the width is
+                less than a step needs.
+        """
+        sizes = [[axis.size for axis in axes] for axes in steps]
+        widest = [max(column) for column in zip(*sizes, strict=False)]
+        if width is not None and widest and width < max(widest):
+            raise ValueError(f"width must be at least {max(widest)}, got {width}")
+        axes = tuple(
+            Axis(name, tuple(range(width or size)), "categorical")
+            for name, size in zip(names, widest, strict=True)
+        )
+        return cls(len(steps), axes, tuple(tuple(axes) for axes in steps))
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -94,9 +142,26 @@ class Space:
         return self.joint
 
     @cached_property
+    def sizes(self) -> Ints:
+        """(steps, axes): how many choices each step has on each axis."""
+        sizes = [[axis.size for axis in self.axes_of(step)] for step in range(self.num_steps)]
+        return np.array(sizes)
+
+    @cached_property
     def ordered(self) -> Bools:
-        """(axes,): neighbouring choices are alike."""
-        return np.array([axis.kind != "categorical" for axis in self.axes])
+        """(axes,): neighbouring choices are alike, at every step."""
+        ordered: Bools = self.ordered_at.all(axis=0)
+        return ordered
+
+    @cached_property
+    def ordered_at(self) -> Bools:
+        """(steps, axes): neighbouring choices are alike."""
+        kinds = [[axis.kind for axis in self.axes_of(step)] for step in range(self.num_steps)]
+        return np.array(kinds) != "categorical"
+
+    def axes_of(self, step: int) -> tuple[Axis, ...]:
+        """The axes of a step."""
+        return self.own[step] if self.own else self.axes
 
     def check(self, genes: ArrayLike) -> Ints:
         """Genes as (N, steps, axes) int64.
@@ -191,7 +256,9 @@ class Space:
         return genes
 
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
-        """Random genes (count, steps, axes), each choice as likely as any other."""
+        """Random genes (count, steps, axes), each choice of a step as likely as any other."""
+        if self.own:
+            return rng.integers(self.sizes, size=(count, *self.sizes.shape))
         if self.joint is not None:
             return self.decode(rng.integers(self.joint, size=(count, self.num_steps)))
         return rng.integers(self.shape, size=(count, self.num_steps, len(self.shape)))
@@ -199,11 +266,19 @@ class Space:
     def uniform(self) -> Ints:
         """The solutions that take the same choice at every step: (actions, steps, axes).
 
+        Where steps differ, the choice at the same share of each step's range.
+
         Raises:
             ValueError: If the joint choices cannot be enumerated.
         """
         numbers = np.arange(self.num_actions)
-        return self.decode(np.repeat(numbers[:, None], self.num_steps, axis=1))
+        same = self.decode(np.repeat(numbers[:, None], self.num_steps, axis=1))
+        return same * self.sizes // np.array(self.shape) if self.own else same
+
+    def within(self, genes: Ints) -> Bools:
+        """(...,): each choice of genes (..., steps, axes) is made, and one that its step has."""
+        within: Bools = ((genes >= 0) & (genes < self.sizes)).all(axis=(-2, -1))
+        return within
 
     # Walkers hold a choice as its number where there is one: (N,), else as a row of genes.
 
@@ -217,6 +292,9 @@ class Space:
         """Genes (..., axes) of choices as walkers hold them; -1 where they are."""
         return self._genes[choices] if self.joint is not None else choices
 
-    def describe(self, genes: Sequence[int] | Array) -> tuple[Any, ...]:
-        """What the choices of one step stand for: a label an axis."""
-        return tuple(axis.labels[int(g)] for axis, g in zip(self.axes, genes, strict=True))
+    def describe(self, genes: Sequence[int] | Array, step: int = 0) -> tuple[Any, ...]:
+        """What the choices of one step stand for: a label an axis; None where there is none."""
+        return tuple(
+            axis.labels[int(g)] if 0 <= g < axis.size else None
+            for axis, g in zip(self.axes_of(step), genes, strict=True)
+        )

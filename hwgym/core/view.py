@@ -167,8 +167,8 @@ class View:
         rows = []
         for i, name in enumerate(statement.names):
             row: dict[str, Any] = {"step": name}
-            for axis, gene in zip(space.axes, checked[i], strict=True):
-                row[axis.name] = None if gene < 0 else axis.labels[int(gene)]
+            for axis, label in zip(space.axes, space.describe(checked[i], i), strict=True):
+                row[axis.name] = label
             if parts is not None:
                 chosen = bool((checked[i] >= 0).all())
                 row["cost"] = float(parts.cost[0, i]) if chosen else None
@@ -281,7 +281,7 @@ class View:
         from hwgym.plotting.style import MAP, STYLE, entitle, name_ticks
 
         space = problem.space
-        shares = np.where(genes < 0, np.nan, genes / np.maximum(np.array(space.shape) - 1, 1))
+        shares = np.where(genes < 0, np.nan, genes / np.maximum(space.sizes - 1, 1))
         steps, axes = problem.statement.names, [axis.name for axis in space.axes]
         across, down, what, grid = steps, axes, "step", shares.T
         if len(axes) > 4 * len(steps):  # one step of many axes, rather
@@ -294,7 +294,7 @@ class View:
             if grid.size <= FEW:
                 for step, axis in np.argwhere(genes >= 0):
                     x, y = (step, axis) if what == "step" else (axis, step)
-                    label = space.axes[axis].labels[int(genes[step, axis])]
+                    label = space.describe(genes[step], step)[axis]
                     colour = "white" if shares[step, axis] < 0.5 else "black"
                     picture_axis.text(x, y, str(label), color=colour, ha="center", va="center")
             bar = figure.colorbar(picture, ax=picture_axis, fraction=0.04)

@@ -34,7 +34,8 @@ class Walk:
     """The walk over a bank of problems of any kind.
 
     An episode takes the steps in order; once it has them all, the problem says what it is worth,
-    and one that is not feasible has failed. A family says more by overriding :meth:`allowed`
+    and one that is not feasible has failed. Masks are what the statement says of
+    :attr:`~hwgym.core.problem.Statement.allowed`. A family says more by overriding :meth:`allowed`
     (masks) and :meth:`broken` (what ends an episode early). An observation has, each mapped from
     [0, 1] to [-1, 1]: the features of the step to be taken (zeros when none is left), the previous
     choice, (index + 1) / size on each axis, and steps done / steps.
@@ -72,7 +73,19 @@ class Walk:
 
     def allowed(self, state: WalkState) -> Sequence[Bools] | None:
         """For each axis (N, size): the choices to be recommended; None if all are."""
-        return None
+        if all(problem.statement.allowed is None for problem in self.problems):
+            return None
+        masks = np.ones((len(state.step), int(self.shape.sum())), bool)
+        where = state.which * state.genes.shape[1] + state.step
+        last = self.num_steps[state.which]
+        for place in np.unique(where[state.step < last]):
+            rows = np.flatnonzero(where == place)
+            which, step = int(state.which[rows[0]]), int(state.step[rows[0]])
+            statement = self.problems[which].statement
+            if statement.allowed is not None:
+                genes = state.genes[rows, : statement.space.num_steps]
+                masks[rows] = statement.allowed(genes, step)
+        return np.split(masks, np.cumsum(self.shape)[:-1], axis=1)
 
     def broken(self, state: WalkState) -> Bools:
         """(N,): the episode cannot become a valid solution any more, and ends."""

@@ -255,9 +255,13 @@ class _Panel(NamedTuple):
 def _panels(space: Space, solutions: Ints) -> list[_Panel]:
     """One for every axis, a column a step; if they are many, one for all, a column a choice."""
     labels = [np.array([str(label) for label in axis.labels]) for axis in space.axes]
-    texts = np.stack([labels[i][solutions[..., i]] for i in range(len(labels))], axis=-1)
-    if len(labels) > PANELS:
-        shares = solutions / np.maximum(np.array(space.shape) - 1, 1)
+    if space.own:
+        said = [[space.describe(g, step) for step, g in enumerate(each)] for each in solutions]
+        texts = np.array(said).astype(str)
+    else:
+        texts = np.stack([labels[i][solutions[..., i]] for i in range(len(labels))], axis=-1)
+    if len(labels) > PANELS or space.own:
+        shares = solutions / np.maximum(space.sizes - 1, 1)
         count = len(solutions)
         ends = {0.0: "first", 1.0: "last"}
         return [_Panel("choices", shares.reshape(count, -1), texts.reshape(count, -1), 1, ends)]
