@@ -24,7 +24,7 @@ from hwgym.costs.maestro.cases import Below, Cases, Totals, Work
 from hwgym.costs.maestro.levels import TENSORS, Interconnect, Level
 from hwgym.costs.maestro.states import Block, grid_of, states_of
 
-__all__ = ["analyse"]
+__all__ = ["analyse", "analyse_level"]
 
 BLOCK = 1 << 15
 """Cases x rows analysed at once: what they touch stays in cache."""
@@ -37,10 +37,10 @@ def analyse(
 ) -> Totals:
     """Cost of the outermost level (and, through it, of all below) for every row."""
     rows = np.arange(len(levels[0].units))
-    return _analyse(levels, 0, dims, rows, noc, TENSORS[depthwise], Cases.totals)
+    return analyse_level(levels, 0, dims, rows, noc, TENSORS[depthwise], Cases.totals)
 
 
-def _analyse(
+def analyse_level(
     levels: Sequence[Level],
     depth: int,
     dims: dict[str, Ints],
@@ -49,7 +49,10 @@ def _analyse(
     tensors: dict[str, str],
     add_up: Callable[[Cases], _W],
 ) -> _W:
-    """Analyse level ``depth`` on tiles ``dims``; row i belongs to design point ``points[i]``."""
+    """Analyse level ``depth`` on tiles ``dims``; row i belongs to design point ``points[i]``.
+
+    ``add_up`` says what is wanted of its cases.
+    """
     level = levels[0] if depth == 0 else levels[depth].take(points)
     states = [states_of(m, dims[m.dim], level.units) for m in level.maps]
     code = np.zeros(len(points), np.int64)
@@ -118,7 +121,7 @@ def _analyse_below(
     dims = {d: np.concatenate([t.dims[d].ravel() for _, t in flat]) for d in flat[0][1].dims}
     points = np.concatenate([np.tile(b.points, len(t.dims["C"])) for b, t in flat])
     first, same = distinct([_kinds(levels[depth:], noc)[points], *dims.values()])
-    result = _analyse(
+    result = analyse_level(
         levels,
         depth,
         {d: sizes[first] for d, sizes in dims.items()},

@@ -232,16 +232,24 @@ class Cases:
         seen = np.minimum(np.arange(len(values))[:, None], self.sized_by)
         return np.take_along_axis(values, seen, axis=0)
 
-    def totals(self) -> Totals:
-        """The sums that the outermost level reports."""
-        works, done, noc = self.works, self.done, self.noc
+    def requests(self) -> dict[str, Ints]:
+        """What the shared buffer holds of each tensor in each case, both halves."""
         request = {t: 2 * self._sized(v, add=True) for t, v in self.brought.items()}
         request["output"] = 2 * self._sized(self.sent, add=False)
+        return request
+
+    def offchip(self, request: dict[str, Ints]) -> Ints:
+        """Cycles to fill or to drain one half of it from off-chip memory."""
         inputs = request["input"] + request["weight"]
-        # Cycles to fill or to drain one half of the double-buffered L2 from off-chip memory.
-        filled, drained = quotient(inputs, noc.offchip), quotient(request["output"], noc.offchip)
-        offchip = quotient(np.maximum(filled, drained), 2)
-        work = self._work(np.maximum(self.outstanding(), offchip))
+        filled, drained = (quotient(v, self.noc.offchip) for v in (inputs, request["output"]))
+        return quotient(np.maximum(filled, drained), 2)
+
+    def totals(self) -> Totals:
+        """The sums that the outermost level reports."""
+        works, done = self.works, self.done
+        request = self.requests()
+        inputs = request["input"] + request["weight"]
+        work = self._work(np.maximum(self.outstanding(), self.offchip(request)))
 
         # The reference divides by the cycles of the level below.
         delay, aborted = self.delay, work.aborted
