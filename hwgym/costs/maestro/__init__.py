@@ -28,7 +28,15 @@ from hwgym.costs.maestro.dataflow import (
 )
 from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES, file_and_layer
 from hwgym.costs.maestro.directives import Cluster, Directive, SpatialMap, TemporalMap
-from hwgym.costs.maestro.mapped import MappingCosts, OuterCosts, evaluate_mappings, outer_costs
+from hwgym.costs.maestro.mapped import (
+    MappingCosts,
+    MappingTotals,
+    OuterCosts,
+    evaluate_each,
+    evaluate_mappings,
+    mapping_totals,
+    outer_costs,
+)
 from hwgym.costs.maestro.mappings import MAPPED, Mappings, extents
 from hwgym.costs.maestro.model import Costs, evaluate, evaluate_chunks
 from hwgym.costs.maestro.shapes import Shapes
@@ -61,6 +69,7 @@ __all__ = [
     "Directive",
     "Hardware",
     "MappingCosts",
+    "MappingTotals",
     "Mappings",
     "OuterCosts",
     "Shapes",
@@ -70,9 +79,11 @@ __all__ = [
     "dataflow",
     "evaluate",
     "evaluate_chunks",
+    "evaluate_each",
     "evaluate_mappings",
     "extents",
     "file_and_layer",
+    "mapping_totals",
     "outer_costs",
     "read_dataflow",
     "technology",

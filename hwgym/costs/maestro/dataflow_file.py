@@ -54,7 +54,13 @@ from hwgym.costs.maestro.directives import (
 )
 from hwgym.hardware.file import quoted, tables
 
-__all__ = ["DATAFLOW_FILES", "dataflow_text", "dataflow_values", "file_and_layer"]
+__all__ = [
+    "DATAFLOW_FILES",
+    "dataflow_text",
+    "dataflow_values",
+    "file_and_layer",
+    "layer_directives",
+]
 
 DATAFLOW_FILES = (".m", ".toml")
 """The endings of the files that hold a dataflow."""
@@ -148,7 +154,29 @@ def _directives(where: str, given: Any) -> tuple[Directive, ...]:
     return mapping.directives
 
 
-def _from_maestro(source: Path, layer: str | None) -> _Found:
+def layer_directives(source: Path, layer: str | None = None) -> tuple[Directive, ...]:
+    """The directives of a MAESTRO mapping file's one dataflow, or of a layer's, of whatever kind.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is no such file, or layers differ and none is named.
+    """
+    blocks = _blocks(source)
+    if layer is not None:
+        blocks = [block for block in blocks if block.layer == layer]
+        if not blocks:
+            names = [block.layer for block in _blocks(source) if block.layer]
+            raise ValueError(f"{source}: {nearest('layer', layer, names)}")
+    distinct = dict.fromkeys(block.mapping for block in blocks)
+    if len(distinct) > 1:
+        raise ValueError(f"{source}: {_differing(source, blocks, distinct)}")
+    [mapping] = distinct
+    if mapping.refused:
+        raise ValueError(f"{source}, {mapping.refused}")
+    return mapping.directives
+
+
+def _blocks(source: Path) -> list[_Block]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -156,6 +184,11 @@ def _from_maestro(source: Path, layer: str | None) -> _Found:
     blocks = _Parser(str(source), text).file()
     if not blocks:
         raise ValueError(f"{source}: no dataflow: neither directives nor a layer that has some")
+    return blocks
+
+
+def _from_maestro(source: Path, layer: str | None) -> _Found:
+    blocks = _blocks(source)
     named = {block.layer: block for block in blocks if block.layer}
     depthwise = list(dict.fromkeys(b.mapping for b in blocks if b.kind == "DSCONV"))
     rest = [block for block in blocks if block.kind != "DSCONV"]

@@ -103,8 +103,12 @@ class Mappings:
         Raises:
             ValueError: If a depthwise layer's K is spread.
         """
-        depthwise = layer.shape[-1]
-        sizes = dict(zip(_FILTERS, layer.shape[4:6], strict=True))
+        return self._dataflow(row, layer.shape[4:6], bool(layer.shape[-1]), name)
+
+    def _dataflow(
+        self, row: int, filters: Sequence[int], depthwise: bool, name: str = "mapping"
+    ) -> Dataflow:
+        sizes = dict(zip(_FILTERS, map(int, filters), strict=True))
         directives: list[Directive] = []
         for level in range(2):
             if level:

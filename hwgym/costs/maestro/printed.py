@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hwgym._arrays import Array, Floats, Ints
@@ -10,7 +12,7 @@ from hwgym.costs.maestro.cases import NEVER, Totals
 from hwgym.costs.maestro.levels import INPUTS, TENSORS
 from hwgym.hardware import Technology
 
-__all__ = ["printed"]
+__all__ = ["printed", "printed_energy"]
 
 
 def printed(
@@ -38,14 +40,9 @@ def printed(
           "output_l1_read", "output_l1_write")  # fmt: skip
     l2 = ("input_l2_read", "input_l2_write", "weight_l2_read", "weight_l2_write",
           "output_l2_write")  # fmt: skip
-    # Summed in the reference's order. It adds L1 only when the last level is also the first that
-    # it reports: a mapping of one level, or one whose every case is without work.
-    energy = np.zeros(len(t.runtime))
-    for name in l2:
-        energy = energy + out[name] * tech.l2_energy_macs
-    for name in l1:
-        energy = energy + np.where(t.is_leaf, out[name] * tech.l1_energy_macs, 0.0)
-    energy = energy * tech.mac_energy_nj
+    energy = printed_energy(
+        [out[name] for name in l2], tech, [np.where(t.is_leaf, out[name], 0) for name in l1]
+    )
     out["energy_nj"] = energy
     accesses_l1 = sum(out[n] for n in l1)
     accesses_l2 = sum(out[n] for n in (*l2, "output_l2_read"))
@@ -77,6 +74,21 @@ def printed(
     out["avg_utilized_pes"] = t.active_units
     out["arithmetic_intensity"] = t.intensity
     return out
+
+
+def printed_energy(l2: Sequence[Ints], tech: Technology, l1: Sequence[Ints] = ()) -> Floats:
+    """NJ of accesses, summed in the reference's order: inputs read from L2 and written, weights,
+    outputs written.
+
+    It adds L1 only when the last level is also the first that it reports: a mapping of one level,
+    or one whose every case is without work.
+    """
+    energy = np.zeros(np.broadcast_shapes(*(np.shape(accesses) for accesses in l2)))
+    for accesses in l2:
+        energy = energy + accesses * tech.l2_energy_macs
+    for accesses in l1:
+        energy = energy + accesses * tech.l1_energy_macs
+    return energy * tech.mac_energy_nj
 
 
 def _area_and_power(
