@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 
-from hwgym.costs.maestro import Cluster, Dataflow, Hardware, SpatialMap, TemporalMap
+from hwgym.costs.maestro import (
+    Cluster,
+    Dataflow,
+    Hardware,
+    Mappings,
+    SpatialMap,
+    TemporalMap,
+    extents,
+)
 from hwgym.costs.maestro.waits import time_split
+from hwgym.families.mapping.mapping_files import (
+    mapping_of,
+    mapping_toml,
+    mapping_values,
+    read_mapping,
+)
+from hwgym.families.mapping.timeloop_files import timeloop_file
 from hwgym.workloads import Layer
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,3 +75,127 @@ def test_a_tight_network_is_what_is_waited_for():
     assert wide[0, "in"] == wide[0, "out"] == 0
     assert tight[0, "first"] == 8 * 16 + 8
     assert tight[0, "out"] == 0  # 16 outputs leave while 16 steps are made
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+CONV = Layer("conv", "CONV", 16, 12, 14, 14, 3, 3)
+DEPTHWISE = Layer("dw", "DSCONV", 1, 12, 14, 14, 3, 3)
+
+
+def divisors(number: int) -> list[int]:
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def drawn(layer: Layer, rng: np.random.Generator, *, divide: bool = True) -> Mappings:
+    """A random mapping; with ``divide`` tiles divide what they are tiles of."""
+    tiles: list[list[int]] = [[], []]
+    for whole in extents(layer):
+        outer = int(rng.choice(divisors(whole) if divide else np.arange(1, whole + 1)))
+        tiles[0].append(outer)
+        tiles[1].append(int(rng.choice(divisors(outer) if divide else np.arange(1, outer + 1))))
+    spread = rng.integers(layer.kind == "DSCONV", 4, (1, 2))
+    orders = np.array([[rng.permutation(4), rng.permutation(4)]])
+    if layer.kind == "DSCONV":  # where K stands means nothing: in front
+        orders = np.array([[[0, *(d for d in order if d)] for order in orders[0]]])
+    return Mappings(np.array([rng.integers(1, 9)]), spread, np.array([tiles]), orders)
+
+
+@pytest.mark.parametrize("layer", [CONV, DEPTHWISE], ids=["conv", "depthwise"])
+def test_a_mapping_is_read_back_from_every_file(tmp_path, layer):
+    rng = np.random.default_rng(0)
+    for divide in (True, False):
+        mapping = drawn(layer, rng, divide=divide)
+        values = mapping_values(mapping, layer)
+        (tmp_path / "a.m").write_text(mapping.text(0, layer))
+        (tmp_path / "b.json").write_text(json.dumps({"seed": 0, "mapping": values}))
+        (tmp_path / "c.toml").write_text(mapping_toml(mapping, layer))
+        for name in ("a.m", "b.json", "c.toml"):
+            assert mapping_values(read_mapping(tmp_path / name, layer), layer) == values
+
+
+def test_files_that_hold_no_mapping_say_what_is_wrong(tmp_path):
+    values = mapping_values(drawn(CONV, np.random.default_rng(1)), CONV)
+
+    def says(change: dict, text: str) -> None:
+        with pytest.raises(ValueError, match=text):
+            mapping_of(values | change, CONV)
+
+    says({"outter": {}}, "unknown key 'outter'; did you mean 'outer'")
+    says({"cluster": 0}, "cluster must be a positive integer, got 0")
+    says({"outer": values["outer"] | {"parallel": "Z"}}, "unknown dimension 'Z'")
+    says({"inner": values["inner"] | {"order": "KCY"}}, "each of K, C, Y, X once")
+    says({"inner": values["inner"] | {"tile": {"K": 1}}}, "tile: C is missing")
+    with pytest.raises(ValueError, match=r"outer, inner missing"):
+        mapping_of({"cluster": 1}, CONV)
+    with pytest.raises(ValueError, match=r"must end in \.m, \.toml, \.json"):
+        read_mapping(tmp_path / "x.yaml", CONV)
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(ValueError, match=r"x\.json: "):
+        read_mapping(tmp_path / "x.json", CONV)
+    both = "".join(f"Layer L{i} {{ Dataflow {{ SpatialMap({i}, {i}) K; }} }}" for i in range(1, 3))
+    (tmp_path / "net.m").write_text("Network n {" + both + "}")
+    with pytest.raises(ValueError, match=r"2 dataflows.*name a layer, as net\.m:L1"):
+        read_mapping(tmp_path / "net.m", CONV)
+    with pytest.raises(ValueError, match=r"unknown layer 'L3'"):
+        read_mapping(f"{tmp_path / 'net.m'}:L3", CONV)
+    with pytest.raises(ValueError, match="two levels, found 1"):
+        read_mapping(f"{tmp_path / 'net.m'}:L1", CONV)
+
+
+@pytest.mark.parametrize("layer", [CONV, DEPTHWISE], ids=["conv", "depthwise"])
+def test_timeloop_gets_the_same_loops(layer):
+    yaml = pytest.importorskip("yaml")
+    rng = np.random.default_rng(3)
+    names = ("K", "C" if layer is CONV else "G", "P", "Q")
+    for _ in range(40):
+        mapping = drawn(layer, rng)
+        found = timeloop_file(layer, mapping, 24)
+        text = yaml.safe_load(found.text)
+        assert set(text) == {"problem", "architecture", "mapping"}
+        loops = [entry for entry in text["mapping"] if "factors" in entry]
+        bounds = {
+            (entry["target"], entry["type"]): {
+                each[0]: int(each[1:].split(",")[0]) for each in entry["factors"].split()
+            }
+            for entry in loops
+        }
+        one = dict.fromkeys("GKCPQRS", 1)
+        tile, pes = bounds["RF", "temporal"], bounds.get(("CB", "spatial"), one)
+        steps, across = bounds["CB", "temporal"], bounds.get(("GB", "spatial"), one)
+        outer = bounds["DRAM", "temporal"]
+        assert (tile["R"], tile["S"]) == (3, 3)
+        assert math.prod(pes.values()) <= mapping.cluster[0]
+        assert math.prod(across.values()) <= 24 // mapping.cluster[0]
+        for dim, name in enumerate(names):
+            whole = extents(layer)[dim]
+            [held, own] = mapping.tiles[0, :, dim]
+            assert tile[name] == own
+            rounds = -(-held // own // pes[name])
+            assert steps[name] == rounds
+            assert held == whole or pes[name] * rounds * own == held
+            assert outer[name] == -(-whole // (across[name] * held))
+        order = [names[d] for d in mapping.orders[0, 0][::-1]]
+        [walked] = [e for e in loops if e["target"] == "DRAM"]
+        assert [d for d in walked["permutation"] if d in names][: len(order)] == order
+
+
+def test_what_timeloop_cannot_say_is_noted():
+    tiles = np.array([[[8, 12, 7, 14], [8, 4, 1, 14]]])
+    orders = np.array([[[0, 1, 2, 3], [0, 1, 2, 3]]])
+    mapping = Mappings(np.array([4]), np.array([[0, 2]]), tiles, orders)
+    found = timeloop_file(CONV, mapping, 8)  # seven rows go to four PEs: four, then three
+    assert not found.same
+    assert "7 tiles of output rows (Y') go to 1 PEs" in found.notes[0]
+    assert found.notes[0] in found.text
+    even = Mappings(np.array([7]), np.array([[0, 2]]), tiles, orders)
+    assert timeloop_file(CONV, even, 14).same
+    with pytest.raises(ValueError, match="a cluster of 4 PEs does not fit an array of 3"):
+        timeloop_file(CONV, mapping, 3)
+    with pytest.raises(ValueError, match="must be 3 or 4, got 5"):
+        timeloop_file(CONV, mapping, 8, version=5)
+    old = timeloop_file(CONV, even, 14, 512, 108_000, version=3).text
+    assert "data-spaces" in old
+    assert "data_spaces" not in old
+    for half in ("depth: 54000", "depth: 256"):
+        assert half in old
