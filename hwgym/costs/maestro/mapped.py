@@ -27,7 +27,7 @@ from hwgym.costs.maestro.cases import Totals
 from hwgym.costs.maestro.dataflow import Dataflow
 from hwgym.costs.maestro.levels import TENSORS, Interconnect, Level, Map, build_levels
 from hwgym.costs.maestro.limits import LIMIT, greatest_count
-from hwgym.costs.maestro.mappings import Mappings
+from hwgym.costs.maestro.mappings import MAPPED, Mappings
 from hwgym.costs.maestro.model import Costs, evaluate
 from hwgym.costs.maestro.printed import printed, printed_energy
 from hwgym.costs.maestro.rowwise import DIMS, Nest, analyse, outermost
@@ -370,7 +370,7 @@ def _stacked(levels: Sequence[Level]) -> Nest:
         if len(level.maps) < 6:  # of depthwise layers; no loop is over it
             rank[0, i] = 6
     units = np.array([level.units[0] for level in levels])
-    return Nest.of(size, offset, rank, spread, units, extent)
+    return Nest.of(size[4:], size, offset, rank, spread, units, extent)
 
 
 # --- what all share -------------------------------------------------------------------------------
@@ -465,20 +465,20 @@ def _nests(
         raise ValueError("a depthwise layer has no filters (K) to spread: C, Y or X are allowed")
     if (q["stride"] != 1).any():
         raise ValueError("mappings are of layers at stride 1, as Layer.shape gives them")
-    dims = np.stack([q[d] for d in DIMS])
+    dims, filters = np.stack([q[d] for d in MAPPED]), np.stack([q["R"], q["S"]])
     rows = np.arange(len(mappings))
     mappable = q["num_pes"] >= mappings.cluster
     units = (np.maximum(q["num_pes"] // mappings.cluster, 1), mappings.cluster)
     levels, extent = [], dims
     for number in range(2):
-        offset = np.concatenate([mappings.tiles[:, number].T, dims[4:]])
+        offset = mappings.tiles[:, number].T.copy()
         size = offset.copy()
-        size[2:4] += dims[4:] - 1
+        size[2:] += filters - 1
         rank = np.empty_like(size)
         rank[mappings.orders[:, number].T, rows] = np.arange(4)[:, None]
-        rank[4:] = [[4], [5]]
         levels.append(
             Nest.of(
+                filters,
                 size,
                 offset,
                 rank,
@@ -583,19 +583,14 @@ def _check_counts(nests: Sequence[Nest], q: dict[str, Ints]) -> None:
     Raises:
         ValueError: If one might.
     """
-    levels = [
-        Level(
-            tuple(
-                Map(d, False, n.size[j], n.offset[j], n.edge[j], n.fresh[j], n.fresh_edge[j])
-                for j, d in enumerate(DIMS)
-            ),
-            {},
-            {},
-            n.units,
-            n.edge_units,
-        )
-        for n in nests
-    ]
+    levels = []
+    for n in nests:
+        maps = [
+            Map(d, False, n.size[j], n.offset[j], n.edge[j], n.fresh[j], n.fresh_edge[j])
+            for j, d in enumerate(DIMS[: len(n.size)])
+        ]
+        maps += [Map(d, False, *[n.filters[j]] * 5) for j, d in enumerate(DIMS[len(n.size) :])]
+        levels.append(Level(tuple(maps), {}, {}, n.units, n.edge_units))
     if not len(q["K"]):
         return
     greatest = greatest_count(levels, {d: q[d] for d in DIMS}, _noc(q))

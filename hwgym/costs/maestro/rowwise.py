@@ -16,7 +16,7 @@ something. Rows that are not so are told (``irregular``) and left to the other a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,9 +38,13 @@ INIT, STEADY, EDGE = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Nest:
-    """A level, per row: arrays (6, rows) in the order of :data:`DIMS`, or (rows,).
+    """A level, per row: arrays (dimensions, rows) in the order of :data:`DIMS`, or (rows,).
+
+    Where filters are held whole, as most mappings have it, the dimensions are the first four: no
+    loop runs over the filter's.
 
     Attributes:
+        filters: (2, rows) filter rows and columns that a unit holds.
         size, offset: Of each dimension's map, in input rows and columns.
         rank: Its place among the loops, outermost first.
         spread: (rows,) the dimension spread over the units.
@@ -52,6 +56,7 @@ class Nest:
         irregular: (rows,) some case may compute nothing.
     """
 
+    filters: Ints
     size: Ints
     offset: Ints
     rank: Ints
@@ -67,10 +72,10 @@ class Nest:
 
     @classmethod
     def of(
-        cls, size: Ints, offset: Ints, rank: Ints, spread: Ints, units: Ints, extent: Ints,
-        *, fixed: bool = False,
+        cls, filters: Ints, size: Ints, offset: Ints, rank: Ints, spread: Ints, units: Ints,
+        extent: Ints, *, fixed: bool = False,
     ) -> Nest:  # fmt: skip
-        """Resolve a level on a tile of ``extent`` (6, rows).
+        """Resolve a level on a tile of ``extent`` (dimensions, rows).
 
         ``fixed``: where a dimension has no edge, what is new at the edge is what is new anywhere.
         The reference takes it for nothing, so that the last of several units that fit exactly
@@ -93,11 +98,11 @@ class Nest:
         columns = np.arange(len(spread))
         fresh = np.where(extent <= size, 0, new)
         fresh[spread, columns] = new[spread, columns]
-        filters = slice(ROWS + 2, COLUMNS + 3)
-        outputs = size[ROWS : COLUMNS + 1] - size[filters] + 1
-        outputs_edge = edge[ROWS : COLUMNS + 1] - edge[filters] + 1
+        outputs = size[ROWS : COLUMNS + 1] - filters + 1
+        outputs_edge = edge[ROWS : COLUMNS + 1] - (edge[4:] if len(edge) > 4 else filters) + 1
         return cls(
-            size, offset, rank, spread, units, edge, fresh, fresh_edge, outputs, outputs_edge,
+            filters, size, offset, rank, spread, units, edge, fresh, fresh_edge, outputs,
+            outputs_edge,
             _edge_units(
                 size[spread, columns], offset[spread, columns], extent[spread, columns], units,
                 count[spread, columns],
@@ -108,11 +113,22 @@ class Nest:
     def take(self, rows: Ints) -> Nest:
         return Nest(*(v.take(rows, axis=-1) for v in vars(self).values()))
 
+    def part(self, rows: slice) -> Nest:
+        return Nest(*(v[..., rows] for v in vars(self).values()))
+
+    def held(self, coupled: Sequence[int]) -> Ints:
+        """(rows,) elements that a unit holds of a tensor with these dimensions."""
+        volume = _product([self.size[j] for j in coupled if j < len(self.size)], self.spread)
+        if len(self.size) == 4 and not {4, 5}.isdisjoint(coupled):
+            volume = volume * self.filters[0] * self.filters[1]
+        return volume
+
     def on(self, extent: Ints) -> Nest:
         """The same loops on another tile, as they should be (``fixed``)."""
         return Nest.of(
-            self.size, self.offset, self.rank, self.spread, self.units, extent, fixed=True
-        )
+            self.filters, self.size, self.offset, self.rank, self.spread, self.units, extent,
+            fixed=True,
+        )  # fmt: skip
 
 
 def _edge_units(size: Ints, offset: Ints, extent: Ints, units: Ints, count: Ints) -> Ints:
@@ -158,7 +174,7 @@ def analyse(
 
     Args:
         levels: Outermost first, resolved.
-        dims: (6, rows) of the layers.
+        dims: (dimensions, rows) of the layers.
         noc: Of all rows, or each.
         depthwise: Whether these are depthwise layers.
         fixed: Resolve the levels below on the tiles that they get, not on the unclipped one.
@@ -188,7 +204,7 @@ def analyse(
 
 
 def outermost(nest: Nest, dims: Ints, noc: Interconnect, *, depthwise: bool) -> Outermost:
-    """What a single level says; ``dims`` (6, rows)."""
+    """What a single level says; ``dims`` (dimensions, rows)."""
     found, rows = [], []
     for cells in _cells(nest, dims, noc, depthwise):
         found.append(cells.alone())
@@ -229,19 +245,91 @@ def _analyse_below(
     return found
 
 
-def _cells(nest: Nest, dims: Ints, noc: Interconnect, depthwise: bool) -> list[_Cells]:
-    """Rows that spread the same dimension, a number that the cache holds at a time."""
-    order = np.argsort(nest.spread.astype(np.int8), kind="stable")
-    spread = nest.spread[order]
-    starts = np.flatnonzero(np.diff(spread, prepend=-1)).tolist()
-    step = CELLS // 81
-    found = []
-    for start, end in zip(starts, [*starts[1:], len(spread)], strict=True):
-        for begin in range(start, end, step):
-            rows = order[begin : min(begin + step, end)]
-            s = int(spread[start])
-            found.append(_Cells(nest.take(rows), dims[:, rows], s, noc.take(rows), rows, depthwise))
-    return found
+@dataclass(frozen=True, eq=False)
+class _States:
+    """What the iterations of a level go through, (dimensions, rows) or (rows,).
+
+    Attributes:
+        steady: Full iterations after the first.
+        moves, edge: There are some; there is a clipped last one.
+        whole, init_edge: The first covers the dimension; it reaches beyond its end.
+        clipped: (rows,) at the spread dimension's edge the last busy unit gets less than a share.
+        first: What is held in the first.
+        later: Iterations after the first.
+    """
+
+    steady: Ints
+    moves: Bools
+    edge: Bools
+    whole: Bools
+    init_edge: Bools
+    clipped: Bools
+    first: Ints
+    later: Ints
+
+    @classmethod
+    def of(cls, nest: Nest, dims: Ints) -> _States:
+        size, offset = nest.size, nest.offset
+        steady = (dims - size) // offset
+        moves = (size < dims) & (steady > 0)
+        edge = (dims >= size) & (steady * offset + size < dims)
+        whole, init_edge = dims <= size, dims < size
+
+        # The spread dimension, over all units at once.
+        at = (nest.spread, np.arange(len(nest.spread)))
+        tile, step, length, units = size[at], offset[at], dims[at], nest.units
+        covered = tile + step * (units - 1)
+        over_all = (steady[at] + 1) // units - 1
+        left = length - (over_all + 1) * step * units
+        busy = np.where(left < tile, 1, (left - tile) // step + 1)
+        steady[at] = over_all
+        moves[at] = (covered < length) & (over_all > 0)
+        edge[at] = (length > covered) & (over_all * step * units + covered != length)
+        whole[at], init_edge[at] = length <= covered, length < covered
+        return cls(
+            steady=steady,
+            moves=moves,
+            edge=edge,
+            whole=whole,
+            init_edge=init_edge,
+            clipped=(busy - 1) * step + tile < left,
+            first=np.where(init_edge, nest.edge, size),
+            later=np.where(moves, steady, 0) + edge,
+        )
+
+    def take(self, rows: Ints) -> _States:
+        return _States(*(v.take(rows, axis=-1) for v in vars(self).values()))
+
+    def part(self, rows: slice) -> _States:
+        return _States(*(v[..., rows] for v in vars(self).values()))
+
+
+def _cells(nest: Nest, dims: Ints, noc: Interconnect, depthwise: bool) -> Iterator[_Cells]:
+    """Rows that spread the same dimension, those that go through the same states side by side, a
+    number that the cache holds at a time."""
+    states = _States.of(nest, dims)
+    number = len(dims)
+    weights = 1 << np.arange(2 * number)
+    code = weights[:number] @ states.moves + weights[number:] @ states.edge
+    code = code + (nest.spread << 2 * number)
+    order = np.argsort(code.astype(np.uint16), kind="stable")
+    nest, states, noc, code = nest.take(order), states.take(order), noc.take(order), code[order]
+    starts = np.flatnonzero(np.diff(code >> 2 * number, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(code)], strict=True):
+        s = int(nest.spread[start])
+        begin = start
+        while begin < end:
+            stop = min(begin + CELLS // 8, end)
+            some = slice(begin, stop)
+            cases = np.prod(
+                1 + states.moves[:, some].any(axis=1) + states.edge[:, some].any(axis=1)
+            )
+            stop = min(begin + max(CELLS // int(cases), 1), stop)
+            some = slice(begin, stop)
+            yield _Cells(
+                nest.part(some), states.part(some), s, noc.take(some), order[some], depthwise
+            )
+            begin = stop
 
 
 class _Cells:
@@ -256,48 +344,32 @@ class _Cells:
     def __init__(
         self,
         nest: Nest,
-        dims: Ints,
+        states: _States,
         spread: int,
         noc: Interconnect,
         rows: Ints,
         depthwise: bool,
     ) -> None:
-        self.nest, self.dims, self.s, self.noc, self.rows = nest, dims, spread, noc, rows
+        self.nest, self.s, self.noc, self.rows = nest, spread, noc, rows
         self.depthwise = depthwise
+        self.number = len(nest.size)  # of dimensions
         self.coupled = {
-            t: frozenset(map(DIMS.index, names)) for t, names in TENSORS[depthwise].items()
+            t: frozenset(j for j in map(DIMS.index, names) if j < self.number)
+            for t, names in TENSORS[depthwise].items()
         }
-        size, offset, s = nest.size, nest.offset, spread
-        self.steady = (dims - size) // offset
-        moves = (size < dims) & (self.steady > 0)
-        edge = (dims >= size) & (self.steady * offset + size < dims)
-        self.whole, self.init_edge = dims <= size, dims < size
-
-        # The spread dimension, over all units at once.
-        units, length = nest.units, dims[s]
-        covered = size[s] + offset[s] * (units - 1)
-        steady = (self.steady[s] + 1) // units - 1
-        left = length - (steady + 1) * offset[s] * units
-        busy = np.where(left < size[s], 1, (left - size[s]) // offset[s] + 1)
-        self.steady[s] = steady
-        moves[s] = (covered < length) & (steady > 0)
-        edge[s] = (length > covered) & (steady * offset[s] * units + covered != length)
-        self.whole[s], self.init_edge[s] = length <= covered, length < covered
-        self.clipped = (busy - 1) * offset[s] + size[s] < left
+        self.steady, self.moves, self.edge = states.steady, states.moves, states.edge
+        self.whole, self.init_edge = states.whole, states.init_edge
+        self.clipped, self.first, self.later = states.clipped, states.first, states.later
         self.single, self.many = nest.edge_units == 1, nest.edge_units > 1
-
-        self.moves, self.edge = moves, edge
-        any_moves, any_edge = moves.any(axis=1), edge.any(axis=1)
         self.any_init_edge = self.init_edge.any(axis=1)
         self.positions = [
             [INIT, *[STEADY] * int(m), *[EDGE] * int(e)]
-            for m, e in zip(any_moves, any_edge, strict=True)
+            for m, e in zip(self.moves.any(axis=1), self.edge.any(axis=1), strict=True)
         ]
-        self.axes = [j for j in range(6) if j != s and len(self.positions[j]) > 1]
-        self.first = np.where(self.init_edge, nest.edge, size)
+        self.axes = [j for j in range(self.number) if j != spread and len(self.positions[j]) > 1]
         self.irregular = nest.irregular
-        # Iterations at each position, and all after the first.
-        self.later = np.where(moves, self.steady, 0) + edge
+        # Elements of a filter where no dimension stands for them.
+        self.filter = nest.filters[0] * nest.filters[1] if self.number == 4 else None
         self._tables()
 
     # --- arrays over cases ----------------------------------------------------------------------
@@ -398,6 +470,8 @@ class _Cells:
     def _first_volume(self, tensor: str) -> Ints:
         coupled, s = self.coupled[tensor], self.s
         volume = _product([self.first[j] for j in coupled if j != s], self.first[0])
+        if tensor == "weight" and self.filter is not None:
+            volume = volume * self.filter
         if s in coupled:
             size, clipped = self.nest.size[s], self.first[s]
             first = np.where(self.single, clipped, size)
@@ -422,6 +496,8 @@ class _Cells:
             stuck = ~restarts & (fresh == 0) & (self.later[i] > 0)
             if stuck.any():
                 self.irregular = self.irregular | stuck
+        if tensor == "weight" and self.filter is not None:
+            factors.append(self.filter)
         volume = _product(factors, self.first[0])
         if s not in coupled:
             return lambda p: volume
@@ -456,7 +532,7 @@ class _Cells:
         for them) is held, (positions or 1, rows)."""
         coupled = self.coupled["output"]
         found = []
-        for j in range(6):
+        for j in range(self.number):
             if j == self.s or (j in coupled) != outputs:
                 continue
             held = (
@@ -505,7 +581,10 @@ class _Cells:
                 at = self.init_edge[s] if p == INIT else self.clipped
                 first = np.where(self.single & at, first_clipped, first)
             busiest.append(first)
-        return np.stack(total), np.stack(busiest)
+        found = np.stack(total), np.stack(busiest)
+        if self.filter is None:
+            return found
+        return found[0] * self.filter, found[1] * self.filter
 
     def _cased(self, factors: Sequence[tuple[int, Ints]], spread: Ints) -> Ints:
         """An array over cases: the product of what each dimension holds."""
@@ -602,7 +681,8 @@ class _Cells:
         if below is None:
             _, busiest = self._work_over_units()
             work = self._cased([*self._factors(True), *self._factors(False)], busiest)
-            return ceil_quotient(work, self.noc.lanes)
+            lanes = self.noc.lanes
+            return work if lanes.ndim == 0 and lanes == 1 else ceil_quotient(work, lanes)
         runtime = []
         for p in self.positions[self.s]:
             busy, clipped, at_edge = self._busy(p)
@@ -701,8 +781,8 @@ class _Cells:
             }
         )  # fmt: skip
         held = {
-            t: _product([innermost.size[j] for j in coupled], zero)
-            for t, coupled in self.coupled.items()
+            t: innermost.held([DIMS.index(d) for d in names])
+            for t, names in TENSORS[self.depthwise].items()
         }
         return (
             Totals(
