@@ -12,7 +12,7 @@ import numpy as np
 from hwgym._arrays import Ints
 from hwgym.core import Evaluator, Sees
 
-from .common import drawn, positive, spread_uniform
+from .common import positive, spread_uniform
 
 __all__ = ["BestUniform", "GridSearch", "RandomSearch"]
 
@@ -34,7 +34,7 @@ class RandomSearch:
         """Draw until the budget is spent."""
         rng = np.random.default_rng(seed)
         while True:
-            evaluator.evaluate(drawn(evaluator.statement, rng, self.batch))
+            evaluator.evaluate(evaluator.statement.draw(rng, self.batch))
 
 
 @dataclass

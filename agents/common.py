@@ -17,7 +17,6 @@ from hwgym.core import Evaluator, Scores, Space, Statement
 __all__ = [
     "Judge",
     "best_first",
-    "drawn",
     "first_solutions",
     "positive",
     "separable",
@@ -63,7 +62,7 @@ def _farthest(places: Floats, most: int) -> Ints:
 
 
 def _diagonal(sizes: Ints, most: int) -> Ints:
-    """Up to ``most`` choices (n, ...) of as many as ``sizes`` (...) says, the same share of each."""
+    """Up to ``most`` choices (n, ...) out of ``sizes`` (...), the same share of each."""
     shares, parts = [0.0, 1.0], 2
     while len(shares) < min(most, sizes.max()):
         shares += [i / parts for i in range(1, parts, 2)]
@@ -83,21 +82,6 @@ def spread_uniform(space: Space, most: int) -> Ints:
     return np.repeat(spread_choices(space, most)[:, None], space.num_steps, axis=1)
 
 
-def drawn(statement: Statement, rng: np.random.Generator, count: int) -> Ints:
-    """Random solutions (count, steps, axes): of each step any choice, of those that can still lead
-    to a valid solution where the statement says which can."""
-    space = statement.space
-    if statement.allowed is None:
-        return space.draw(rng, count)
-    genes = np.full((count, space.num_steps, len(space.axes)), -1)
-    ends = np.cumsum(space.shape)[:-1]
-    for step in range(space.num_steps):
-        masks = np.split(statement.allowed(genes, step), ends, axis=1)
-        for axis, mask in enumerate(masks):
-            genes[:, step, axis] = np.where(mask, rng.random(mask.shape), -1.0).argmax(axis=1)
-    return genes
-
-
 def first_solutions(
     evaluator: Evaluator, share: float, rng: np.random.Generator
 ) -> tuple[Ints, Scores]:
@@ -105,7 +89,7 @@ def first_solutions(
 
     Where the objective is one of whole solutions, the same choice at every step may never be valid,
     say in a permutation. Then random ones follow until one is, for at most half of the samples.
-    Where the statement says what can be valid (:func:`drawn`), random ones come in their place.
+    Where the statement says what can be valid, random ones of these come in their place.
 
     Returns:
         Genes (n, steps, axes), best first, and their scores.
@@ -118,11 +102,11 @@ def first_solutions(
     if statement.allowed is None:
         genes = spread_uniform(statement.space, count)
     else:
-        genes = drawn(statement, rng, count)
+        genes = statement.draw(rng, count)
     scores = evaluator.evaluate(genes)
     if statement.objective.join == "whole":
         while not scores.valid.any() and 2 * evaluator.spent < evaluator.samples:
-            other = drawn(statement, rng, len(genes))
+            other = statement.draw(rng, len(genes))
             more = evaluator.evaluate(other)
             genes, scores = np.concatenate([genes, other]), Scores.join([scores, more])
     order = best_first(statement, scores)

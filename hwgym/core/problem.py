@@ -17,11 +17,32 @@ from hwgym.core.metric import Metric
 from hwgym.core.space import Space
 from hwgym.core.veil import check_lifted, withheld
 
-__all__ = ["InfeasibleError", "Parts", "Problem", "Scores", "Statement"]
+__all__ = ["InfeasibleError", "Parts", "Problem", "Scores", "Statement", "draw_allowed"]
+
+
+AT_ONCE = 1 << 12
+"""Solutions drawn together: what their masks take stays small."""
 
 
 class InfeasibleError(ValueError):
     """No solution fits the budget."""
+
+
+def draw_allowed(
+    space: Space, allowed: Callable[[Ints, int], Bools], rng: np.random.Generator, count: int
+) -> Ints:
+    """Random genes (count, steps, axes), step by step among the choices that are allowed, as
+    :attr:`Statement.allowed` says them."""
+    genes = np.full((count, space.num_steps, len(space.axes)), -1)
+    ends = np.cumsum(space.shape)[:-1]
+    for start in range(0, count, AT_ONCE):
+        drawn = genes[start : start + AT_ONCE]
+        for step in range(space.num_steps):
+            for axis, mask in enumerate(np.split(allowed(drawn, step), ends, axis=1)):
+                passed = np.cumsum(mask, axis=1)
+                wanted = (rng.random(len(mask)) * passed[:, -1]).astype(np.int64)
+                drawn[:, step, axis] = (passed > wanted[:, None]).argmax(axis=1)
+    return genes
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +104,13 @@ class Statement:
         """The steps of each kind that has costs of its own."""
         kinds, index = np.unique(self.alike, return_inverse=True)
         return [np.flatnonzero(index == i) for i in range(len(kinds))]
+
+    def draw(self, rng: np.random.Generator, count: int) -> Ints:
+        """Random genes (count, steps, axes): at each step any choice that can still lead to a valid
+        solution, as far as :attr:`allowed` says; else each as likely as any other."""
+        if self.allowed is None:
+            return self.space.draw(rng, count)
+        return draw_allowed(self.space, self.allowed, rng, count)
 
     def excess(self, scores: Scores) -> Floats:
         """(N,): by how much of the limit each solution exceeds it; infinite where invalid."""

@@ -1,0 +1,300 @@
+"""The problems of mapping search: how should a layer run on given hardware?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import product
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from hwgym._arrays import Floats, Ints
+from hwgym._names import nearest
+from hwgym.core.certificate import Certificate
+from hwgym.core.metric import METRICS, Metric, find_metric
+from hwgym.core.problem import InfeasibleError, Problem, Scores, Statement
+from hwgym.costs.maestro import MappingCosts, evaluate_mappings
+from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
+from hwgym.families.mapping.layers import find_layer
+from hwgym.families.mapping.space import DECISIONS, MappingSpace, TileChoice
+from hwgym.workloads import Layer
+
+__all__ = ["OBJECTIVES", "TILES", "MappingProblem", "latency_bound", "mapping_problem"]
+
+NAME, VERSION = "mapping", 0
+COST_MODEL = {"name": "maestro", "version": 1}
+TILES = ("divisors", "any")
+KINDS = {"CONV": 0.0, "DSCONV": 0.5, "GEMM": 1.0}
+POOR = 10.0
+"""How far above its bound the objective of a poor mapping is; the scale of rewards."""
+
+# A mapping is one whole: its costs are not those of its decisions.
+_WHOLE = {
+    name: replace(METRICS[name], join="whole", about=about)
+    for name, about in (("latency", ""), ("energy", ""), ("edp", "energy x latency"))
+}
+OBJECTIVES = tuple(_WHOLE)
+"""What can be minimised."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MappingProblem(Problem):
+    """How should a layer run on given hardware, for the least of an objective?
+
+    Attributes:
+        mappings: The layer, the hardware, and the mappings there are.
+        objective: ``edp`` (energy x latency), ``latency`` or ``energy``.
+        latency_cap: Cycles that a feasible mapping may take; None if any.
+
+    Raises:
+        InfeasibleError: If no mapping fits the buffers.
+    """
+
+    mappings: MappingSpace
+    objective: Metric
+    latency_cap: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.mappings.possible:
+            layer, hardware = self.mappings.layer, self.mappings.hardware
+            needs = int(self.mappings.l1_bytes([np.int64(1)] * 4))
+            raise InfeasibleError(
+                f"no mapping of {layer.name} fits {hardware.title}: its {layer.R}x{layer.S} "
+                f"filters take {needs:,} B of L1 at least"
+                + ("" if needs > hardware.l1_bytes else ", and more of L2 than there is")
+            )
+
+    @property
+    def layer(self) -> Layer:
+        """To be mapped."""
+        return self.mappings.layer
+
+    @property
+    def hardware(self) -> MappingHardware:
+        """What it runs on."""
+        return self.mappings.hardware
+
+    @cached_property
+    def statement(self) -> Statement:
+        mappings, layer, hardware = self.mappings, self.layer, self.hardware
+        capped = self.latency_cap is not None
+        under = f" in {self.latency_cap:,} cycles" if capped else ""
+        tiles = "" if mappings.tiles == "divisors" else ", any tiles"
+        return Statement(
+            key={
+                "family": NAME,
+                "version": VERSION,
+                "cost_model": COST_MODEL,
+                "layer": {**dict(zip(SIZES, layer.shape, strict=False)),
+                          "depthwise": layer.is_depthwise},
+                "hardware": hardware.to_dict(),
+                "objective": self.objective.name,
+                "latency_cap": self.latency_cap,
+                "tiles": mappings.tiles,
+                "fixed": mappings.fixed,
+                "width": mappings.space.shape[0],
+            },
+            title=f"{layer.name} on {hardware.name or hardware.title}, "
+            f"{self.objective.label}{under}{tiles}",
+            space=mappings.space,
+            objective=self.objective,
+            metrics=(METRICS["latency"], METRICS["energy"]),
+            constraint=METRICS["latency"] if capped else None,
+            limit=self.latency_cap if capped else np.inf,
+            features=self._features,
+            names=DECISIONS,
+            scale=POOR * self._bound,
+            allowed=mappings.allowed,
+        )  # fmt: skip
+
+    @property
+    def _features(self) -> Floats:
+        """(13, 24): the layer, the decision, the hardware."""
+        layer, hardware = self.layer, self.hardware
+        sizes = [*self.mappings.sizes.tolist(), layer.R, layer.S]
+        about = [np.log2(1 + size) / 32 for size in sizes] + [KINDS[layer.kind]]
+        room = [np.log2(1 + size) / 41 for size in hardware.to_dict().values()]
+        same = np.tile(np.array(about + room), (len(DECISIONS), 1))
+        return np.hstack([same, np.eye(len(DECISIONS))])
+
+    @property
+    def _bound(self) -> float:
+        """No mapping's objective is less: latency by the PEs and the network, energy by moving
+        inputs, filters and results once."""
+        latency = latency_bound(self.mappings)
+        k, c, y, x, r, s, depthwise = self.layer.shape
+        inputs, weights = c * y * x, k * c * r * s
+        results = (c if depthwise else k) * (y - r + 1) * (x - s + 1)
+        tech = self.hardware.interconnect.tech
+        moved = 2 * inputs + 2 * weights + results
+        energy = moved * tech.l2_energy_macs * tech.mac_energy_nj
+        return {"latency": latency, "energy": energy, "edp": latency * energy}[self.objective.name]
+
+    # --- solutions ------------------------------------------------------------------------------
+
+    def costs(self, genes: Ints) -> MappingCosts:
+        """What mappings cost, (N, 13, 1) genes of this space; as :meth:`evaluate` does, it looks at
+        the cost model.
+
+        Raises:
+            Withheld: While an agent searches.
+        """
+        self.evaluate(genes[:0])  # says so
+        return self._costs(genes)
+
+    def _costs(self, genes: Ints) -> MappingCosts:
+        hardware = self.hardware
+        return evaluate_mappings(
+            self.layer,
+            self.mappings.mappings(genes),
+            hardware.num_pes,
+            hardware.interconnect,
+            fixed=self.mappings.fixed,
+        )
+
+    def score(self, genes: Ints) -> Scores:
+        """A mapping is valid if its inner tiles go into the outer ones, L1 and L2 hold it, and
+        MAESTRO's count of its cycles and accesses can be true."""
+        space, hardware = self.mappings, self.hardware
+        valid = space.space.within(genes)
+        valid[valid] = space.nests(space.mappings(genes[valid]))
+        latency, energy = np.zeros(len(genes)), np.zeros(len(genes))
+        if valid.any():
+            there = np.flatnonzero(valid)
+            found = self._costs(genes[there])
+            latency[there], energy[there] = found.runtime_cycles, found.energy_nj
+            fits = (found.l1_bytes <= hardware.l1_bytes) & (found.l2_bytes <= hardware.l2_bytes)
+            valid[there] = found.valid & fits
+        worth = {"latency": latency, "energy": energy, "edp": latency * energy}
+        within = True if self.latency_cap is None else latency <= self.latency_cap
+        return Scores(
+            np.where(valid, worth[self.objective.name], np.inf),
+            np.zeros(len(genes)) if self.latency_cap is None else latency,
+            valid,
+            valid & within,
+            {"latency": latency, "energy": energy},
+        )
+
+    def certify(self) -> Certificate:
+        drawn = self.statement.draw(np.random.default_rng(0), 2000)
+        scores = self.score(drawn)
+        if not scores.feasible.any():
+            raise InfeasibleError(f"no mapping of {self.statement.title} was found")
+        best = int(np.where(scores.feasible, scores.objective, np.inf).argmin())
+        value = float(scores.objective[best])
+        return Certificate(drawn[best], value, min(self._bound, value), "random mappings")
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        return {
+            "layer": asdict(self.layer),
+            "hardware": self.hardware.name or self.hardware.to_dict(),
+            "objective": self.objective.name,
+            "latency_cap": self.latency_cap,
+            "tiles": self.mappings.tiles,
+            "fixed": self.mappings.fixed,
+            "width": self.mappings.width,
+        }
+
+
+SIZES = ("K", "C", "Y", "X", "R", "S")
+
+
+def latency_bound(mappings: MappingSpace) -> int:
+    """Cycles that no mapping falls below: the busiest PE's multiply-accumulates under the best
+    cluster and spread dimensions, and what the network takes to bring inputs and filters."""
+    sizes, layer, hardware = mappings.sizes.tolist(), mappings.layer, mappings.hardware
+    spread = mappings.parallels.tolist()
+    least = None
+    for cluster in mappings.clusters.tolist():
+        units = hardware.num_pes // cluster
+        for outer, inner in product(spread, repeat=2):
+            steps = layer.R * layer.S
+            for d, size in enumerate(sizes):
+                busy = (units if d == outer else 1) * (cluster if d == inner else 1)
+                steps *= ceil(size / busy)
+            least = steps if least is None else min(least, steps)
+    assert least is not None
+    k, c, y, x, r, s, _ = layer.shape
+    brought = ceil((c * y * x + k * c * r * s) / hardware.noc_bandwidth)
+    return max(least, brought)
+
+
+@lru_cache(maxsize=256)
+def _problem(
+    layer: Layer,
+    hardware: MappingHardware,
+    objective: str,
+    latency_cap: int | None,
+    latency_ratio: float | None,
+    tiles: TileChoice,
+    fixed: bool,
+    width: int | None,
+) -> MappingProblem:
+    mappings = MappingSpace(layer, hardware, tiles, fixed, width)
+    if latency_ratio is not None:
+        latency_cap = int(latency_ratio * latency_bound(mappings))
+    return MappingProblem(mappings, _WHOLE[objective], latency_cap)
+
+
+def mapping_problem(
+    layer: str | os.PathLike[str] | Layer | Mapping[str, Any],
+    hardware: str | MappingHardware | Mapping[str, Any] = "edge",
+    *,
+    objective: str | Metric = "edp",
+    latency_cap: int | None = None,
+    latency_ratio: float | None = None,
+    tiles: str = "divisors",
+    fixed: bool | None = None,
+    width: int | None = None,
+) -> MappingProblem:
+    """A problem from names, shared: equal arguments give the same object and certificate.
+
+    Args:
+        layer: As :func:`~hwgym.families.mapping.layers.find_layer` takes it: ``ResNet50:20`` is the
+            20th of that model. One run of it is mapped, whatever its ``repeat``, at stride 1.
+        hardware: A key of :data:`~hwgym.families.mapping.hardware.HARDWARE`, or a mapping with
+            ``num_pes``, ``l1_bytes``, ``l2_bytes`` and perhaps ``noc_bandwidth`` (elements a
+            cycle).
+        objective: ``edp`` (nJ x cycles), ``latency`` (cycles) or ``energy`` (nJ, MAESTRO's: L2
+            accesses).
+        latency_cap: Cycles that a mapping may take; or instead of it
+        latency_ratio: The same as a multiple of :func:`latency_bound`.
+        tiles: ``divisors`` or ``any``.
+        fixed: Whether MAESTRO's defects are mended; by default where tiles are ``any``, which
+            need it.
+        width: Choices of every step, where problems of a bank must have as many; by default those
+            of the step that has most.
+
+    Raises:
+        ValueError: If a name or a number is wrong.
+        InfeasibleError: If no mapping fits the buffers (a ValueError, too).
+        OSError: If a file cannot be read.
+    """
+    name = objective.name if isinstance(objective, Metric) else objective
+    find_metric(name, "objective", OBJECTIVES)
+    if tiles not in TILES:
+        raise ValueError(nearest("choice of tiles", tiles, TILES))
+    if tiles == "any" and fixed is False:
+        raise ValueError("tiles='any' needs fixed=True: MAESTRO's count of them may not be true")
+    if latency_cap is not None and latency_ratio is not None:
+        raise ValueError("give latency_cap or latency_ratio, not both")
+    whole = isinstance(latency_cap, int) and not isinstance(latency_cap, bool)
+    if latency_cap is not None and not (whole and latency_cap > 0):
+        raise ValueError(f"latency_cap must be a positive number of cycles, got {latency_cap!r}")
+    if latency_ratio is not None and not 1 <= latency_ratio < np.inf:
+        raise ValueError(f"latency_ratio must be at least 1, got {latency_ratio!r}")
+    return _problem(
+        find_layer(layer),
+        mapping_hardware(hardware),
+        name,
+        latency_cap,
+        None if latency_ratio is None else float(latency_ratio),
+        "any" if tiles == "any" else "divisors",
+        tiles == "any" if fixed is None else bool(fixed),
+        width,
+    )
