@@ -58,6 +58,7 @@ __all__ = [
     "DATAFLOW_FILES",
     "dataflow_text",
     "dataflow_values",
+    "directives_of",
     "file_and_layer",
     "layer_directives",
 ]
@@ -136,12 +137,17 @@ def table_values(where: str, table: Mapping[str, Any], default: str = "") -> _Fo
         raise ValueError(f"{where}: directives must be given")
     return (
         name,
-        _directives(f"{where}: directives", table["directives"]),
-        _directives(f"{where}: depthwise", table["depthwise"]) if "depthwise" in table else (),
+        directives_of(f"{where}: directives", table["directives"]),
+        directives_of(f"{where}: depthwise", table["depthwise"]) if "depthwise" in table else (),
     )
 
 
-def _directives(where: str, given: Any) -> tuple[Directive, ...]:
+def directives_of(where: str, given: Any) -> tuple[Directive, ...]:
+    """The directives of a text, or of a list of texts; ``where`` is what errors call it.
+
+    Raises:
+        ValueError: If they are none, or not of this model.
+    """
     lines = [given] if isinstance(given, str) else given
     if not (isinstance(lines, list) and all(isinstance(each, str) for each in lines)):
         raise ValueError(f"{where} must be a string of directives or a list of them")

@@ -22,6 +22,7 @@ from hwgym.costs.maestro.levels import Interconnect
 __all__ = ["EvenLevel", "Kind"]
 
 K, C, Y, X = range(4)
+TENSORS = ("input", "weight", "output")
 _INPUT = {False: (C, Y, X), True: (C, Y, X)}
 _WEIGHT = {False: (K, C), True: (C,)}
 _OUTPUT = {False: (K, Y, X), True: (C, Y, X)}
@@ -57,8 +58,9 @@ class EvenLevel:
         order: The dimensions, outermost loop first. Loops of one iteration that are not spread
             may be left out: their place means nothing.
         depthwise: The layer is.
-        fixed: The traffic of the last unit counts where fewer units than there are share a
-            dimension evenly; MAESTRO leaves it out.
+        fixed: MAESTRO's slips are mended: it leaves out the traffic of the last unit where fewer
+            units than there are share a dimension evenly, and counts input rows (columns) for
+            output ones where in the last turn one unit is busy.
     """
 
     extent: Sequence[ArrayLike]
@@ -90,6 +92,8 @@ class EvenLevel:
             # The traffic of the last unit is, where not all are busy.
             "forgets": np.asarray(not self.fixed) & (chunks[s] > 1) & (chunks[s] < units),
         }
+        # With one unit busy the reference counts input rows (columns), not output ones.
+        values["_alone"] = (tile if self.fixed else held)[s]
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
@@ -137,17 +141,16 @@ class EvenLevel:
         if not odd:
             lost = self.forgets if s in (K, C) else 0
             return volume * (self.busy - lost) * self._tile[s]
-        # With one unit busy the reference counts input rows (columns), not output ones.
-        return volume * np.where(self._left == 1, self._held[s], self._left * self._tile[s])
+        return volume * np.where(self._left == 1, self._alone, self._left * self._tile[s])
 
     def _work(self, *, odd: bool) -> Array:
         s = self.spread
         steps: Array = np.asarray(self.filters[0] * self.filters[1], np.int64)
         for i in range(4):
-            alone = odd and i == s and i in (Y, X)
-            steps = steps * (
-                np.where(self._left == 1, self._held[i], self._tile[i]) if alone else self._tile[i]
-            )
+            share = self._tile[i]
+            if odd and i == s:
+                share = np.where(self._left == 1, self._alone, share)
+            steps = steps * share
         return steps
 
     def _kind(self, times: Ints, moving: int | None, *, odd: bool = False) -> Kind:
@@ -202,14 +205,13 @@ class EvenLevel:
         first = self.first
         return 2 * (first.inputs + first.weights + first.outputs)
 
-    def moved(self) -> tuple[Ints, Ints, Ints]:
-        """Elements of inputs and weights brought in, of outputs sent up, in all iterations."""
-        first = self.first
-        total = [first.inputs, first.weights, first.outputs]
+    def moved(self, tensors: Sequence[str] = ("input", "weight", "output")) -> list[Ints]:
+        """Elements of tensors that are brought in, or sent up, in all iterations."""
+        place = [TENSORS.index(t) + 1 for t in tensors]
+        total: list[Ints] = [self.first[p] for p in place]
         for kind in self.later():
-            for t in range(3):
-                total[t] = total[t] + kind.times * kind[1 + t]
-        return total[0], total[1], total[2]
+            total = [t + kind.times * kind[p] for t, p in zip(total, place, strict=True)]
+        return total
 
     def runtime(self, noc: Interconnect, below: Ints | None = None, offchip: ArrayLike = 0) -> Ints:
         """Cycles of all iterations.

@@ -3,13 +3,17 @@
 MAESTRO as released counts some mappings wrong, and a search finds them:
 
 - *A*. Below the array a level's edges are sized on the unclipped tile. Where a cluster gets a
-  clipped one, work is left out, or done in fewer steps than it takes. It never happens where the
-  PEs' tiles divide the clusters', and those the dimension.
+  clipped one, work is left out, or done in fewer steps than it takes. In the last iteration over
+  the units, one with a clipped tile is forgotten beside full ones. Neither happens where the PEs'
+  tiles divide the clusters', and those the dimension.
 - *B*. Where the dimension spread over the clusters makes exactly as many tiles as one iteration
   takes, fewer than there are clusters, the last of them brings in nothing.
+- *C*. Where the last iteration over the units has work for one only, it is counted by rows
+  (columns) of input, not of output: more multiply-accumulates than there are, and more cycles.
 
-``fixed=True`` mends both. Without, :attr:`MappingCosts.valid` tells the mappings that the defects
-make impossible.
+``fixed=True`` mends them: every mapping then performs exactly the layer's multiply-accumulates.
+Without, :attr:`MappingCosts.valid` tells the mappings that *A* and *B* make impossible; *C* makes
+none look better than it is.
 """
 
 from __future__ import annotations
@@ -189,7 +193,7 @@ def evaluate_mappings(
         num_pes: PEs of the array, for all or (N,).
         hardware: Interconnect, lanes, technology; its numbers may be arrays (N,). By default as for
             :func:`~hwgym.costs.maestro.evaluate`.
-        fixed: Mend the two defects that the module describes.
+        fixed: Mend the defects that the module describes.
 
     Returns:
         Arrays (N,). Where a cluster is larger than the array, ``mappable`` is False and all is 0.
@@ -393,6 +397,8 @@ class _Query:
         hardware: Hardware | None,
         rows: int,
     ) -> _Query:
+        if not rows:
+            raise ValueError("the query is empty")
         hardware = hardware or Hardware()
         shapes = layers if isinstance(layers, Shapes) else Shapes.of(layers)
         columns = shapes.arrays() | {"num_pes": integers("num_pes", num_pes)} | hardware.arrays()
@@ -415,8 +421,6 @@ class _Query:
             for start in range(0, len(rows), CHUNK):
                 some = rows[start : start + CHUNK]
                 yield some, {n: c[some] for n, c in self.columns.items()}, depthwise
-        if not self.rows:
-            yield np.arange(0), self.columns, False
 
     def alone(self, row: int, dataflow: Dataflow) -> Costs:
         """One row by the analysis of dataflows."""
@@ -591,8 +595,6 @@ def _check_counts(nests: Sequence[Nest], q: dict[str, Ints]) -> None:
         ]
         maps += [Map(d, False, *[n.filters[j]] * 5) for j, d in enumerate(DIMS[len(n.size) :])]
         levels.append(Level(tuple(maps), {}, {}, n.units, n.edge_units))
-    if not len(q["K"]):
-        return
     greatest = greatest_count(levels, {d: q[d] for d in DIMS}, _noc(q))
     row = int(greatest.argmax())
     if greatest[row] > LIMIT:

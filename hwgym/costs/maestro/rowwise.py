@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwgym._arrays import Bools, Floats, Ints
+from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.costs.maestro.arithmetic import ceil_quotient, quotient
 from hwgym.costs.maestro.cases import Totals
 from hwgym.costs.maestro.levels import INPUTS, TENSORS, Interconnect
@@ -54,6 +54,7 @@ class Nest:
         outputs, outputs_edge: (2, rows) rows and columns of output that a unit's tile makes.
         edge_units: (rows,) units at work in the last, partial iteration of the spread dimension.
         irregular: (rows,) some case may compute nothing.
+        fixed: Resolved as it should be, not as the reference has it.
     """
 
     filters: Ints
@@ -69,6 +70,7 @@ class Nest:
     outputs_edge: Ints
     edge_units: Ints
     irregular: Bools
+    fixed: bool
 
     @classmethod
     def of(
@@ -79,8 +81,9 @@ class Nest:
 
         ``fixed``: where a dimension has no edge, what is new at the edge is what is new anywhere.
         The reference takes it for nothing, so that the last of several units that fit exactly
-        brings nothing in. And a tile is no larger than what is tiled, of whose edge the reference
-        takes a share.
+        brings nothing in. A unit with a clipped tile is at work beside the full ones of the last
+        iteration, where the reference forgets it; a unit that works alone there makes as many
+        outputs as it has, not as it has inputs. And a tile is no larger than what is tiled.
         """
         if fixed:  # a tile is at most the whole
             size = np.minimum(size, extent)
@@ -105,16 +108,21 @@ class Nest:
             outputs_edge,
             _edge_units(
                 size[spread, columns], offset[spread, columns], extent[spread, columns], units,
-                count[spread, columns],
+                count[spread, columns], fixed=fixed,
             ),
             (edge <= 0).any(axis=0) | (outputs <= 0).any(axis=0) | (outputs_edge <= 0).any(axis=0),
+            fixed,
         )  # fmt: skip
 
     def take(self, rows: Ints) -> Nest:
-        return Nest(*(v.take(rows, axis=-1) for v in vars(self).values()))
+        return self._each(lambda v: v.take(rows, axis=-1))
 
     def part(self, rows: slice) -> Nest:
-        return Nest(*(v[..., rows] for v in vars(self).values()))
+        return self._each(lambda v: v[..., rows])
+
+    def _each(self, change: Callable[[Array], Array]) -> Nest:
+        arrays = {n: change(v) for n, v in vars(self).items() if n != "fixed"}
+        return Nest(**arrays, fixed=self.fixed)
 
     def held(self, coupled: Sequence[int]) -> Ints:
         """(rows,) elements that a unit holds of a tensor with these dimensions."""
@@ -131,10 +139,13 @@ class Nest:
         )  # fmt: skip
 
 
-def _edge_units(size: Ints, offset: Ints, extent: Ints, units: Ints, count: Ints) -> Ints:
+def _edge_units(
+    size: Ints, offset: Ints, extent: Ints, units: Ints, count: Ints, *, fixed: bool
+) -> Ints:
     covered = offset * (units - 1) + size
     left = extent - ((count + 1) // units) * offset * units
-    later = np.where(left < size, 1, (left - size) // offset + 1)
+    busy = -(-(left - size) // offset) if fixed else (left - size) // offset
+    later = np.where(left < size, 1, busy + 1)
     first = count + 1 + (offset * count + size < extent)
     return np.where(extent <= size, 1, np.where(extent > covered, later, first))
 
@@ -553,6 +564,8 @@ class _Cells:
             fresh = np.minimum(nest.offset[s], nest.size[s])
             size, edge = nest.outputs[s - ROWS], nest.outputs_edge[s - ROWS]
             fresh_edge = np.minimum(nest.offset[s], edge)
+            if nest.fixed:  # the reference counts the input's rows (columns) for the output's
+                alone = edge
         if p == STEADY:
             return size, size, fresh, fresh
         if p == EDGE:
