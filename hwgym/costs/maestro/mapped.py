@@ -18,7 +18,7 @@ none look better than it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -229,7 +229,7 @@ def mapping_totals(
     for rows, q, depthwise in query.parts():
         some = mappings.take(rows)
         total, mappable, odd = _analysed(q, some, depthwise, fixed, statistics=False)
-        found = _judged(q, some, depthwise) | {
+        found: dict[str, Any] = _judged(q, some, depthwise) | {
             "runtime_cycles": total.runtime,
             "energy_nj": _energy(
                 q, total.l2_read, total.l2_write_output, query.tech, depthwise=depthwise
@@ -281,7 +281,7 @@ def outer_costs(
         found = outermost(levels[0], dims, noc, depthwise=depthwise)
         sizes = _tensor_sizes(q, depthwise)
         reads = found.read["input"] + found.read["weight"]
-        columns = {
+        columns: dict[str, Any] = {
             "energy_nj": _energy(q, found.read, found.written, query.tech, depthwise=depthwise),
             "l2_bytes": 2 * sum(found.first.values()),
             "input_l2_read": found.read["input"],
@@ -425,9 +425,9 @@ class _Query:
     def alone(self, row: int, dataflow: Dataflow) -> Costs:
         """One row by the analysis of dataflows."""
         q = {n: int(c[row]) for n, c in self.columns.items()}
-        given = {n: q[n] for n in self.hardware.arrays()}
+        given: dict[str, Any] = {n: q[n] for n in self.hardware.arrays()}
         return evaluate(
-            Shapes(*(q[d] for d in DIMS), q["stride"], bool(self.depthwise[row])),
+            _shapes(q, depthwise=bool(self.depthwise[row])),
             dataflow,
             q["num_pes"],
             1,
@@ -436,7 +436,7 @@ class _Query:
 
     def ask_again(self, found: dict[str, Any], rows: Ints, mappings: Mappings, odd: Bools) -> None:
         """Overwrite the answers that do not hold."""
-        for i in np.flatnonzero(odd):
+        for i in np.flatnonzero(odd).tolist():
             row = int(rows[i])
             filters = [int(self.columns[f][row]) for f in "RS"]
             dataflow = mappings._dataflow(i, filters, bool(self.depthwise[row]))
@@ -547,7 +547,12 @@ def _share(extent: Ints, tile: Ints, pes: Ints) -> Ints:
 
 
 def _macs(q: dict[str, Ints]) -> Ints:
-    return Shapes(*(q[d] for d in DIMS), q["stride"]).macs
+    return _shapes(q).macs
+
+
+def _shapes(q: Mapping[str, Any], *, depthwise: bool = False) -> Shapes:
+    k, c, y, x, r, s = (q[d] for d in DIMS)
+    return Shapes(k, c, y, x, r, s, q["stride"], depthwise)
 
 
 def _tensor_sizes(q: dict[str, Ints], depthwise: bool) -> dict[str, Ints]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,8 @@ class Nest:
                 size[spread, columns], offset[spread, columns], extent[spread, columns], units,
                 count[spread, columns], fixed=fixed,
             ),
-            (edge <= 0).any(axis=0) | (outputs <= 0).any(axis=0) | (outputs_edge <= 0).any(axis=0),
+            np.minimum(np.minimum(edge.min(axis=0), outputs.min(axis=0)), outputs_edge.min(axis=0))
+            <= 0,
             fixed,
         )  # fmt: skip
 
@@ -199,13 +201,13 @@ def analyse(
         rows.append(cells.rows)
     order = np.concatenate(rows)
 
-    def gather(arrays: list[Ints]) -> Ints:
+    def gather(arrays: list[Array]) -> Array:
         found = np.empty(len(order), arrays[0].dtype)
         found[order] = np.concatenate(arrays)
         return found
 
     answers = [p[0] for p in parts]
-    values = {
+    values: dict[str, Any] = {
         name: {k: gather([vars(a)[name][k] for a in answers]) for k in first}
         if isinstance(first, dict)
         else gather([vars(a)[name] for a in answers])
@@ -222,7 +224,7 @@ def outermost(nest: Nest, dims: Ints, noc: Interconnect, *, depthwise: bool) -> 
         rows.append(cells.rows)
     order = np.concatenate(rows)
 
-    def gather(pick: Callable[[Outermost], Ints]) -> Ints:
+    def gather(pick: Callable[[Outermost], Array]) -> Array:
         values = np.concatenate([pick(f) for f in found])
         placed = np.empty(len(order), values.dtype)
         placed[order] = values
@@ -372,10 +374,12 @@ class _Cells:
         self.whole, self.init_edge = states.whole, states.init_edge
         self.clipped, self.first, self.later = states.clipped, states.first, states.later
         self.single, self.many = nest.edge_units == 1, nest.edge_units > 1
-        self.any_init_edge = self.init_edge.any(axis=1)
+        self.any_init_edge = np.any(self.init_edge, axis=1).tolist()
         self.positions = [
             [INIT, *[STEADY] * int(m), *[EDGE] * int(e)]
-            for m, e in zip(self.moves.any(axis=1), self.edge.any(axis=1), strict=True)
+            for m, e in zip(
+                np.any(self.moves, axis=1).tolist(), np.any(self.edge, axis=1).tolist(), strict=True
+            )
         ]
         self.axes = [j for j in range(self.number) if j != spread and len(self.positions[j]) > 1]
         self.irregular = nest.irregular
@@ -385,7 +389,7 @@ class _Cells:
 
     # --- arrays over cases ----------------------------------------------------------------------
 
-    def _along(self, j: int, values: Ints) -> Ints:
+    def _along(self, j: int, values: Array) -> Array:
         """(positions or 1, rows) as an array over cases along dimension j."""
         shape = [1] * (len(self.axes) + 2)
         shape[0 if j == self.s else 1 + self.axes.index(j)] = len(values)
@@ -661,7 +665,7 @@ class _Cells:
             self.irregular = irregular
         shape = (*[2] * len(axes), len(self.rows))
 
-        def spread_out(values: Ints) -> Ints:
+        def spread_out(values: Array) -> Array:
             table = np.zeros(needed.shape, values.dtype)
             table[tile, row] = values
             table = table.reshape(shape)
@@ -784,7 +788,7 @@ class _Cells:
         macs = self._added(everything, work)
         zero = np.zeros_like(runtime)
         delays = {"ingress": ingress, "egress": egress, "compute": computing}
-        rest = (
+        rest: dict[str, Any] = (
             self._statistics(delays, sent, self._cased(everything, work), request)
             if statistics
             else {
@@ -800,7 +804,9 @@ class _Cells:
         return (
             Totals(
                 runtime=runtime,
-                active_units=self._mean(self._active(below)) if statistics else zero * 1.0,
+                active_units=self._mean(self._active(below))
+                if statistics
+                else zero.astype(np.float64),
                 l1_bytes=2 * (held["input"] + held["weight"] + held["output"]),
                 aborted=np.zeros(len(runtime), bool),
                 is_leaf=np.full(len(runtime), below is None),
@@ -816,7 +822,7 @@ class _Cells:
 
     # --- all statistics, case by case -----------------------------------------------------------
 
-    def _flat(self, values: Ints) -> Ints:
+    def _flat(self, values: Array) -> Array:
         """(cases, rows)."""
         shape = [len(self.positions[j]) for j in (self.s, *self.axes)]
         return np.broadcast_to(values, (*shape, len(self.rows))).reshape(-1, len(self.rows))
@@ -870,7 +876,7 @@ class _Cells:
 
     def _statistics(
         self, delays: dict[str, Ints], sent: Ints, macs: Ints, request: dict[str, Ints]
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         times = self._times()
         occurs = times > 0
         number, count = self._numbers()
