@@ -26,7 +26,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import assignments, cost, growth, limits, loopnest, ppo, report, speed, stepping
+from benchmarks import (
+    assignments,
+    cost,
+    growth,
+    limits,
+    loopnest,
+    mappings,
+    ppo,
+    report,
+    speed,
+    stepping,
+)
 from benchmarks.measure import Row, Settings, machine, one_core
 from benchmarks.picture import speed_figure
 from hwgym._files import write_text
@@ -38,6 +49,7 @@ PARTS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "cost": cost.measure,
     "memory": cost.measure_memory,
     "loopnest": loopnest.measure,
+    "mappings": mappings.measure,
     "stepping": stepping.measure,
     "ppo": ppo.measure,
     "assignments": assignments.measure,

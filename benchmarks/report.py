@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import assignments, cost, growth, limits, loopnest, ppo, speed, stepping
+from benchmarks import assignments, cost, growth, limits, loopnest, mappings, ppo, speed, stepping
 from benchmarks.measure import Row, Settings, Spread
 from benchmarks.targets import bounds, outcomes
 from hwgym._files import write_text
@@ -24,6 +24,7 @@ TITLES = {
     "cost": "Cost model",
     "memory": "Memory of large queries",
     "loopnest": "Loop nests",
+    "mappings": "Mappings",
     "stepping": "Stepping",
     "ppo": "PPO",
     "machine": "What the machine could do",
@@ -37,6 +38,7 @@ DESCRIPTIONS = {
     "cost": cost.__doc__,
     "memory": "Whether memory stays bounded when a query is large.",
     "loopnest": loopnest.__doc__,
+    "mappings": mappings.__doc__,
     "stepping": stepping.__doc__,
     "ppo": ppo.__doc__,
     "machine": limits.__doc__,

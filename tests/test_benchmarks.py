@@ -16,6 +16,7 @@ from benchmarks import (
     growth,
     limits,
     loopnest,
+    mappings,
     parity,
     report,
     speed,
@@ -37,9 +38,10 @@ from benchmarks.measure import (
 )
 from benchmarks.picture import speed_figure
 from benchmarks.targets import TARGETS, outcomes
-from hwgym import workload
+from hwgym import Hardware, workload
 from hwgym.core import ACTION_MODES, registered_ids
 from hwgym.costs.loopnest import DIMS, Nests
+from hwgym.costs.maestro import evaluate_mappings
 from hwgym.families.assignment import FAMILY, AssignmentProblem
 from hwgym.plotting import save_figure
 
@@ -299,6 +301,23 @@ def test_loop_nests_without_peers():
         (loopnest.POINTS, 1_980),
     ]
     assert all(row.where for row in rows)
+
+
+def test_mappings_in_one_call_against_one_call_each(monkeypatch):
+    rows = figures("mappings")
+    cases = [(row.name, row.case["tiles"]) for row in rows]
+    names = ("mapping_totals", "evaluate_mappings")
+    assert cases == [(name, tiles) for tiles in ("divisors", "any") for name in names]
+    layer = workload("ResNet50")[19]
+    few = mappings.drawn(layer, 200, divisors=True)
+    assert few.divides(layer).all()
+    assert not mappings.drawn(layer, 200, divisors=False).divides(layer).all()
+    monkeypatch.setattr(mappings, "HARDWARE", Hardware(3))
+    monkeypatch.setattr(
+        mappings, "evaluate_mappings", lambda *a: evaluate_mappings(*a[:3], Hardware(2))
+    )
+    with pytest.raises(Void, match="differs: no speed to speak of"):
+        mappings.singly(layer, few.take(slice(0, 3)))
 
 
 def test_loop_nests_against_both_peers(tmp_path):
