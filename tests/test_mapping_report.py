@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks import gamma
 from hwgym.costs.maestro import (
     Cluster,
     Dataflow,
@@ -17,15 +18,18 @@ from hwgym.costs.maestro import (
     Mappings,
     SpatialMap,
     TemporalMap,
+    evaluate_mappings,
     extents,
 )
 from hwgym.costs.maestro.waits import time_split
+from hwgym.families.mapping.hardware import MappingHardware
 from hwgym.families.mapping.mapping_files import (
     mapping_of,
     mapping_toml,
     mapping_values,
     read_mapping,
 )
+from hwgym.families.mapping.report import explain
 from hwgym.families.mapping.timeloop_files import timeloop_file
 from hwgym.workloads import Layer
 
@@ -199,3 +203,101 @@ def test_what_timeloop_cannot_say_is_noted():
     assert "data_spaces" not in old
     for half in ("depth: 54000", "depth: 256"):
         assert half in old
+
+
+# --- what GAMMA found -----------------------------------------------------------------------------
+
+
+def test_gammas_mappings_cost_what_maestro_says():
+    assert len(gamma.winners()) == 82
+    assert all(winner.same for winner in gamma.winners())
+
+
+def test_three_winners_of_thirty_four_are_true():
+    released = [w for w in gamma.winners() if w.source == "released"]
+    masked = [w for w in gamma.winners() if w.source == "masked"]
+    assert list(gamma.counts(released).values()) == [34, 10, 23, 31, 6, 8, 3, 3]
+    assert list(gamma.counts(masked).values()) == [48, 0, 0, 0, 0, 48, 48, 48]
+    for winner in gamma.winners():
+        told = explain(winner.layer, winner.mapping, gamma.EDGE)
+        assert told.valid == (not winner.faults) == winner.costs.valid[0]
+        assert winner.mended.valid[0]
+        assert winner.mended.runtime_cycles[0] >= winner.peak_cycles
+
+
+def test_the_script_prints_them(capsys):
+    assert gamma.main([]) == 0
+    assert "31  fewer cycles than its busiest PE has steps" in capsys.readouterr().out
+    assert gamma.main(["--markdown"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith(("| VGG16-", "| ResNet50-")) for line in lines) == 22
+
+
+# --- explained ------------------------------------------------------------------------------------
+
+
+def mapping_in_k(cluster: int, outer: int, inner: int) -> Mappings:
+    """Only K is tiled, and spread both over clusters and over their PEs."""
+    tiles = np.array([[[outer, 1, 1, 1], [inner, 1, 1, 1]]])
+    return Mappings(np.array([cluster]), np.zeros((1, 2)), tiles, np.array([[range(4)] * 2]))
+
+
+def test_an_explanation_says_which_limit_fails_and_by_how_much():
+    layer = Layer("x", "CONV", 16, 12, 14, 14, 3, 3)
+    tiles = np.array([[[16, 12, 14, 14], [16, 12, 1, 14]]])
+    mapping = Mappings(np.array([4]), np.array([[0, 2]]), tiles, np.array([[range(4)] * 2]))
+    told = explain(layer, mapping, MappingHardware(8, 512, 4096), latency_cap=1000)
+    assert [check.name for check in told.failed] == ["L1", "L2", "latency"]
+    costs = evaluate_mappings(layer, mapping, 8)
+    for check, needs, limit in zip(
+        told.failed,
+        (costs.l1_bytes[0], costs.l2_bytes[0], costs.runtime_cycles[0]),
+        (512, 4096, 1000),
+        strict=True,
+    ):
+        assert (check.value, check.limit) == (needs, limit)
+        assert f"{needs - limit:,} too many" in check.text
+    assert not told.valid
+    assert sum(part.cycles for part in told.time) == told.costs["runtime_cycles"]
+    assert told.bound == "PEs compute"
+    energy = sum(tensor.energy_nj for tensor in told.tensors)
+    assert energy == pytest.approx(told.costs["energy_nj"])
+    big = explain(layer, mapping, MappingHardware(3, 512, 4096))
+    assert [check.name for check in big.checks] == ["PEs"]
+    assert "4 of 3 PEs: 1 too many" in big.failed[0].text
+    assert json.loads(json.dumps(big.to_dict(), allow_nan=False))["bound"] == "nothing runs"
+
+
+def test_the_least_cases_of_both_defects():
+    """They are on the page about GAMMA, too."""
+    six = Layer("six", "CONV", 6, 1, 1, 1, 3, 3)
+    told = explain(six, mapping_in_k(1, 4, 3), MappingHardware(1, 512, 4096))
+    assert told.costs["runtime_cycles"] == 48  # of 54 steps, and loading
+    assert [check.name for check in told.failed] == ["peak", "steps"]
+    assert "6 too few" in told.failed[1].text
+    assert told.fixed["runtime_cycles"] == 57
+    assert "defect A" in told.causes[0]
+    mended = explain(six, mapping_in_k(1, 4, 3), MappingHardware(1, 512, 4096), fixed=True)
+    assert mended.valid
+
+    seven = Layer("seven", "CONV", 7, 1, 1, 1, 3, 3)
+    told = explain(seven, mapping_in_k(1, 2, 1), MappingHardware(2, 512, 4096))
+    assert (told.costs["num_macs"], told.fixed["num_macs"]) == (45, 63)
+    assert [check.name for check in told.failed] == ["work", "peak", "steps", "reads", "writes"]
+
+    two = Layer("two", "CONV", 2, 1, 1, 1, 1, 1)
+    told = explain(two, mapping_in_k(1, 1, 1), MappingHardware(3, 512, 4096))
+    assert [check.name for check in told.failed] == ["writes"]
+    assert (told.costs["output_l2_write"], told.fixed["output_l2_write"]) == (1, 2)
+    assert "2 tiles for 3 clusters" in told.causes[0]
+    assert not explain(two, mapping_in_k(1, 1, 1), MappingHardware(2, 512, 4096)).causes
+
+
+def test_loops_say_what_is_left_at_the_edge():
+    told = explain(CONV, drawn(CONV, np.random.default_rng(5), divide=False), gamma.EDGE)
+    for loop in told.loops:
+        assert (loop.rounds - 1) * loop.units + loop.last_units == loop.tiles
+        assert (loop.tiles - 1) * loop.tile + loop.last_tile == loop.extent
+        assert bool(loop.edge) == (
+            loop.last_tile != loop.tile or (loop.rounds > 1 and loop.last_units != loop.units)
+        )

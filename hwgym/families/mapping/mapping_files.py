@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,25 @@ import numpy as np
 
 from hwgym._files import read_toml
 from hwgym._names import nearest
-from hwgym.costs.maestro import MAPPED, Dataflow, Mappings, SpatialMap, file_and_layer
+from hwgym.costs.maestro import (
+    MAPPED,
+    Dataflow,
+    Directive,
+    Mappings,
+    SpatialMap,
+    file_and_layer,
+)
 from hwgym.costs.maestro.dataflow_file import layer_directives
 from hwgym.workloads import Layer
 
-__all__ = ["MAPPING_FILES", "mapping_of", "mapping_toml", "mapping_values", "read_mapping"]
+__all__ = [
+    "MAPPING_FILES",
+    "mapping_of",
+    "mapping_toml",
+    "mapping_values",
+    "of_directives",
+    "read_mapping",
+]
 
 MAPPING_FILES = (".m", ".toml", ".json")
 """The endings of the files that hold a mapping."""
@@ -54,12 +68,7 @@ def read_mapping(path: str | os.PathLike[str], layer: Layer) -> Mappings:
     if source.suffix not in MAPPING_FILES:
         raise ValueError(f"{source}: a mapping's file must end in {', '.join(MAPPING_FILES)}")
     if source.suffix == ".m":
-        directives = layer_directives(source, name)
-        if layer.shape[-1]:
-            style = Dataflow(source.name, (SpatialMap(1, 1, "K"),), directives)
-        else:
-            style = Dataflow(source.name, directives)
-        return Mappings.of(style, layer)
+        return of_directives(source.name, layer_directives(source, name), layer)
     if source.suffix == ".toml":
         values: Any = read_toml(source)
     else:
@@ -70,6 +79,18 @@ def read_mapping(path: str | os.PathLike[str], layer: Layer) -> Mappings:
     if isinstance(values, Mapping) and isinstance(values.get("mapping"), Mapping):
         values = values["mapping"]
     return mapping_of(values, layer, str(source))
+
+
+def of_directives(name: str, directives: Sequence[Directive], layer: Layer) -> Mappings:
+    """The mapping of a layer that MAESTRO's directives say.
+
+    Raises:
+        ValueError: As :meth:`hwgym.costs.maestro.Mappings.of`; ``name`` is what it calls them.
+    """
+    plain, depthwise = tuple(directives), ()
+    if layer.shape[-1]:
+        plain, depthwise = (SpatialMap(1, 1, "K"),), plain
+    return Mappings.of(Dataflow(name, plain, depthwise), layer)
 
 
 def mapping_values(mapping: Mappings, layer: Layer) -> dict[str, Any]:
