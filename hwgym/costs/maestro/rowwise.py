@@ -34,6 +34,9 @@ ROWS, COLUMNS = 2, 3  # of the input, among DIMS; their filters are two further 
 CELLS = 1 << 16
 """Cases x rows analysed at once: what they touch stays in cache."""
 
+TOGETHER = 1 << 12
+"""Rows whose levels below are asked for in one call."""
+
 INIT, STEADY, EDGE = 0, 1, 2
 
 
@@ -195,8 +198,7 @@ def analyse(
             macs, buffers, reads and writes, and zeros for the rest.
     """
     parts, rows = [], []
-    for cells in _cells(levels[0], dims, noc, depthwise):
-        below = cells.below(levels[1:], fixed, statistics) if levels[1:] else None
+    for cells, below in _with_below(levels, dims, noc, depthwise, fixed, statistics):
         parts.append(cells.totals(below, levels[-1].take(cells.rows), statistics))
         rows.append(cells.rows)
     order = np.concatenate(rows)
@@ -240,22 +242,49 @@ def outermost(nest: Nest, dims: Ints, noc: Interconnect, *, depthwise: bool) -> 
     )
 
 
-def _analyse_below(
+def _with_below(
     levels: Sequence[Nest],
     dims: Ints,
     noc: Interconnect,
     depthwise: bool,
     fixed: bool,
     statistics: bool,
-) -> Answer:
-    rows = dims.shape[1]
-    found = Answer(np.empty(rows, np.int64), np.empty(rows), np.empty(rows, bool))
+) -> Iterator[tuple[_Cells, _Below | None]]:
+    """The cases of the outermost of these levels, and what their units find below: asked together
+    for as many rows as are worth a call."""
+    waiting: list[_Cells] = []
+
+    def answered() -> Iterator[tuple[_Cells, _Below]]:
+        asked = [cells.asked() for cells in waiting]
+        rows = np.concatenate([a.rows for a in asked])
+        tiles = np.concatenate([a.dims for a in asked], axis=1)
+        deeper = [level.take(rows) for level in levels[1:]]
+        if fixed:
+            deeper[0] = deeper[0].on(tiles)
+        found = Answer(
+            np.empty(len(rows), np.int64), np.empty(len(rows)), np.empty(len(rows), bool)
+        )
+        parts = _with_below(deeper, tiles, noc.take(rows), depthwise, fixed, statistics)
+        for cells, below in parts:
+            for name, values in vars(cells.answer(below, statistics)).items():
+                vars(found)[name][cells.rows] = values
+        start = 0
+        for cells, a in zip(waiting, asked, strict=True):
+            some = slice(start, start + len(a.rows))
+            start = some.stop
+            part = Answer(*(v[some] for v in vars(found).values()))
+            yield cells, cells.spread_out(a, part, statistics)
+
     for cells in _cells(levels[0], dims, noc, depthwise):
-        below = cells.below(levels[1:], fixed, statistics) if levels[1:] else None
-        answer = cells.answer(below, statistics)
-        for name, values in vars(answer).items():
-            vars(found)[name][cells.rows] = values
-    return found
+        if not levels[1:]:
+            yield cells, None
+            continue
+        waiting.append(cells)
+        if sum(len(each.rows) for each in waiting) >= TOGETHER:
+            yield from answered()
+            waiting = []
+    if waiting:
+        yield from answered()
 
 
 @dataclass(frozen=True, eq=False)
@@ -631,16 +660,16 @@ class _Cells:
 
     # --- below ----------------------------------------------------------------------------------
 
-    def below(self, levels: Sequence[Nest], fixed: bool, statistics: bool) -> _Below:
-        """What the units find below: of full sub-clusters and clipped ones, of every tile."""
+    def asked(self) -> _Asked:
+        """The tiles that sub-clusters get, full ones and clipped ones."""
         s, nest = self.s, self.nest
         split = [j for j in self.axes if EDGE in self.positions[j]]
         axes = [s, *split]
         bits = np.indices([2] * len(axes)).reshape(len(axes), -1)  # (axes, tiles)
         init_edge, edge = self.init_edge[s], self.edge[s]
-        distinct = nest.edge[s] != nest.size[s]
         full = ~(init_edge & self.single)
-        clipped = (init_edge | (edge & (self.single | self.clipped))) & (distinct | ~full)
+        same = (nest.edge[s] == nest.size[s]) & full
+        clipped = (init_edge | (edge & (self.single | self.clipped))) & ~same
         needed = np.ones((bits.shape[1], len(self.rows)), bool)
         for axis, j in enumerate(axes):
             at = bits[axis].astype(bool)
@@ -654,34 +683,30 @@ class _Cells:
         for axis, j in enumerate(axes):
             at = bits[axis][tile].astype(bool)
             dims[j] = np.where(at, nest.edge[j][row], dims[j])
-        rows = self.rows[row]
-        deeper = [level.take(rows) for level in levels]
-        if fixed:
-            deeper[0] = deeper[0].on(dims)
-        found = _analyse_below(deeper, dims, self.noc.take(row), self.depthwise, fixed, statistics)
-        if found.irregular.any():
-            irregular = self.irregular.copy()
-            irregular[row[found.irregular]] = True
-            self.irregular = irregular
-        shape = (*[2] * len(axes), len(self.rows))
+        return _Asked(self.rows[row], dims, split, tile, row, same)
 
-        def spread_out(values: Array) -> Array:
-            table = np.zeros(needed.shape, values.dtype)
-            table[tile, row] = values
-            table = table.reshape(shape)
-            table[1] = np.where(distinct | ~full, table[1], table[0])
-            for j in self.axes:
-                axis = 1 + self.axes.index(j)
-                if j in split:
+    def spread_out(self, asked: _Asked, found: Answer, statistics: bool) -> _Below:
+        """What the tiles cost, over the cases that have them."""
+        if found.irregular.any():
+            self.irregular = self.irregular.copy()
+            self.irregular[asked.row[found.irregular]] = True
+        axes = [self.s, *asked.split]
+
+        def over_cases(values: Array) -> Array:
+            table = np.zeros((2 ** len(axes), len(self.rows)), values.dtype)
+            table[asked.tile, asked.row] = values
+            table = table.reshape(*[2] * len(axes), len(self.rows))
+            table[1] = np.where(asked.same, table[0], table[1])
+            for axis, j in enumerate(self.axes, start=1):
+                if j in asked.split:
                     places = [int(p == EDGE) for p in self.positions[j]]
                     table = table.take(places, axis=axis)
                 else:
                     table = np.expand_dims(table, axis)
             return table
 
-        return _Below(
-            spread_out(found.runtime), spread_out(found.active_units) if statistics else None
-        )
+        active = over_cases(found.active_units) if statistics else None
+        return _Below(over_cases(found.runtime), active)
 
     def _busy(self, p: int) -> tuple[Ints, Bools, Bools]:
         """At a position of the spread dimension: units at work, whether the last is clipped, and
@@ -906,6 +931,27 @@ class _Cells:
             "delay_max": {n: np.where(occurs, v, 0).max(axis=0) for n, v in flat.items()},
             "intensity": intensity,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Tiles that the level below is asked for.
+
+    Attributes:
+        rows: Of all mappings, whose each is.
+        dims: (dimensions, tiles).
+        split: Dimensions that have a clipped tile beside the full one.
+        tile: Which combination of full and clipped each is.
+        row: Of these cells, whose each is.
+        same: (rows of these cells,) the clipped tile of the spread dimension is the full one.
+    """
+
+    rows: Ints
+    dims: Ints
+    split: list[int]
+    tile: Ints
+    row: Ints
+    same: Bools
 
 
 @dataclass(frozen=True, eq=False)
