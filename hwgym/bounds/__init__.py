@@ -8,4 +8,8 @@ may or may not be allowed.
 - :mod:`.bottleneck`: the greatest cost counts: bisection.
 - :mod:`.milp`: costs that add up, as a linear programme for HiGHS.
 - :mod:`.pareto`: all that no other beats, in two or three costs.
+
+And of loop nests:
+
+- :mod:`.movement`: how little they can move through a buffer that holds so much.
 """

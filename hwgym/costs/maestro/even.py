@@ -1,31 +1,34 @@
 """A level of a mapping whose tiles divide what they tile, in closed form.
 
-Then no tile is ever clipped, all cases of a level find the same work below, and what a case moves
-depends on little: which loop moves on, and whether the loop that is spread is in its last, partly
-filled turn. So a level has at most ten kinds of iterations, whatever its sizes. The numbers are
-those of :mod:`hwgym.costs.maestro.traffic` and :mod:`hwgym.costs.maestro.cases`, their oddities
-included; sizes broadcast, so that all tilings of a layer are one call.
+Then no tile is ever clipped, all iterations of a level find the same work below, and what one of
+them moves depends on little: which loop moves on, and whether the loop that is spread is in its
+last, partly filled turn. So a level has at most nine kinds of iterations, whatever its sizes. The
+numbers are those of :mod:`hwgym.costs.maestro.traffic` and :mod:`hwgym.costs.maestro.cases`, their
+oddities included. Sizes broadcast: all tilings of a layer are one call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym._arrays import Array, Ints
+from hwgym._arrays import Bools, Ints
 from hwgym.costs.maestro.levels import Interconnect
 
 __all__ = ["EvenLevel", "Kind"]
 
 K, C, Y, X = range(4)
 TENSORS = ("input", "weight", "output")
-_INPUT = {False: (C, Y, X), True: (C, Y, X)}
-_WEIGHT = {False: (K, C), True: (C,)}
-_OUTPUT = {False: (K, Y, X), True: (C, Y, X)}
+# Of depthwise layers and of others, as ``levels.TENSORS`` has them.
+COUPLED: dict[bool, dict[str, tuple[int, ...]]] = {
+    False: {"input": (C, Y, X), "weight": (K, C), "output": (K, Y, X)},
+    True: {"input": (C, Y, X), "weight": (C,), "output": (C, Y, X)},
+}
+NONE, ONE = np.zeros((), np.int64), np.ones((), np.int64)
 
 
 class Kind(NamedTuple):
@@ -45,84 +48,81 @@ class Kind(NamedTuple):
     work: Ints
 
 
-@dataclass(frozen=True, eq=False)
 class EvenLevel:
-    """A level over ``units`` clusters or PEs.
+    """A level over clusters or PEs; all sizes are numbers, or arrays that broadcast.
 
-    Attributes:
-        extent: Of K, C, output rows, output columns; numbers or arrays, as all sizes.
-        tile: What a unit holds of each; must divide ``extent``.
+    Args:
+        extent: What is tiled, of K, C, output rows and output columns.
+        tile: What a unit holds of each; divides ``extent``.
         filters: Rows and columns of the filter, held whole.
-        units: How many there are.
+        units: Clusters or PEs.
         spread: The dimension that is spread over them, 0..3.
-        order: The dimensions, outermost loop first. Loops of one iteration that are not spread
-            may be left out: their place means nothing.
+        order: The dimensions, outermost loop first. Those of one iteration that are not spread may
+            be left out: their place means nothing.
         depthwise: The layer is.
         fixed: MAESTRO's slips are mended: it leaves out the traffic of the last unit where fewer
             units than there are share a dimension evenly, and counts input rows (columns) for
-            output ones where in the last turn one unit is busy.
+            output ones where one unit is busy in the last turn.
+
+    Attributes:
+        turns: Iterations of the loop over each dimension.
+        forgets: Where the traffic of the last unit is left out.
     """
 
-    extent: Sequence[ArrayLike]
-    tile: Sequence[ArrayLike]
-    filters: tuple[int, int]
-    units: ArrayLike
-    spread: int
-    order: Sequence[int]
-    depthwise: bool = False
-    fixed: bool = False
-
-    def __post_init__(self) -> None:
-        s, units = self.spread, np.asarray(self.units, np.int64)
-        tile = [np.asarray(t, np.int64) for t in self.tile]
-        chunks = [np.asarray(e, np.int64) // t for e, t in zip(self.extent, tile, strict=True)]
-        full, left = np.divmod(chunks[s], units)
-        busy = np.minimum(chunks[s], units)
-        turns = list(chunks)
-        turns[s] = np.maximum(full + (left > 0), 1)
-        held = [tile[K], tile[C], tile[Y] + self.filters[0] - 1, tile[X] + self.filters[1] - 1]
-        values = {
-            "_tile": tile,
-            "_held": held,
-            "turns": turns,
-            "busy": busy,
-            # The spread loop's last turn, where it is not its first and not all units are busy.
-            "_odd": (full > 0) & (left > 0),
-            "_left": left,
-            # The traffic of the last unit is, where not all are busy.
-            "forgets": np.asarray(not self.fixed) & (chunks[s] > 1) & (chunks[s] < units),
-        }
-        # With one unit busy the reference counts input rows (columns), not output ones.
-        values["_alone"] = (tile if self.fixed else held)[s]
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+    def __init__(
+        self,
+        extent: Sequence[ArrayLike],
+        tile: Sequence[ArrayLike],
+        filters: tuple[int, int],
+        units: ArrayLike,
+        spread: int,
+        order: Sequence[int],
+        depthwise: bool = False,
+        fixed: bool = False,
+    ) -> None:
+        self.tile: list[Ints] = [np.asarray(t, np.int64) for t in tile]
+        self.filters, self.spread, self.order = filters, spread, tuple(order)
+        self._depthwise, self._coupled = depthwise, COUPLED[depthwise]
+        chunks = [np.asarray(e, np.int64) // t for e, t in zip(extent, self.tile, strict=True)]
+        there = np.asarray(units, np.int64)
+        full, self._left = np.divmod(chunks[spread], there)
+        self._busy: Ints = np.minimum(chunks[spread], there)
+        self.turns: list[Ints] = list(chunks)
+        self.turns[spread] = np.maximum(full + (self._left > 0), 1)
+        self._held: list[Ints] = list(self.tile)
+        for d, rows in zip((Y, X), filters, strict=True):
+            self._held[d] = self.tile[d] + rows - 1
+        # The spread loop's last turn is odd where it is not its first and not all units are busy.
+        self._odd: Bools = (full > 0) & (self._left > 0)
+        self._alone = (self.tile if fixed else self._held)[spread]
+        self.forgets: Bools = (
+            np.asarray(not fixed) & (chunks[spread] > 1) & (chunks[spread] < there)
+        )
 
     # --- one iteration --------------------------------------------------------------------------
 
-    def _brought(self, coupled: Sequence[int], moving: int | None, *, odd: bool) -> Array:
-        """Elements of a tensor that an iteration brings in when loop ``moving`` moves on (None: the
-        first of all), in the odd turn or in another."""
-        s, order = self.spread, tuple(self.order)
+    def _brought(self, tensor: str, moving: int | None, *, odd: bool) -> Ints:
+        """Elements of an input tensor that an iteration brings in where loop ``moving`` moves on
+        (None: the first of all), in the odd turn or in another."""
+        coupled, s = self._coupled[tensor], self.spread
         if moving is not None and moving not in coupled:
-            return np.zeros((), np.int64)
-        later = order[order.index(moving) + 1 :] if moving is not None else ()
+            return NONE
+        later = () if moving is None else self.order[self.order.index(moving) + 1 :]
         # What is further in starts anew unless the tensor has nothing to go through there.
-        restarts = np.zeros((), bool)
+        restarts: Bools = np.zeros((), bool)
         for i in coupled:
             if i in later:
                 restarts = restarts | (self.turns[i] > 1)
-        volume: Array = np.ones((), np.int64)
+        volume: Ints = ONE * (int(np.prod(self.filters)) if tensor == "weight" else 1)
         for i in coupled:
-            if i == s:
-                continue
-            some = (
-                self._held[i] if i != moving else np.where(restarts, self._held[i], self._tile[i])
-            )
-            volume = volume * some
+            if i == moving and i != s:
+                volume = volume * np.where(restarts, self._held[i], self.tile[i])
+            elif i != s:
+                volume = volume * self._held[i]
         if s not in coupled:
             return volume
-        one, fresh = self._held[s], self._tile[s]
-        units = self._left if odd else self.busy
+        one, fresh = self._held[s], self.tile[s]
+        units = self._left if odd else self._busy
         if moving is None:
             return volume * units * one
         if s in later:
@@ -130,71 +130,63 @@ class EvenLevel:
         rest = np.where(restarts, one, fresh) if s == moving else one
         return volume * (one + (units - 1) * rest)
 
-    def _sent(self, *, odd: bool) -> Array:
-        s, coupled = self.spread, _OUTPUT[self.depthwise]
-        volume: Array = np.ones((), np.int64)
-        for i in coupled:
-            if i != s:
-                volume = volume * self._tile[i]
-        if s not in coupled:
-            return volume
-        if not odd:
-            lost = self.forgets if s in (K, C) else 0
-            return volume * (self.busy - lost) * self._tile[s]
-        return volume * np.where(self._left == 1, self._alone, self._left * self._tile[s])
-
-    def _work(self, *, odd: bool) -> Array:
+    @cached_property
+    def _sent(self) -> tuple[Ints, Ints]:
+        """Elements that an iteration sends up, in another turn and in the odd one."""
         s = self.spread
-        steps: Array = np.asarray(self.filters[0] * self.filters[1], np.int64)
+        volume: Ints = ONE
+        for i in self._coupled["output"]:
+            if i != s:
+                volume = volume * self.tile[i]
+        if s not in self._coupled["output"]:
+            return volume, volume
+        busy = self._busy - self.forgets if s in (K, C) else self._busy
+        odd = np.where(self._left == 1, self._alone, self._left * self.tile[s])
+        return volume * busy * self.tile[s], volume * odd
+
+    @cached_property
+    def _work(self) -> tuple[Ints, Ints]:
+        """Multiply-accumulates of a PE in an iteration, in another turn and in the odd one."""
+        others: Ints = ONE * int(np.prod(self.filters))
         for i in range(4):
-            share = self._tile[i]
-            if odd and i == s:
-                share = np.where(self._left == 1, self._alone, share)
-            steps = steps * share
-        return steps
+            if i != self.spread:
+                others = others * self.tile[i]
+        share = self.tile[self.spread]
+        return others * share, others * np.where(self._left == 1, self._alone, share)
 
     def _kind(self, times: Ints, moving: int | None, *, odd: bool = False) -> Kind:
-        return Kind(
-            times,
-            self._brought(_INPUT[self.depthwise], moving, odd=odd),
-            self._brought(_WEIGHT[self.depthwise], moving, odd=odd) * np.prod(self.filters),
-            self._sent(odd=odd),
-            self._work(odd=odd),
-        )
+        inputs, weights = (self._brought(t, moving, odd=odd) for t in TENSORS[:2])
+        return Kind(times, inputs, weights, self._sent[odd], self._work[odd])
 
     # --- all of them ----------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def first(self) -> Kind:
         """The first iteration."""
-        return self._kind(np.ones((), np.int64), None)
+        return self._kind(ONE, None)
 
     def later(self) -> Iterator[Kind]:
         """All that follow."""
-        s, odd = self.spread, self._odd
-        some_odd = bool(odd.any())
-        before: Array = np.ones((), np.int64)  # turns of the loops further out
-        spread_seen = False
+        s, some_odd = self.spread, bool(self._odd.any())
+        around: Ints = ONE  # turns of the loops further out, but for the spread one
+        even: Ints = ONE  # of the spread one, if it is further out
+        odd: Ints = NONE
         for i in self.order:
             if i == s:
-                yield self._kind(before * (self.turns[s] - 1 - odd), i)
-                if some_odd:
-                    yield self._kind(before * odd, i, odd=True)
-                spread_seen = True
-                continue
-            moves = before * (self.turns[i] - 1)
-            if not spread_seen:
-                yield self._kind(moves, i)
+                even, odd = self.turns[s] - self._odd, self._odd.astype(np.int64)
+                yield self._kind(around * (even - 1), i)
+                times = around
             else:
-                yield self._kind(moves * (self.turns[s] - odd), i)
-                if some_odd:
-                    yield self._kind(moves * odd, i, odd=True)
-            before = before * self.turns[i]
+                yield self._kind(around * (self.turns[i] - 1) * even, i)
+                times = around * (self.turns[i] - 1)
+                around = around * self.turns[i]
+            if some_odd and odd is not NONE:
+                yield self._kind(times * odd, i, odd=True)
 
-    @property
+    @cached_property
     def iterations(self) -> Ints:
-        """How many."""
-        total: Ints = np.ones((), np.int64)
+        """How many there are."""
+        total: Ints = ONE
         for turns in self.turns:
             total = total * turns
         return total
@@ -205,7 +197,7 @@ class EvenLevel:
         first = self.first
         return 2 * (first.inputs + first.weights + first.outputs)
 
-    def moved(self, tensors: Sequence[str] = ("input", "weight", "output")) -> list[Ints]:
+    def moved(self, tensors: Sequence[str] = TENSORS) -> list[Ints]:
         """Elements of tensors that are brought in, or sent up, in all iterations."""
         place = [TENSORS.index(t) + 1 for t in tensors]
         total: list[Ints] = [self.first[p] for p in place]
@@ -213,25 +205,27 @@ class EvenLevel:
             total = [t + kind.times * kind[p] for t, p in zip(total, place, strict=True)]
         return total
 
-    def runtime(self, noc: Interconnect, below: Ints | None = None, offchip: ArrayLike = 0) -> Ints:
+    def runtime(
+        self, noc: Interconnect, below: Ints | None = None, offchip: Ints | int = 0
+    ) -> Ints:
         """Cycles of all iterations.
 
         Args:
             noc: One for all.
-            below: What each iteration computes, in cycles; None where units are PEs.
+            below: Cycles that each iteration computes; None where units are PEs.
             offchip: Cycles that filling or draining the buffer above takes at least.
         """
+
+        def compute(kind: Kind) -> Ints:
+            cycles: Ints = -(-kind.work // noc.lanes) if below is None else below
+            return cycles
+
         first = self.first
-        total = np.maximum(
-            noc.delay(first.inputs + first.weights) + self._compute(noc, first, below), offchip
-        )
+        total: Ints = noc.delay(first.inputs + first.weights) + compute(first)
+        total = np.maximum(total, offchip)
         for kind in self.later():
-            cycles = np.maximum(noc.delay(kind.outputs), self._compute(noc, kind, below))
-            if kind.inputs.any() or kind.weights.any():
+            cycles = np.maximum(noc.delay(kind.outputs), compute(kind))
+            if kind.inputs is not NONE or kind.weights is not NONE:
                 cycles = np.maximum(cycles, noc.delay(kind.inputs + kind.weights))
             total = total + kind.times * np.maximum(cycles, offchip)
         return total
-
-    @staticmethod
-    def _compute(noc: Interconnect, kind: Kind, below: Ints | None) -> Ints:
-        return -(-kind.work // noc.lanes) if below is None else below
