@@ -7,8 +7,8 @@ From the bottom up:
 - ``problem``: what mappings are worth.
 """
 
+from hwgym.families.mapped import find_layer
 from hwgym.families.mapping.hardware import HARDWARE, MappingHardware, mapping_hardware
-from hwgym.families.mapping.layers import find_layer
 from hwgym.families.mapping.problem import MappingProblem, mapping_problem
 from hwgym.families.mapping.space import DECISIONS, MappingSpace
 

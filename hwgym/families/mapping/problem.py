@@ -18,8 +18,8 @@ from hwgym.core.certificate import Certificate
 from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Problem, Scores, Statement
 from hwgym.costs.maestro import MappingCosts, evaluate_mappings
+from hwgym.families.mapped import find_layer
 from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
-from hwgym.families.mapping.layers import find_layer
 from hwgym.families.mapping.space import DECISIONS, MappingSpace, TileChoice
 from hwgym.workloads import Layer
 
@@ -255,7 +255,7 @@ def mapping_problem(
     """A problem from names, shared: equal arguments give the same object and certificate.
 
     Args:
-        layer: As :func:`~hwgym.families.mapping.layers.find_layer` takes it: ``ResNet50:20`` is the
+        layer: As :func:`~hwgym.families.mapped.find_layer` takes it: ``ResNet50:20`` is the
             20th of that model. One run of it is mapped, whatever its ``repeat``, at stride 1.
         hardware: A key of :data:`~hwgym.families.mapping.hardware.HARDWARE`, or a mapping with
             ``num_pes``, ``l1_bytes``, ``l2_bytes`` and perhaps ``noc_bandwidth`` (elements a
