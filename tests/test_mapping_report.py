@@ -301,3 +301,26 @@ def test_loops_say_what_is_left_at_the_edge():
         assert bool(loop.edge) == (
             loop.last_tile != loop.tile or (loop.rounds > 1 and loop.last_units != loop.units)
         )
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def test_a_picture_shows_loops_time_and_buffers():
+    pytest.importorskip("matplotlib")
+    from hwgym.families.mapping.pictures import mapping_figure
+
+    array = MappingHardware(24, 64, 2048, 4)
+    told = explain(CONV, drawn(CONV, np.random.default_rng(2)), array)
+    figure = mapping_figure(told)
+    nest, time, buffers = (axis for part in figure.subfigs for axis in part.axes)
+    names = [label.get_text() for label in nest.get_yticklabels()]
+    assert names == [loop.text for loop in told.loops if not loop.idle]
+    assert len(time.get_yticklabels()) == sum(part.cycles > 0 for part in told.time)
+    texts = [text.get_text() for text in buffers.texts]
+    assert texts == [f"{told.used['l1']:,} of 64 B", f"{told.used['l2']:,} of 2,048 B"]
+    assert f"{told.costs['runtime_cycles']:,} cycles" in figure.get_suptitle()
+    assert mapping_figure(told, "mine").get_suptitle() == "mine"
+    nothing = explain(CONV, drawn(CONV, np.random.default_rng(2)), MappingHardware(1, 64, 64))
+    with pytest.raises(ValueError, match="does not run on 1 PEs"):
+        mapping_figure(nothing)

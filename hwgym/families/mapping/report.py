@@ -31,9 +31,11 @@ class Loop:
         level: ``array`` or ``cluster``.
         dimension: K, C, Y' or X'.
         extent: What is walked: the dimension, or a cluster's tile of it.
-        tile: What is held at a time; of a spread dimension by each unit.
+        tile: What is held at a time; of a spread dimension by each unit. It may be asked to be more
+            than there is.
         tiles: How many these are.
         units: Clusters or PEs that have one each at the same time; 1 if it is not spread.
+        available: Of how many, if it is spread; else 1.
         rounds: How often.
         last_tile: Size of the last tile.
         last_units: Units that have one in the last round.
@@ -46,18 +48,27 @@ class Loop:
     tile: int
     tiles: int
     units: int
+    available: int
     rounds: int
     last_tile: int
     last_units: int
     spread: bool
 
     @property
+    def idle(self) -> bool:
+        """Whether it does nothing: one tile, the whole, and one unit to have it."""
+        return self.tiles == 1 and self.available == 1 and self.tile == self.extent
+
+    @property
     def text(self) -> str:
         """As a line of a loop nest."""
-        if self.spread:
-            over = f"{self.units:,} {UNITS[LEVELS.index(self.level)]}"
-            return f"spread {self.dimension} over {over}, {self.tile:,} of {self.extent:,} each"
-        return f"for {self.dimension} in {self.extent:,} by {self.tile:,}"
+        if not self.spread:
+            return f"for {self.dimension} in {self.extent:,} by {self.tile:,}"
+        over = f"{self.available:,} {UNITS[LEVELS.index(self.level)]}"
+        over = over.removesuffix("s" * (self.available == 1))
+        if self.units < self.available:
+            over = f"{self.units:,} of {over}"
+        return f"spread {self.dimension} over {over}, {self.tile:,} of {self.extent:,} each"
 
     @property
     def edge(self) -> str:
@@ -243,7 +254,7 @@ def loops_of(layer: Layer, mapping: Mappings, num_pes: int) -> tuple[Loop, ...]:
     whole = np.array(extents(layer))
     found = []
     for level, name in enumerate(LEVELS):
-        tiles = np.minimum(mapping.tiles[0, level], whole)
+        tiles = mapping.tiles[0, level]
         for dim in mapping.orders[0, level].tolist():
             if layer.shape[-1] and dim == 0:
                 continue
@@ -260,13 +271,14 @@ def loops_of(layer: Layer, mapping: Mappings, num_pes: int) -> tuple[Loop, ...]:
                     tile=tile,
                     tiles=count,
                     units=side,
+                    available=units[level] if spread else 1,
                     rounds=rounds,
                     last_tile=extent - (count - 1) * tile,
                     last_units=count - (rounds - 1) * side,
                     spread=spread,
                 )
             )
-        whole = tiles
+        whole = np.minimum(tiles, whole)
     return tuple(found)
 
 
