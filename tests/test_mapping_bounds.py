@@ -134,6 +134,31 @@ def test_certificates_are_what_exhaustion_finds(name, fixed):
         assert found.objective == pytest.approx(energy[latency <= cap].min(), rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ["conv", "depthwise"])
+def test_the_best_of_some_clusters_and_of_given_orders(name):
+    layer, hardware = TINY[name]
+    problem = mapping_problem(layer, hardware, fixed=True)
+    space = problem.mappings
+    m = all_mappings(space)
+    scores = problem.evaluate(space.genes(m))
+    access = hardware.interconnect.tech.l2_energy_macs * hardware.interconnect.tech.mac_energy_nj
+    value = np.where(scores.valid, scores["energy"] / access + 3 * scores["latency"], np.inf)
+
+    def worth(elements, cycles):
+        return elements + 3 * cycles
+
+    for cluster in space.clusters.tolist():
+        found = Search(space, [cluster]).best(worth)
+        assert found.value == pytest.approx(value[m.cluster == cluster].min(), rel=1e-12)
+        assert found.mapping.cluster == cluster
+    orders = np.unique(m.orders, axis=0)
+    for pair in orders[[0, 1, len(orders) // 2, -1]].tolist():
+        found = Search(space, orders=pair).best(worth)
+        same = (m.orders == np.array(pair)).all(axis=(1, 2))
+        assert found.value == pytest.approx(value[same].min(), rel=1e-12)
+        assert found.mapping.orders.tolist() == [pair]
+
+
 def test_a_cap_that_nothing_meets():
     problem = mapping_problem(CONV, TINY["conv"][1], objective="energy", latency_cap=3)
     with pytest.raises(InfeasibleError, match=r"no mapping of conv .* the fastest found takes"):

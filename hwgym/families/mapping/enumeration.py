@@ -38,7 +38,7 @@ MESH = 1 << 18
 NEVER = np.iinfo(np.int64).max
 
 Worth = Callable[[Array, Array], Floats]
-"""What elements and cycles are worth; infinite beyond a cap."""
+"""An objective of elements and cycles, no less with more of either."""
 
 
 def interconnect(space: MappingSpace) -> Interconnect:
@@ -128,10 +128,16 @@ class Search:
     Args:
         space: The layer, the hardware, and whether MAESTRO's defects are mended.
         clusters: PEs of a cluster; by default all that the space has.
+        orders: The loops over the array and in a cluster, outermost first; by default any.
     """
 
-    def __init__(self, space: MappingSpace, clusters: Sequence[int] | None = None) -> None:
-        self.space = space
+    def __init__(
+        self,
+        space: MappingSpace,
+        clusters: Sequence[int] | None = None,
+        orders: tuple[Sequence[int], Sequence[int]] | None = None,
+    ) -> None:
+        self.space, self.orders = space, orders
         self.noc = interconnect(space)
         self.dims: list[int] = space.parallels.tolist()
         self.tiles = [np.array(divisors(size)) for size in space.sizes.tolist()]
@@ -148,14 +154,17 @@ class Search:
         self._shape = (4, len(self._units), *(len(t) for t in self.tiles))
         self._fastest: dict[_Key, _Inner] = {}
 
-    def best(self, objective: str, cap: float = np.inf) -> Best | None:
-        """The mapping of least ``energy``, ``latency`` or ``edp`` that takes at most ``cap``
-        cycles; None if none was found."""
+    def best(self, objective: str | Worth, cap: float = np.inf) -> Best | None:
+        """The mapping of least ``energy``, ``latency``, ``edp``, or whatever else grows with
+        elements and cycles, that takes at most ``cap`` cycles; None if none was found."""
 
         def worth(elements: Array, cycles: Array) -> Floats:
-            value = np.asarray(cycles if objective == "latency" else elements, np.float64)
-            if objective == "edp":
-                value = value * cycles
+            if callable(objective):
+                value = objective(elements, cycles)
+            else:
+                value = np.asarray(cycles if objective == "latency" else elements, np.float64)
+                if objective == "edp":
+                    value = value * cycles
             return np.where(cycles <= cap, value, np.inf)
 
         timed = objective != "energy" or bool(np.isfinite(cap))
@@ -186,10 +195,17 @@ class Search:
             np.array([inner.cluster]),
             np.array([[level.spread, inner.spread]]),
             np.array([[level.tile, inner.tile]]),
-            np.array([[self._whole(level.order), self._whole(inner.order)]]),
+            np.array([self.orders or [self._whole(level.order), self._whole(inner.order)]]),
         )
         lower = min(limit, float(bounds[start])) if start < len(bounds) else limit
         return Best(mapping, elements, cycles, limit, lower if self.complete else 0.0)
+
+    def _turning(self, level: int, dims: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """The orders of the loops of a level that turn."""
+        if self.orders is None:
+            yield from permutations(dims)
+        else:
+            yield tuple(d for d in self.orders[level] if d in dims)
 
     def _whole(self, order: Sequence[int]) -> list[int]:
         """An order with the dimensions that it leaves out, whose place means nothing."""
@@ -299,7 +315,7 @@ class Search:
         for each in np.unique(kind).tolist():
             rows = np.flatnonzero(kind == each)
             tile, units = list(points.tile[rows].T), points.units[rows]
-            for order in permutations(d for d in self.dims if each // 4 >> d & 1):
+            for order in self._turning(0, [d for d in self.dims if each // 4 >> d & 1]):
                 level = self._level(each % 4, units, tile, order)
                 inputs, weights, outputs = level.moved()
                 elements = inputs + weights + outputs + self.inputs + self.weights
@@ -380,7 +396,7 @@ class Search:
         for each in np.unique(kind).tolist():
             some = rows[:, kind == each]
             first = np.flatnonzero(np.diff(some[0], prepend=-1))
-            for order in permutations(d for d in self.dims if each // 4 >> d & 1):
+            for order in self._turning(1, [d for d in self.dims if each // 4 >> d & 1]):
                 cycles = self._inner_level(some, each % 4, order).runtime(self.noc)
                 cycles = np.broadcast_to(cycles, some.shape[1])
                 for start, least in zip(first, np.minimum.reduceat(cycles, first), strict=True):
