@@ -321,6 +321,8 @@ def test_a_picture_shows_loops_time_and_buffers():
     assert texts == [f"{told.used['l1']:,} of 64 B", f"{told.used['l2']:,} of 2,048 B"]
     assert f"{told.costs['runtime_cycles']:,} cycles" in figure.get_suptitle()
     assert mapping_figure(told, "mine").get_suptitle() == "mine"
-    nothing = explain(CONV, drawn(CONV, np.random.default_rng(2)), MappingHardware(1, 64, 64))
-    with pytest.raises(ValueError, match="does not run on 1 PEs"):
+    tiles = np.ones((1, 2, 4), np.int64)
+    large = Mappings(np.array([9]), np.ones((1, 2)), tiles, np.array([[range(4)] * 2]))
+    nothing = explain(CONV, large, MappingHardware(8, 64, 2048))
+    with pytest.raises(ValueError, match="does not run on 8 PEs"):
         mapping_figure(nothing)
