@@ -21,7 +21,7 @@ from hwgym.plotting.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["mapping_figure"]
+__all__ = ["draw_mapping", "mapping_figure"]
 
 COLOUR_OF = dict(zip(DIMENSIONS, (BLUE, ORANGE, GREEN, SKY), strict=True))
 KINDS = {"steps": BLUE, "first": GREY, "in": ORANGE, "out": GREEN, "offchip": VERMILLION}
@@ -46,22 +46,31 @@ def mapping_figure(told: Explanation, title: str | None = None) -> Figure:
         ImportError: If matplotlib is not installed (``pip install 'hwgym[plot]'``).
     """
     with naming():
-        import matplotlib as mpl
+        from hwgym.plotting.picture import Picture
 
-    from hwgym.plotting.picture import Picture
+    figure = Picture(9.0, 2.6 + 0.42 * (len(_shown(told)) + 1))
+    draw_mapping(figure, told, title)
+    return figure
+
+
+def draw_mapping(figure: Figure, told: Explanation, title: str | None = None) -> None:
+    """Draw it on a figure; takes and raises what :func:`mapping_figure` does."""
+    import matplotlib as mpl
 
     if not told.time:
         raise ValueError(f"the mapping does not run on {told.hardware.title}")
-    shown = [loop for loop in told.loops if not loop.idle]
+    shown = _shown(told)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        figure = Picture(9.0, 2.6 + 0.42 * (len(shown) + 1))
         rows = figure.subfigures(2, 1, height_ratios=[0.42 * (len(shown) + 1) + 0.5, 2.0])
         _draw_nest(rows[0].subplots(), shown, told)
         time, buffers = rows[1].subplots(1, 2, width_ratios=[3, 2])
         _draw_time(time, told)
         _draw_buffers(buffers, told)
         entitle(figure, title or _title(told))
-    return figure
+
+
+def _shown(told: Explanation) -> list[Loop]:
+    return [loop for loop in told.loops if not loop.idle]
 
 
 def _title(told: Explanation) -> str:
