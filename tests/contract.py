@@ -212,6 +212,8 @@ class Contract:
     family: ClassVar = None
     small: ClassVar[dict] = {}
     bank: ClassVar[tuple] = ()
+    lengths: ClassVar = 3
+    """Of how many lengths the bank is; 1 where all problems of a family have as many steps."""
     exact_masks: ClassVar = None
     """Masked episodes always end feasibly: in every action mode (True), or in ``"discrete"`` only;
     by default the latter is asked where the walk is a ``TableWalk``."""
@@ -269,7 +271,7 @@ class Contract:
 
     def test_equal_arguments_make_the_same_key_and_problems_of_a_bank_differ(self, problems):
         assert len(problems) >= 3, "give a bank of three problems or more"
-        assert len({p.num_steps for p in problems}) >= 3, "of three lengths or more"
+        assert len({p.num_steps for p in problems}) >= self.lengths, f"of {self.lengths} lengths"
         again = [self.family.make(**described) for described in self.bank]
         for one, other in zip(problems, again, strict=True):
             assert one.statement.key == other.statement.key

@@ -4,7 +4,7 @@ import tiny_families
 from contract import Contract
 
 from hwgym import Layer, Workload
-from hwgym.families import FAMILIES, assignment, loopnest, systolic
+from hwgym.families import FAMILIES, assignment, loopnest, mapping, systolic
 
 THREE = Workload(
     "three",
@@ -102,6 +102,22 @@ class TestLoopnestPipeline(Contract):
     bank = tuple(
         {"workload": workload, "objective": "throughput", **asked, **FEW}
         for workload, asked in zip((THREE, "AlexNet", "NCF"), ASKED, strict=True)
+    )
+
+
+SMALL_ARRAY = {"num_pes": 12, "l1_bytes": 100, "l2_bytes": 1_000, "noc_bandwidth": 4}
+ROW = {"K": 4, "C": 2, "OY": 2, "OX": 3, "S": 3}
+
+
+class TestMapping(Contract):
+    family = mapping.FAMILY
+    lengths = 1
+    exact_masks = True
+    small = {"layer": ROW, "hardware": SMALL_ARRAY}  # noqa: RUF012
+    bank = (
+        {"layer": ROW, "hardware": SMALL_ARRAY, "width": 32},
+        {"layer": "MobileNetV2:2", "objective": "latency", "width": 32},
+        {"layer": "ViT:6", "objective": "energy", "width": 32},
     )
 
 

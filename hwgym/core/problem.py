@@ -20,8 +20,8 @@ from hwgym.core.veil import check_lifted, withheld
 __all__ = ["InfeasibleError", "Parts", "Problem", "Scores", "Statement", "draw_allowed"]
 
 
-AT_ONCE = 1 << 12
-"""Solutions drawn together: what their masks take stays small."""
+AT_ONCE = 1 << 20
+"""Entries of the masks of solutions that are drawn together, about."""
 
 
 class InfeasibleError(ValueError):
@@ -35,8 +35,9 @@ def draw_allowed(
     :attr:`Statement.allowed` says them."""
     genes = np.full((count, space.num_steps, len(space.axes)), -1)
     ends = np.cumsum(space.shape)[:-1]
-    for start in range(0, count, AT_ONCE):
-        drawn = genes[start : start + AT_ONCE]
+    rows = max(AT_ONCE // sum(space.shape), 1)
+    for start in range(0, count, rows):
+        drawn = genes[start : start + rows]
         for step in range(space.num_steps):
             for axis, mask in enumerate(np.split(allowed(drawn, step), ends, axis=1)):
                 passed = np.cumsum(mask, axis=1)

@@ -11,9 +11,10 @@ that sees totals, episode log, leaderboard, command line, documentation page and
 from hwgym.core.family import Family
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
 from hwgym.families.loopnest import FAMILY as LOOPNEST
+from hwgym.families.mapping import FAMILY as MAPPING
 from hwgym.families.systolic import FAMILY as SYSTOLIC
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: tuple[Family, ...] = (ASSIGNMENT, LOOPNEST, SYSTOLIC)
+FAMILIES: tuple[Family, ...] = (ASSIGNMENT, LOOPNEST, MAPPING, SYSTOLIC)
 """Every family of this suite; a new one is a line here."""

@@ -8,16 +8,21 @@ From the bottom up:
 """
 
 from hwgym.families.mapped import find_layer
+from hwgym.families.mapping.env import MappingEnv, MappingVectorEnv
+from hwgym.families.mapping.family import FAMILY
 from hwgym.families.mapping.hardware import HARDWARE, MappingHardware, mapping_hardware
 from hwgym.families.mapping.problem import MappingProblem, mapping_problem
 from hwgym.families.mapping.space import DECISIONS, MappingSpace
 
 __all__ = [
     "DECISIONS",
+    "FAMILY",
     "HARDWARE",
+    "MappingEnv",
     "MappingHardware",
     "MappingProblem",
     "MappingSpace",
+    "MappingVectorEnv",
     "find_layer",
     "mapping_hardware",
     "mapping_problem",

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import product
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -19,11 +17,12 @@ from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Problem, Scores, Statement
 from hwgym.costs.maestro import MappingCosts, evaluate_mappings
 from hwgym.families.mapped import find_layer
+from hwgym.families.mapping.bounds import certify, compulsory_elements, least_cycles
 from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
 from hwgym.families.mapping.space import DECISIONS, MappingSpace, TileChoice
 from hwgym.workloads import Layer
 
-__all__ = ["OBJECTIVES", "TILES", "MappingProblem", "latency_bound", "mapping_problem"]
+__all__ = ["OBJECTIVES", "TILES", "MappingProblem", "mapping_problem"]
 
 NAME, VERSION = "mapping", 0
 COST_MODEL = {"name": "maestro", "version": 1}
@@ -59,6 +58,7 @@ class MappingProblem(Problem):
     latency_cap: int | None = None
 
     def __post_init__(self) -> None:
+        _ = self.mappings.space  # which says if it is not wide enough
         if not self.mappings.possible:
             layer, hardware = self.mappings.layer, self.mappings.hardware
             needs = int(self.mappings.l1_bytes([np.int64(1)] * 4))
@@ -123,15 +123,11 @@ class MappingProblem(Problem):
 
     @property
     def _bound(self) -> float:
-        """No mapping's objective is less: latency by the PEs and the network, energy by moving
-        inputs, filters and results once."""
-        latency = latency_bound(self.mappings)
-        k, c, y, x, r, s, depthwise = self.layer.shape
-        inputs, weights = c * y * x, k * c * r * s
-        results = (c if depthwise else k) * (y - r + 1) * (x - s + 1)
+        """No mapping's objective is less: cycles of the PEs and the network, energy of moving
+        everything once."""
         tech = self.hardware.interconnect.tech
-        moved = 2 * inputs + 2 * weights + results
-        energy = moved * tech.l2_energy_macs * tech.mac_energy_nj
+        latency = float(least_cycles(self.mappings))
+        energy = compulsory_elements(self.mappings) * tech.l2_energy_macs * tech.mac_energy_nj
         return {"latency": latency, "energy": energy, "edp": latency * energy}[self.objective.name]
 
     # --- solutions ------------------------------------------------------------------------------
@@ -180,13 +176,7 @@ class MappingProblem(Problem):
         )
 
     def certify(self) -> Certificate:
-        drawn = self.statement.draw(np.random.default_rng(0), 2000)
-        scores = self.score(drawn)
-        if not scores.feasible.any():
-            raise InfeasibleError(f"no mapping of {self.statement.title} was found")
-        best = int(np.where(scores.feasible, scores.objective, np.inf).argmin())
-        value = float(scores.objective[best])
-        return Certificate(drawn[best], value, min(self._bound, value), "random mappings")
+        return certify(self)
 
     @property
     def description(self) -> Mapping[str, Any]:
@@ -204,26 +194,6 @@ class MappingProblem(Problem):
 SIZES = ("K", "C", "Y", "X", "R", "S")
 
 
-def latency_bound(mappings: MappingSpace) -> int:
-    """Cycles that no mapping falls below: the busiest PE's multiply-accumulates under the best
-    cluster and spread dimensions, and what the network takes to bring inputs and filters."""
-    sizes, layer, hardware = mappings.sizes.tolist(), mappings.layer, mappings.hardware
-    spread = mappings.parallels.tolist()
-    least = None
-    for cluster in mappings.clusters.tolist():
-        units = hardware.num_pes // cluster
-        for outer, inner in product(spread, repeat=2):
-            steps = layer.R * layer.S
-            for d, size in enumerate(sizes):
-                busy = (units if d == outer else 1) * (cluster if d == inner else 1)
-                steps *= ceil(size / busy)
-            least = steps if least is None else min(least, steps)
-    assert least is not None
-    k, c, y, x, r, s, _ = layer.shape
-    brought = ceil((c * y * x + k * c * r * s) / hardware.noc_bandwidth)
-    return max(least, brought)
-
-
 @lru_cache(maxsize=256)
 def _problem(
     layer: Layer,
@@ -237,7 +207,7 @@ def _problem(
 ) -> MappingProblem:
     mappings = MappingSpace(layer, hardware, tiles, fixed, width)
     if latency_ratio is not None:
-        latency_cap = int(latency_ratio * latency_bound(mappings))
+        latency_cap = int(latency_ratio * least_cycles(mappings))
     return MappingProblem(mappings, _WHOLE[objective], latency_cap)
 
 
@@ -263,7 +233,8 @@ def mapping_problem(
         objective: ``edp`` (nJ x cycles), ``latency`` (cycles) or ``energy`` (nJ, MAESTRO's: L2
             accesses).
         latency_cap: Cycles that a mapping may take; or instead of it
-        latency_ratio: The same as a multiple of :func:`latency_bound`.
+        latency_ratio: The same, as a multiple of what
+            :func:`~hwgym.families.mapping.bounds.least_cycles` says.
         tiles: ``divisors`` or ``any``.
         fixed: Whether MAESTRO's defects are mended; by default where tiles are ``any``, which
             need it.

@@ -241,8 +241,8 @@ class MappingSpace:
         return 1 if self.depthwise else 0
 
     def needed(self, genes: Ints) -> tuple[Ints, Ints]:
-        """(N,) bytes of L1 and of L2 that the decisions made so far take at least; genes (N, 13,
-        1), -1 where none is made."""
+        """(N,) bytes of L1 and of L2 that the decisions made so far take, with the open tiles at 1
+        or whole, whichever takes less; genes (N, 13, 1), -1 where none is made."""
         made, chosen = genes[..., 0] >= 0, self._known(genes)
         ends = self._ends(range(4))
         outer, inner = [], []
