@@ -150,14 +150,13 @@ class Space:
     @cached_property
     def ordered(self) -> Bools:
         """(axes,): neighbouring choices are alike, at every step."""
-        ordered: Bools = self.ordered_at.all(axis=0)
-        return ordered
+        return np.asarray(self.ordered_at.all(axis=0))
 
     @cached_property
     def ordered_at(self) -> Bools:
         """(steps, axes): neighbouring choices are alike."""
         kinds = [[axis.kind for axis in self.axes_of(step)] for step in range(self.num_steps)]
-        return np.array(kinds) != "categorical"
+        return np.asarray(np.array(kinds) != "categorical")
 
     def axes_of(self, step: int) -> tuple[Axis, ...]:
         """The axes of a step."""
@@ -277,8 +276,7 @@ class Space:
 
     def within(self, genes: Ints) -> Bools:
         """(...,): each choice of genes (..., steps, axes) is made, and one that its step has."""
-        within: Bools = ((genes >= 0) & (genes < self.sizes)).all(axis=(-2, -1))
-        return within
+        return np.asarray(((genes >= 0) & (genes < self.sizes)).all(axis=(-2, -1)))
 
     # Walkers hold a choice as its number where there is one: (N,), else as a row of genes.
 

@@ -19,7 +19,7 @@ from hwgym.costs.maestro import MappingCosts, evaluate_mappings
 from hwgym.families.mapped import find_layer
 from hwgym.families.mapping.bounds import certify, compulsory_elements, least_cycles
 from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
-from hwgym.families.mapping.space import DECISIONS, MappingSpace, TileChoice
+from hwgym.families.mapping.space import DECISIONS, SMALLEST, MappingSpace, TileChoice
 from hwgym.workloads import Layer
 
 __all__ = ["OBJECTIVES", "TILES", "MappingProblem", "mapping_problem"]
@@ -61,7 +61,7 @@ class MappingProblem(Problem):
         _ = self.mappings.space  # which says if it is not wide enough
         if not self.mappings.possible:
             layer, hardware = self.mappings.layer, self.mappings.hardware
-            needs = int(self.mappings.l1_bytes([np.int64(1)] * 4))
+            needs = int(self.mappings.l1_bytes(SMALLEST))
             raise InfeasibleError(
                 f"no mapping of {layer.name} fits {hardware.title}: its {layer.R}x{layer.S} "
                 f"filters take {needs:,} B of L1 at least"
@@ -81,8 +81,8 @@ class MappingProblem(Problem):
     @cached_property
     def statement(self) -> Statement:
         mappings, layer, hardware = self.mappings, self.layer, self.hardware
-        capped = self.latency_cap is not None
-        under = f" in {self.latency_cap:,} cycles" if capped else ""
+        cap = self.latency_cap
+        under = "" if cap is None else f" in {cap:,} cycles"
         tiles = "" if mappings.tiles == "divisors" else ", any tiles"
         return Statement(
             key={
@@ -93,7 +93,7 @@ class MappingProblem(Problem):
                           "depthwise": layer.is_depthwise},
                 "hardware": hardware.to_dict(),
                 "objective": self.objective.name,
-                "latency_cap": self.latency_cap,
+                "latency_cap": cap,
                 "tiles": mappings.tiles,
                 "fixed": mappings.fixed,
                 "width": mappings.space.shape[0],
@@ -103,8 +103,8 @@ class MappingProblem(Problem):
             space=mappings.space,
             objective=self.objective,
             metrics=(METRICS["latency"], METRICS["energy"]),
-            constraint=METRICS["latency"] if capped else None,
-            limit=self.latency_cap if capped else np.inf,
+            constraint=None if cap is None else METRICS["latency"],
+            limit=np.inf if cap is None else cap,
             features=self._features,
             names=DECISIONS,
             scale=POOR * self._bound,

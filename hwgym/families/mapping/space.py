@@ -51,6 +51,9 @@ DECISIONS = (
 )
 """The names of the steps."""
 
+SMALLEST = tuple(np.array(1) for _ in DIMS)
+"""The least tiles."""
+
 
 def divisors(number: int) -> list[int]:
     """All of them, ascending."""
@@ -187,7 +190,7 @@ class MappingSpace:
         """(N,) the inner tiles go into the outer ones as :attr:`tiles` asks."""
         outer, inner = mappings.tiles[:, 0], mappings.tiles[:, 1]
         nested = inner <= outer if self.tiles == "any" else outer % inner == 0
-        return nested.all(axis=1)
+        return np.asarray(nested.all(axis=1))
 
     # --- what fits ------------------------------------------------------------------------------
 
@@ -313,11 +316,8 @@ class MappingSpace:
                 total = total + np.where(spread == d, 0, (turns[d] - 1) * outer[d] * part)
             return total
 
-        if self.depthwise:
-            inputs, weights, results = (1, 2, 3), (1,), (1, 2, 3)
-        else:
-            inputs, weights, results = (1, 2, 3), (0, 1), (0, 2, 3)
-        reads = read(inputs, 1) + read(weights, r * s)
+        weights, results = ((1,), (1, 2, 3)) if self.depthwise else ((0, 1), (0, 2, 3))
+        reads = read((1, 2, 3), 1) + read(weights, r * s)
         writes = np.ones(len(units), np.int64)
         for d in range(4):
             writes = writes * turns[d]
@@ -327,7 +327,7 @@ class MappingSpace:
         k, c, y, x = sizes
         wanted = c * (y + r - 1) * (x + s - 1) + (c if self.depthwise else k * c) * r * s
         made = int(np.prod([sizes[d] for d in results]))
-        return ~lost | ((reads >= wanted) & (writes >= made))
+        return np.asarray(~lost | ((reads >= wanted) & (writes >= made)))
 
     # --- masks ----------------------------------------------------------------------------------
 
@@ -352,7 +352,7 @@ class MappingSpace:
         if step == CLUSTER:
             return np.broadcast_to(self._starts.any(axis=(1, 2)), (len(chosen), len(self.clusters)))
         if step == OUTER_PARALLEL:
-            return self._starts.any(axis=2)[chosen[:, CLUSTER]]
+            return np.asarray(self._starts.any(axis=2))[chosen[:, CLUSTER]]
         if step == OUTER_ORDER:
             return self._starts[chosen[:, CLUSTER], chosen[:, OUTER_PARALLEL]]
         if OUTER_TILES <= step < INNER_TILES:
@@ -376,7 +376,7 @@ class MappingSpace:
         tiles = list(ends[at[2]].T)
         args = units[at[0]], self.parallels[at[1]], tiles
         fits = self.l2_bytes(*args) <= self.hardware.l2_bytes
-        fits &= self.l1_bytes([np.int64(1)] * 4) <= self.hardware.l1_bytes
+        fits &= self.l1_bytes(SMALLEST) <= self.hardware.l1_bytes
         possible = np.repeat(fits.reshape(*shape[:2], 1, shape[3]), shape[2], axis=2)
         if not self.fixed:
             loses = (fits & self._loses(*args)).reshape(*shape[:2], 1, shape[3])
@@ -384,8 +384,7 @@ class MappingSpace:
             possible[i, j, k, n] = self.moves_all(
                 units[i], self.parallels[j], list(ends[n].T), self.orders[k]
             )
-        found: Bools = possible.any(axis=3)
-        return found
+        return np.asarray(possible.any(axis=3))
 
     def _outer_allowed(self, chosen: Ints, dim: int) -> Bools:
         before = chosen[:, [CLUSTER, OUTER_PARALLEL, OUTER_ORDER]]
@@ -419,8 +418,7 @@ class MappingSpace:
             found = [np.broadcast_to(t, possible.shape)[i, j, n] for t in tiles]
             orders = self.orders[chosen[:, OUTER_ORDER]]
             possible[i, j, n] = self.moves_all(units[i], spread[i], found, orders[i])
-        allowed: Bools = possible.any(axis=2)
-        return allowed
+        return np.asarray(possible.any(axis=2))
 
     def _inner_allowed(self, chosen: Ints, dim: int) -> Bools:
         tiles: list[Array] = []
@@ -428,7 +426,7 @@ class MappingSpace:
             if d < dim:
                 tiles.append(choices[chosen[:, INNER_TILES + d]][:, None])
             else:
-                tiles.append(choices if d == dim else np.int64(1))
+                tiles.append(choices if d == dim else SMALLEST[d])
         inner = self.tile_choices[dim]
         outer = inner[chosen[:, OUTER_TILES + dim]][:, None]
         nested = inner <= outer if self.tiles == "any" else outer % inner == 0
@@ -447,4 +445,4 @@ class MappingSpace:
 def _codes(orders: Ints) -> Ints:
     """A number for each order (..., n), ascending in the order of permutations."""
     digits = 4 ** np.arange(orders.shape[-1] - 1, -1, -1)
-    return (orders * digits).sum(axis=-1)
+    return np.asarray((orders * digits).sum(axis=-1))
