@@ -138,19 +138,31 @@ class MappingSpace:
 
     # --- genes and what they stand for ------------------------------------------------------------
 
+    @cached_property
+    def _tables(self) -> tuple[Ints, Ints]:
+        """Sizes (steps, most choices + 1) and orders (choices + 1, 8) by choice; 0 behind them."""
+        *sized, order, _ = self.decisions
+        most = max(len(decision.values) for decision in sized)
+        sizes = np.zeros((len(sized), most + 1), np.int64)
+        for row, decision in zip(sizes, sized, strict=True):
+            row[: len(decision.values)] = decision.values
+        return sizes, np.vstack([order.values, np.zeros((1, len(DIMS)), np.int64)])
+
     def chosen(self, genes: Ints) -> Chosen:
         """What genes (N, steps), or those of the first steps, stand for; -1 is nothing yet."""
-        sizes = np.zeros((len(LEVELS), len(genes), len(DIMS)), np.int64)
-        orders = np.zeros((len(ORDERS), len(genes), len(DIMS)), np.int64)
-        others = [d for d in range(len(DIMS)) if d not in self.dims]
-        sizes[:, :, others] = 1
-        for decision, column in zip(self.decisions, genes.T, strict=False):
-            there = (column >= 0) & (column < len(decision.values))
-            values = decision.values[np.where(there, column, 0)]
-            if decision.dim < 0:
-                orders[ORDERS.index(decision.what)] = np.where(there[:, None], values, 0)
-            else:
-                sizes[LEVELS.index(decision.what), :, decision.dim] = np.where(there, values, 0)
+        table, positions = self._tables
+        count, steps = genes.shape
+        sizes = np.zeros((len(LEVELS), count, len(DIMS)), np.int64)
+        orders = np.zeros((len(ORDERS), count, len(DIMS)), np.int64)
+        sizes[:, :, [d for d in range(len(DIMS)) if d not in self.dims]] = 1
+        sized = min(steps, len(table))
+        last = table.shape[1] - 1
+        index = np.where((genes < 0) | (genes > last), last, genes)[:, :sized]
+        level, dim = np.divmod(np.arange(sized), len(self.dims))
+        sizes[level, :, np.array(self.dims)[dim]] = table[np.arange(sized), index].T
+        last = len(positions) - 1
+        for order, column in zip(orders, genes.T[len(table) :], strict=False):
+            order[:] = positions[np.where((column < 0) | (column > last), last, column)]
         return Chosen(sizes, orders)
 
     def genes(self, chosen: Chosen) -> Ints:
@@ -258,10 +270,9 @@ class MappingSpace:
         found: Bools = np.logical_or.reduce(fits.reshape(completions, count), axis=0)
         return found
 
-    def needed(self, genes: Ints) -> tuple[Ints, Ints]:
-        """Bytes of L1 and of L2, (N,) each, that genes (N, steps) need if what is not chosen yet
-        is as small as it can be."""
-        chosen = self.chosen(genes)
+    def needed(self, chosen: Chosen) -> tuple[Ints, Ints]:
+        """Bytes of L1 and of L2, (N,) each, that solutions need if what is not chosen yet is as
+        small as it can be."""
         spread = chosen.spread
         pe = np.maximum(chosen.sizes[3], 1)
         l2 = np.maximum(chosen.sizes[2], spread * pe)

@@ -28,10 +28,6 @@ class MappingWalk(Walk):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__(problems)
-        self._shown = []
-        for problem in problems:
-            assert isinstance(problem, MappingProblem)  # the family makes no other
-            self._shown.append([_shown(problem, step) for step in range(problem.num_steps)])
         width = problems[0].statement.features.shape[1]
         self.observation_size = width + SLOTS + 3
 
@@ -39,30 +35,26 @@ class MappingWalk(Walk):
         count = len(state.step)
         about = np.zeros((count, SLOTS + 2))
         for which in np.unique(state.which):
-            rows = np.flatnonzero(state.which == which)
-            for step, (places, values) in enumerate(self._shown[which]):
-                genes = state.genes[rows, step, 0]
-                there = (genes >= 0) & (genes < len(values))
-                about[np.ix_(rows[there], places)] = values[genes[there]]
             problem = self.problems[which]
-            assert isinstance(problem, MappingProblem)
-            needs = problem.mappings.needed(state.genes[rows, : problem.num_steps, 0])
-            sizes = problem.hardware.l1_bytes, problem.hardware.l2_bytes
-            for i, (bytes_, size) in enumerate(zip(needs, sizes, strict=True)):
-                about[rows, SLOTS + i] = np.maximum(1 - bytes_ / size, 0.0)
+            assert isinstance(problem, MappingProblem)  # the family makes no other
+            rows = np.flatnonzero(state.which == which)
+            about[rows] = _about(problem, state.genes[rows, : problem.num_steps, 0])
         features = self._features[state.which, state.step]
         progress = (state.step / self.num_steps[state.which])[:, None]
         parts = np.concatenate([features, about, progress, np.zeros((count, room))], axis=1)
         return (parts * 2.0 - 1.0).astype(np.float32)
 
 
-def _shown(problem: MappingProblem, step: int) -> tuple[Ints, Floats]:
-    """Where a step's choice is seen, and (choices, places) how."""
-    mappings, decision = problem.mappings, problem.mappings.decisions[step]
-    if decision.dim < 0:
-        at = len(LEVELS) + ORDERS.index(decision.what)
-        dims = np.array(mappings.dims)
-        return at * len(DIMS) + dims, (decision.values[:, dims] + 1) / len(DIMS)
-    at = LEVELS.index(decision.what)
-    share = np.log2(1 + decision.values) / np.log2(1 + mappings.extent[decision.dim])
-    return np.array([at * len(DIMS) + decision.dim]), share[:, None]
+def _about(problem: MappingProblem, genes: Ints) -> Floats:
+    """(N, SLOTS + 2): what was chosen, and what it leaves of the buffers."""
+    mappings, hardware = problem.mappings, problem.hardware
+    chosen = mappings.chosen(genes)
+    asked = np.zeros(len(DIMS))
+    asked[list(mappings.dims)] = 1
+    sizes = asked * np.log2(1 + chosen.sizes) / np.log2(1 + mappings.extent)
+    taken = chosen.orders.any(axis=2, keepdims=True)
+    orders = asked * taken * (chosen.orders + 1) / len(DIMS)
+    l1, l2 = mappings.needed(chosen)
+    left = [1 - l1 / hardware.l1_bytes, 1 - l2 / hardware.l2_bytes]
+    slots = np.concatenate([sizes, orders]).transpose(1, 0, 2).reshape(len(genes), SLOTS)
+    return np.hstack([slots, np.maximum(np.stack(left, axis=1), 0.0)])
