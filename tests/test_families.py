@@ -4,7 +4,7 @@ import tiny_families
 from contract import Contract
 
 from hwgym import Layer, Workload
-from hwgym.families import FAMILIES, assignment, loopnest, mapping, systolic
+from hwgym.families import FAMILIES, assignment, loopnest, mapping, mapping_loopnest, systolic
 
 THREE = Workload(
     "three",
@@ -118,6 +118,21 @@ class TestMapping(Contract):
         {"layer": ROW, "hardware": SMALL_ARRAY, "width": 32},
         {"layer": "MobileNetV2:2", "objective": "latency", "width": 32},
         {"layer": "ViT:6", "objective": "energy", "width": 32},
+    )
+
+
+SMALL_GRID = {"rows": 2, "columns": 3, "l1_bytes": 40, "l2_bytes": 200}
+PRODUCT = {"kind": "GEMM", "K": 6, "C": 4, "OY": 2}
+
+
+class TestLoopnestMapping(Contract):
+    family = mapping_loopnest.FAMILY
+    exact_masks = True
+    small = {"layer": PRODUCT, "hardware": SMALL_GRID}  # noqa: RUF012
+    bank = (
+        {"layer": PRODUCT, "hardware": SMALL_GRID, "width": 32},
+        {"layer": {"K": 6, "OY": 4}, "objective": "latency", "width": 32},
+        {"layer": "MobileNetV2:22", "objective": "energy", "width": 32},
     )
 
 

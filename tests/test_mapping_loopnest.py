@@ -8,7 +8,7 @@ import pytest
 from loopnest_simulator import simulate
 
 from hwgym import Layer
-from hwgym.core import problem_of, register_family
+from hwgym.core import problem_of
 from hwgym.costs.loopnest import DIMS, Nests, analyse, energy, profile
 from hwgym.families.mapping_loopnest import (
     ACCELERATORS,
@@ -41,7 +41,6 @@ SMALL = {
     ),
     "product": (Layer.gemm("product", M=6, N=2, K=4), Accelerator(3, 2, 30, 100)),
 }
-register_family(FAMILY)
 OBJECTIVES = ("edp", "latency", "energy")
 
 
