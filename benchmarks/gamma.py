@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from rich.table import Table
 
 from hwgym.costs.maestro import MappingCosts, Mappings, evaluate_mappings
 from hwgym.costs.maestro.dataflow_file import directives_of
-from hwgym.families.mapping.hardware import HARDWARE
+from hwgym.families.mapping import HARDWARE, mapping_problem
 from hwgym.families.mapping.mapping_files import of_directives
 from hwgym.workloads import Layer
 
@@ -173,14 +174,63 @@ def cells(winner: Winner) -> tuple[str, ...]:
     )
 
 
-def markdown(source: str = "released") -> str:
-    """Table and counts of a source's winners, as the documentation has them."""
-    some = [w for w in winners() if w.source == source]
-    rows = [HEADER, ("---", "---", *["---:"] * 6, "---", "---:", "---:"), *map(cells, some)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    counted = ["| of the winners | |", "| --- | ---: |"]
-    counted += [f"| {text} | {count} |" for text, count in counts(some).items()]
-    return "\n".join((*counted, "", *lines, ""))
+def proven() -> dict[str, float]:
+    """The proven least energy x latency (nJ x cycles) of each layer, of tiles that divide."""
+    layers = {winner.name: winner.layer for winner in winners()}
+    return {
+        name: mapping_problem(layer, EDGE, objective="edp").optimum().objective
+        for name, layer in layers.items()
+    }
+
+
+def least_edp(name: str, source: str, *, true: bool = False) -> float:
+    """The least energy x latency that a source's runs claim for a layer, or of those that are true;
+    infinite if none is."""
+    return min(
+        (
+            winner.of("runtime_cycles") * winner.of("energy_nj")
+            for winner in winners()
+            if (winner.name, winner.source) == (name, source) and not (true and winner.faults)
+        ),
+        default=math.inf,
+    )
+
+
+def _table(header: Sequence[str], words: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In Markdown; columns that are not in ``words`` are aligned to the right."""
+    lines = [header, ["---" if name in words else "---:" for name in header], *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def counts_markdown() -> str:
+    """How many winners have which fault, of both sources."""
+    both = [counts([w for w in winners() if w.source == source]) for source in SOURCES]
+    rows = [(text, *(str(found[text]) for found in both)) for text in both[0]]
+    return _table(("of the winners", "GAMMA as released", "under masks"), ("of the winners",), rows)
+
+
+def layers_markdown() -> str:
+    """A row a layer: the least that runs claim, the least that is true, the proven optimum."""
+    rows = []
+    for name, optimum in proven().items():
+        true = least_edp(name, "released", true=True)
+        rows.append(
+            (
+                name,
+                f"{least_edp(name, 'released'):.4g}",
+                f"{true:.4g}" if math.isfinite(true) else "none",
+                f"{least_edp(name, 'masked'):.4g}",
+                f"{optimum:.4g}",
+            )
+        )
+    header = ("layer", "released, claimed", "released, true", "under masks", "proven optimum")
+    return _table(header, ("layer",), rows)
+
+
+def winners_markdown(source: str = "released") -> str:
+    """All winners of a source, a row each."""
+    rows = [cells(w) for w in winners() if w.source == source]
+    return _table(HEADER, ("layer", "objective", "faults"), rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -194,9 +244,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true", help="as Markdown")
     asked = parser.parse_args(arguments)
     console = Console(highlight=False)
+    if asked.markdown:
+        print(counts_markdown(), layers_markdown(), sep="\n")
     for source in SOURCES[: 1 + asked.masked]:
         if asked.markdown:
-            print(markdown(source))
+            print(winners_markdown(source))
             continue
         some = [w for w in winners() if w.source == source]
         table = Table(*HEADER, title=f"GAMMA, {source}: {EDGE.title}")

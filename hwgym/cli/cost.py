@@ -237,7 +237,7 @@ def _layer(
     if colon and not model.endswith(FILES):
         if layer is not None:
             raise ValueError(f"{model!r} is a layer already; {layer!r} is one too many")
-        return _parse_layer(form, sizes, optional)
+        return parse_layer(form, sizes, optional)
     layers = load_workload(model, released=released, batch=batch, dims=dims)
     names = [each.name for each in layers]
     if layer is None:
@@ -254,7 +254,12 @@ def _layer(
     return layers[names.index(layer)]
 
 
-def _parse_layer(form: str, sizes: str, optional: tuple[str, ...]) -> Layer:
+def parse_layer(form: str, sizes: str, optional: tuple[str, ...]) -> Layer:
+    """The layer of a form (:data:`FORMS`) and its sizes, ``K=64,C=32``.
+
+    Raises:
+        ValueError: If there is no such form, or a size is unknown, wrong or missing.
+    """
     if form not in FORMS:
         raise ValueError(nearest("kind of layer", form, FORMS))
     needed = FORMS[form]

@@ -124,8 +124,8 @@ def train(
 
     Example: [bold]hwgym train reinforce HWAssign-VGG16-MIX-v0 --samples 2000 --log runs/rl[/]
     """
-    _check(samples, seed, log, resume)
-    cls = _load(agent)
+    check_search(samples, seed, log, resume)
+    cls = load_agent(agent)
     chosen = parse_settings(agent, cls, settings or ())
     where: Problem | str
     if target in registered_ids() or re.search(r"-v\d+$", target):
@@ -172,7 +172,7 @@ def refine(
 
     Example: [bold]hwgym refine runs/rl --samples 1000 --fine[/]
     """
-    _check(samples, seed, log, resume=False)
+    check_search(samples, seed, log, resume=False)
     env_id = env or read_settings(logs[0]).get("env_id")
     if env_id is None:
         raise ValueError(f"{logs[0]} names no environment: give one with --env")
@@ -182,7 +182,7 @@ def refine(
         if not isinstance(problem, AssignmentProblem):
             raise ValueError(f"--fine: {env_id} has no PE counts to choose more finely")
         problem = where = finer(problem)
-    chosen = parse_settings(REFINER, _load(REFINER), settings or ())
+    chosen = parse_settings(REFINER, load_agent(REFINER), settings or ())
     found = [read_episodes(each) for each in logs]
     before = min(
         (float(each.loc[each["feasible"], "objective"].min()) for each in found if len(each)),
@@ -194,7 +194,7 @@ def refine(
     )  # fmt: skip
 
 
-def _load(agent: str) -> type[Any]:
+def load_agent(agent: str) -> type[Any]:
     with working(f"Loading {agent}"):
         try:
             return find_agent(agent)
@@ -217,7 +217,7 @@ def _check_environment(context: typer.Context, env_id: str) -> None:
             raise ValueError(f"{option} is for a model or a file; {env_id} has its own problem")
 
 
-def _check(samples: int, seed: int, log: Path | None, resume: bool) -> None:
+def check_search(samples: int, seed: int, log: Path | None, resume: bool) -> None:
     if samples < 1:
         raise ValueError(f"--samples must be a positive integer, got {samples}")
     if seed < 0:
@@ -255,7 +255,7 @@ def _run(
     start = time.perf_counter()
     interrupted = False
     try:
-        with _progress(samples, caught) as show:
+        with search_progress(samples, caught) as show:
             solve(
                 agent,
                 where,
@@ -291,7 +291,7 @@ def _run(
 
 
 @contextmanager
-def _progress(samples: int, caught: list[Evaluator]) -> Iterator[Callable[[Evaluator], None]]:
+def search_progress(samples: int, caught: list[Evaluator]) -> Iterator[Callable[[Evaluator], None]]:
     """A progress bar on standard error while the search goes on, if that is a terminal.
 
     Gives what is to be called after each batch of samples; the evaluator is left in ``caught``.
