@@ -15,11 +15,13 @@ from hwgym._names import nearest
 from hwgym.core.certificate import Certificate
 from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Problem, Scores, Statement
-from hwgym.costs.maestro import MappingCosts, evaluate_mappings
+from hwgym.core.veil import check_lifted
+from hwgym.costs.maestro import MappingCosts, Mappings, evaluate_mappings, mapping_totals
 from hwgym.families.mapped import find_layer
 from hwgym.families.mapping.bounds import certify, compulsory_elements, least_cycles
 from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
 from hwgym.families.mapping.space import DECISIONS, SMALLEST, MappingSpace, TileChoice
+from hwgym.hardware import Hardware
 from hwgym.workloads import Layer
 
 __all__ = ["OBJECTIVES", "TILES", "MappingProblem", "mapping_problem"]
@@ -133,35 +135,32 @@ class MappingProblem(Problem):
     # --- solutions ------------------------------------------------------------------------------
 
     def costs(self, genes: Ints) -> MappingCosts:
-        """What mappings cost, (N, 13, 1) genes of this space; as :meth:`evaluate` does, it looks at
-        the cost model.
+        """All that the cost model says of mappings, genes (N, 13, 1) each of which its step has.
 
         Raises:
+            ValueError: As :meth:`evaluate`.
             Withheld: While an agent searches.
         """
-        self.evaluate(genes[:0])  # says so
-        return self._costs(genes)
+        checked = self.space.check(genes)
+        check_lifted("an evaluation past the evaluator")
+        return evaluate_mappings(*self._asked(checked), fixed=self.mappings.fixed)
 
-    def _costs(self, genes: Ints) -> MappingCosts:
+    def _asked(self, genes: Ints) -> tuple[Layer, Mappings, int, Hardware]:
         hardware = self.hardware
-        return evaluate_mappings(
-            self.layer,
-            self.mappings.mappings(genes),
-            hardware.num_pes,
-            hardware.interconnect,
-            fixed=self.mappings.fixed,
-        )
+        mappings = self.mappings.mappings(genes)
+        return self.layer, mappings, hardware.num_pes, hardware.interconnect
 
     def score(self, genes: Ints) -> Scores:
         """A mapping is valid if its inner tiles go into the outer ones, L1 and L2 hold it, and
-        MAESTRO's count of its cycles and accesses can be true."""
+        MAESTRO's count of its cycles and accesses can be true: it takes no less than its busiest
+        PE needs, leaves no traffic out, and moves all data."""
         space, hardware = self.mappings, self.hardware
         valid = space.space.within(genes)
-        valid[valid] = space.nests(space.mappings(genes[valid]))
+        valid[valid] = space.keeps(space.mappings(genes[valid]))
         latency, energy = np.zeros(len(genes)), np.zeros(len(genes))
         if valid.any():
             there = np.flatnonzero(valid)
-            found = self._costs(genes[there])
+            found = mapping_totals(*self._asked(genes[there]), fixed=space.fixed)
             latency[there], energy[there] = found.runtime_cycles, found.energy_nj
             fits = (found.l1_bytes <= hardware.l1_bytes) & (found.l2_bytes <= hardware.l2_bytes)
             valid[there] = found.valid & fits

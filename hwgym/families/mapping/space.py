@@ -5,11 +5,11 @@ and that spread over a cluster's PEs; the order of the loops over the array; how
 holds of filters, channels, output rows and output columns; how much of that a PE holds; the order
 of the loops in a cluster. Filters are held whole.
 
-The masks are closed forms of what MAESTRO's analysis comes to where tiles divide
-(``hwgym.costs.maestro``): L1 of the PE's tile, L2 of the first iteration, and whether all data is
-moved. L1 and L2 grow with every tile but that of the spread dimension, where the least is at one
-end or the other. So what can be completed can be with every open tile at 1 or at the whole
-dimension, which is what is tried.
+The masks are closed forms of what MAESTRO's analysis comes to (``hwgym.costs.maestro``): L1 of the
+PE's tile, L2 of the first iteration, and where it leaves traffic out. L1 and L2 grow with every
+tile but that of the dimension spread over clusters; of those that leave nothing out, the least is
+at one end or the other. So a mapping can be completed if it can be with every open tile at 1 or at
+the whole dimension, which is what is tried.
 """
 
 from __future__ import annotations
@@ -186,12 +186,6 @@ class MappingSpace:
             genes[:, step, 0] = index
         return genes
 
-    def nests(self, mappings: Mappings) -> Bools:
-        """(N,) the inner tiles go into the outer ones as :attr:`tiles` asks."""
-        outer, inner = mappings.tiles[:, 0], mappings.tiles[:, 1]
-        nested = inner <= outer if self.tiles == "any" else outer % inner == 0
-        return np.asarray(nested.all(axis=1))
-
     # --- what fits ------------------------------------------------------------------------------
 
     @property
@@ -259,75 +253,22 @@ class MappingSpace:
         l2 = self.l2_bytes(units[:, None], spread[:, None], outer).min(axis=1)
         return self.l1_bytes(inner), l2
 
-    def _loses(self, units: Array, spread: Array, tiles: Sequence[Array]) -> Bools:
-        """The spread dimension divides into more than one tile, and fewer than there are clusters:
-        what is new to the last one is then counted as nothing."""
-        chunks = np.choose(spread, [size // t for size, t in zip(self.sizes, tiles, strict=True)])
-        return (chunks > 1) & (chunks < units)
-
-    def moves_all(self, units: Ints, spread: Ints, tiles: Sequence[Ints], orders: Ints) -> Bools:
-        """(N,) all data is moved, in MAESTRO's count: no fewer elements are read than inputs and
-        filters have, and none fewer written than there are results; of tiles that divide.
-
-        A tensor's elements are read once, and again whenever a loop over one of its dimensions
-        goes on; its loops further in start anew then. Where the spread dimension has more than one
-        tile and leaves clusters idle, each such step leaves the last cluster's out, if the spread
-        dimension's loop is further in; and its results, if it tells them apart.
-
-        Args:
-            units: (N,) clusters.
-            spread: (N,) the dimension spread over them.
-            tiles: (N,) each of K, C, Y' and X'.
-            orders: (N, 4).
-        """
-        lost = self._loses(units, spread, tiles)
-        place = np.argsort(orders, axis=1)
-        r, s = self.filters
-        halo = (0, 0, r - 1, s - 1)
+    def forgets(self, units: Array, spread: Array, tiles: Sequence[Array]) -> Bools:
+        """Where MAESTRO leaves traffic out: the spread dimension makes more than one tile, and
+        fewer than there are clusters, and what is new to the last of them counts as nothing. Takes
+        what :meth:`l2_bytes` does. Nowhere, if that is mended."""
         sizes = self.sizes.tolist()
-        turns, ahead = [], np.take_along_axis(place, spread[:, None], axis=1)[:, 0]
-        for d in range(4):  # of its loop; the clusters take a spread dimension in one
-            turns.append(np.where(spread == d, 1, sizes[d] // tiles[d]))
-        chunks = np.choose(spread, [sizes[d] // tiles[d] for d in range(4)])
-        outer = []  # how often all loops around that of a dimension turn
-        for d in range(4):
-            around = np.ones(len(units), np.int64)
-            for e in range(4):
-                around *= np.where(place[:, e] < place[:, d], turns[e], 1)
-            outer.append(around)
+        chunks = np.choose(spread, [-(-n // tile) for n, tile in zip(sizes, tiles, strict=True)])
+        return np.asarray((chunks > 1) & (chunks < units) & (not self.fixed))
 
-        def read(coupled: Sequence[int], rest: int) -> Ints:
-            held = [tiles[d] + halo[d] for d in range(4)]
-            every = np.full(len(units), rest)
-            for d in coupled:
-                every = every * np.where(spread == d, chunks * held[d], held[d])
-            total = every
-            for d in coupled:
-                inside = np.zeros(len(units), bool)
-                for e in coupled:
-                    inside |= (place[:, e] > place[:, d]) & (turns[e] > 1)
-                part = np.full(len(units), rest)
-                for e in coupled:
-                    spread_held = chunks * held[e]
-                    fewer = held[e] + (chunks - 2) * tiles[e]
-                    spread_held = np.where(ahead > place[:, d], fewer, spread_held)
-                    plain = held[e] if e != d else np.where(inside, held[e], tiles[e])
-                    part = part * np.where(spread == e, spread_held, plain)
-                total = total + np.where(spread == d, 0, (turns[d] - 1) * outer[d] * part)
-            return total
-
-        weights, results = ((1,), (1, 2, 3)) if self.depthwise else ((0, 1), (0, 2, 3))
-        reads = read((1, 2, 3), 1) + read(weights, r * s)
-        writes = np.ones(len(units), np.int64)
-        for d in range(4):
-            writes = writes * turns[d]
-            if d in results:
-                counted = np.where(d == self._results, chunks - 1, chunks)
-                writes = writes * np.where(spread == d, counted * tiles[d], tiles[d])
-        k, c, y, x = sizes
-        wanted = c * (y + r - 1) * (x + s - 1) + (c if self.depthwise else k * c) * r * s
-        made = int(np.prod([sizes[d] for d in results]))
-        return np.asarray(~lost | ((reads >= wanted) & (writes >= made)))
+    def keeps(self, mappings: Mappings) -> Bools:
+        """(N,) the inner tiles go into the outer ones as :attr:`tiles` asks, and no traffic is
+        forgotten."""
+        outer, inner = mappings.tiles[:, 0], mappings.tiles[:, 1]
+        nested = inner <= outer if self.tiles == "any" else outer % inner == 0
+        units = mappings.spread(self.hardware.num_pes)
+        forgets = self.forgets(units, mappings.parallel[:, 0], list(outer.T))
+        return np.asarray(nested.all(axis=1) & ~forgets)
 
     # --- masks ----------------------------------------------------------------------------------
 
@@ -350,11 +291,10 @@ class MappingSpace:
 
     def _allowed(self, chosen: Ints, step: int) -> Bools:
         if step == CLUSTER:
-            return np.broadcast_to(self._starts.any(axis=(1, 2)), (len(chosen), len(self.clusters)))
+            found = np.asarray(self._starts.any(axis=1))
+            return np.broadcast_to(found, (len(chosen), len(found)))
         if step == OUTER_PARALLEL:
-            return np.asarray(self._starts.any(axis=2))[chosen[:, CLUSTER]]
-        if step == OUTER_ORDER:
-            return self._starts[chosen[:, CLUSTER], chosen[:, OUTER_PARALLEL]]
+            return self._starts[chosen[:, CLUSTER]]
         if OUTER_TILES <= step < INNER_TILES:
             return self._outer_allowed(chosen, step - OUTER_TILES)
         if INNER_TILES <= step < INNER_ORDER:
@@ -368,38 +308,24 @@ class MappingSpace:
 
     @cached_property
     def _starts(self) -> Bools:
-        """(clusters, spread dimensions, orders): some tiles make it valid."""
-        ends = self._ends(range(4))
-        units = self.hardware.num_pes // self.clusters
-        shape = (len(units), len(self.parallels), len(self.orders), len(ends))
-        at = np.indices(shape[:2] + shape[3:]).reshape(3, -1)
-        tiles = list(ends[at[2]].T)
-        args = units[at[0]], self.parallels[at[1]], tiles
-        fits = self.l2_bytes(*args) <= self.hardware.l2_bytes
-        fits &= self.l1_bytes(SMALLEST) <= self.hardware.l1_bytes
-        possible = np.repeat(fits.reshape(*shape[:2], 1, shape[3]), shape[2], axis=2)
-        if not self.fixed:
-            loses = (fits & self._loses(*args)).reshape(*shape[:2], 1, shape[3])
-            i, j, k, n = np.nonzero(np.broadcast_to(loses, shape))
-            possible[i, j, k, n] = self.moves_all(
-                units[i], self.parallels[j], list(ends[n].T), self.orders[k]
-            )
-        return np.asarray(possible.any(axis=3))
+        """(clusters, spread dimensions): some tiles make it valid."""
+        units = self.hardware.num_pes // self.clusters[:, None, None]
+        spread, tiles = self.parallels[:, None], list(self._ends(range(4)).T)
+        fits = self.l2_bytes(units, spread, tiles) <= self.hardware.l2_bytes
+        possible = fits & ~self.forgets(units, spread, tiles)
+        fits_pe = self.l1_bytes(SMALLEST) <= self.hardware.l1_bytes
+        return np.asarray(possible.any(axis=2) & fits_pe)
 
     def _outer_allowed(self, chosen: Ints, dim: int) -> Bools:
-        before = chosen[:, [CLUSTER, OUTER_PARALLEL, OUTER_ORDER]]
-        before = np.concatenate([before, chosen[:, OUTER_TILES : OUTER_TILES + dim]], axis=1)
-        code = np.ravel_multi_index(
-            tuple(before.T),
-            (len(self.clusters), len(self.parallels), len(self.orders),
-             *(len(c) for c in self.tile_choices[:dim])),
-        )  # fmt: skip
+        before = [CLUSTER, OUTER_PARALLEL, *range(OUTER_TILES, OUTER_TILES + dim)]
+        counts = tuple(self.space.sizes[before, 0].tolist())
+        code = np.ravel_multi_index(tuple(chosen[:, before].T), counts)
         _, first, same = np.unique(code, return_index=True, return_inverse=True)
         return self._outer_of(chosen[first], dim)[same]
 
     def _outer_of(self, chosen: Ints, dim: int) -> Bools:
-        """(rows, choices) of an outer tile: with some of the least and the greatest of the tiles
-        still open it fits, and moves all data."""
+        """(rows, choices) of an outer tile: with the tiles still open at one end or the other it
+        fits, and no traffic is forgotten."""
         units = self.hardware.num_pes // self.clusters[chosen[:, CLUSTER]]
         spread = self.parallels[chosen[:, OUTER_PARALLEL]]
         ends = self._ends(range(dim + 1, 4))
@@ -411,13 +337,8 @@ class MappingSpace:
                 tiles.append(choices[:, None])
             else:
                 tiles.append(ends[:, d - dim - 1])
-        wide = units[:, None, None], spread[:, None, None], tiles
-        possible = np.asarray(self.l2_bytes(*wide) <= self.hardware.l2_bytes)
-        if not self.fixed:
-            i, j, n = np.nonzero(possible & self._loses(*wide))
-            found = [np.broadcast_to(t, possible.shape)[i, j, n] for t in tiles]
-            orders = self.orders[chosen[:, OUTER_ORDER]]
-            possible[i, j, n] = self.moves_all(units[i], spread[i], found, orders[i])
+        given = units[:, None, None], spread[:, None, None], tiles
+        possible = (self.l2_bytes(*given) <= self.hardware.l2_bytes) & ~self.forgets(*given)
         return np.asarray(possible.any(axis=2))
 
     def _inner_allowed(self, chosen: Ints, dim: int) -> Bools:
