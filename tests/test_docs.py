@@ -170,7 +170,7 @@ def test_every_id_belongs_to_one_group(generated):
 
 
 def test_pages_show_the_proven_optima(generated, monkeypatch):
-    some = tuple(e for e in generated.entries() if e.kwargs["workload"] == "AlexNet")
+    some = tuple(e for e in generated.entries() if e.kwargs.get("workload") == "AlexNet")
     monkeypatch.setattr(generated, "entries", lambda: some)
     page = generated.optima(generated.GROUPS["hwassign"])
     optimum = AssignmentProblem.of(
@@ -190,7 +190,7 @@ def test_pages_show_the_proven_optima(generated, monkeypatch):
 
 def test_every_group_has_its_parts(generated, monkeypatch):
     """Whatever a page includes is made, and the other way round."""
-    some = tuple(e for e in generated.entries() if e.kwargs["workload"] == "AlexNet")
+    some = tuple(e for e in generated.entries() if e.kwargs.get("workload") == "AlexNet")
     monkeypatch.setattr(generated, "entries", lambda: some)
     monkeypatch.setattr(generated, "results", lambda: "")
     made = {name for name in generated.parts() if name.endswith(".part.md")}

@@ -22,6 +22,7 @@ from benchmarks import report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
+from hwgym.core.view import brief
 from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families import FAMILIES
@@ -133,6 +134,11 @@ GROUPS = {
         "a systolic array and SRAM for each layer, with SCALE-Sim's cycles and DRAM",
         lambda i, kwargs: _of("systolic", i, kwargs),
     ),
+    "mapping-loopnest": Group(
+        "HWMap-BERT-4-Edge-EDP-v1",
+        "a layer's mapping, decision by decision, by a cost model to trust",
+        lambda i, kwargs: _of("mapping_loopnest", i, kwargs),
+    ),
     "own": Group(
         "HWAssign-v0",
         "your own network, accelerator, budget; one configuration for all layers; several problems",
@@ -164,14 +170,17 @@ def glance(group: Group) -> str:
     ids = group.ids
     problems = [problem_of(env_id) for env_id in ids]
     steps = sorted({problem.num_steps for problem in problems})
-    networks = {kwargs_of(env_id)["workload"] for env_id in ids}
+    posed = [kwargs_of(env_id) for env_id in ids]
+    of_networks = all("workload" in asked for asked in posed)
+    over = {str(asked["workload" if of_networks else "layer"]) for asked in posed}
+    between = f"{len(over)}, of {steps[0]} to {steps[-1]}"
     rows = [
         ("Ids", f"{len(ids)}, for example `{group.example}`"),
         ("Import", f'`gym.make("hwgym:{group.example}")`'),
         *((f"Action space, `{mode}`", f"`{space}`") for mode, space in modes),
         ("Observation space", f"`Box(-1.0, 1.0, {env.observation_space.shape}, float32)`"),
-        ("Networks", f"{len(networks)}, of {steps[0]} to {steps[-1]} layers"),
-        ("Steps of an episode", "one a layer"),
+        ("Networks", f"{between} layers") if of_networks else ("Layers", f"{between} decisions"),
+        ("Steps of an episode", f"one a {'layer' if of_networks else 'decision'}"),
         ("Choices of a step", problem_of(group.example).space.num_actions),
     ]
     if hasattr(env.unwrapped, "reward_space"):
@@ -229,6 +238,22 @@ def optima(group: Group) -> str:
         "1 % of the optimum.\n"
     )
     return "\n".join(out)
+
+
+def layer_optima(group: Group) -> str:
+    """What is proven of the ids over single layers, a row each."""
+    rows = []
+    for entry in entries():
+        if not group.belongs(entry.env_id, entry.kwargs):
+            continue
+        found, statement = entry.problem.certificate(), entry.problem.statement
+        scores = entry.problem.evaluate(found.assignment)
+        metrics = [brief(float(scores[m.name][0])) for m in statement.metrics]
+        proven = "proven" if found.exact else f"at most {found.gap:.2%} above the optimum"
+        rows.append((f"`{entry.env_id}`", brief(found.objective), *metrics, proven,
+                     f"{found.objective / (found.relaxation or 1):.3f}"))  # fmt: skip
+    header = ("id", "best", "cycles", "nJ", "proof", "over the simplest bound")
+    return table(header, rows, right=1)
 
 
 def _style(kwargs: Mapping[str, Any]) -> str:
@@ -468,7 +493,8 @@ def parts() -> dict[str, str]:
         made[f"{name}.glance.part.md"] = glance(group)
         made[f"{name}.reference.part.md"] = reference(group)
         if group.example in ranked_ids():
-            made[f"{name}.optima.part.md"] = optima(group)
+            over_layers = "layer" in kwargs_of(group.example)
+            made[f"{name}.optima.part.md"] = (layer_optima if over_layers else optima)(group)
     return made
 
 
