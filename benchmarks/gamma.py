@@ -82,13 +82,11 @@ class Winner:
     @property
     def faults(self) -> tuple[str, ...]:
         """Why no machine could do it: keys of :data:`FAULTS`."""
-        reads = self.of("input_l2_read") + self.of("weight_l2_read")
         found = {
             "work": self.of("num_macs") < self.layer.macs,
             "peak": self.of("runtime_cycles") < self.peak_cycles,
             "steps": self.of("runtime_cycles") < self.of("own_steps"),
-            "traffic": reads < self.of("compulsory_reads")
-            or self.of("output_l2_write") < self.of("compulsory_writes"),
+            "traffic": not self.costs.moves_all[0],
         }
         return tuple(name for name, wrong in found.items() if wrong)
 
@@ -97,7 +95,7 @@ FAULTS = {
     "work": "multiply-accumulates are left out",
     "peak": "fewer cycles than all PEs together need for the layer",
     "steps": "fewer cycles than its busiest PE has steps",
-    "traffic": "less moved than there are inputs and weights, or outputs",
+    "traffic": "a cluster's traffic counts as nothing, or less of a tensor is moved than there is",
 }
 
 

@@ -247,7 +247,7 @@ def test_impossible_cycles_are_explained(found, tmp_path):
     assert told["costs"]["runtime_cycles"] == 20
     assert told["fixed"]["runtime_cycles"] == 12_170
     assert [check["name"] for check in told["checks"] if not check["holds"]] == [
-        "work", "peak", "steps", "reads", "writes",
+        "work", "peak", "steps", "inputs", "outputs",
     ]  # fmt: skip
     assert "defect A" in told["causes"][0]
     mended = found("--explain", str(path), "--tiles", "any", layer="released/MobileNetV2:20",

@@ -7,7 +7,7 @@ MAESTRO as released counts some mappings wrong, and a search finds them:
   the units, one with a clipped tile is forgotten beside full ones. Neither happens where the PEs'
   tiles divide the clusters', and those the dimension.
 - *B*. Where the dimension spread over the clusters makes exactly as many tiles as one iteration
-  takes, fewer than there are clusters, the last of them brings in nothing.
+  takes, and fewer than there are clusters, what is new to the last of them counts as nothing.
 - *C*. Where the last iteration over the units has work for one only, it is counted by rows
   (columns) of input, not of output: more multiply-accumulates than there are, and more cycles.
 
@@ -66,8 +66,15 @@ class _Possible:
     input_l2_read: Ints
     weight_l2_read: Ints
     output_l2_write: Ints
-    compulsory_reads: Ints
-    compulsory_writes: Ints
+    compulsory_inputs: Ints
+    compulsory_weights: Ints
+    compulsory_outputs: Ints
+    forgets: Bools
+
+    @property
+    def compulsory_reads(self) -> Ints:
+        """(N,) elements of inputs and weights."""
+        return self.compulsory_inputs + self.compulsory_weights
 
     @property
     def complete(self) -> Bools:
@@ -84,12 +91,13 @@ class _Possible:
 
     @property
     def moves_all(self) -> Bools:
-        """(N,) at least the inputs and weights are read from L2, the outputs written to it."""
-        reads = self.input_l2_read + self.weight_l2_read
-        all_of_it: Bools = (reads >= self.compulsory_reads) & (
-            self.output_l2_write >= self.compulsory_writes
+        """(N,) no unit's traffic counts as nothing, and each tensor's is at least the tensor."""
+        return (
+            ~self.forgets
+            & (self.input_l2_read >= self.compulsory_inputs)
+            & (self.weight_l2_read >= self.compulsory_weights)
+            & (self.output_l2_write >= self.compulsory_outputs)
         )
-        return all_of_it
 
     @property
     def possible(self) -> Bools:
@@ -107,12 +115,15 @@ class MappingCosts(_Possible, Costs):
 
     Attributes:
         own_steps: Multiply-accumulates of the busiest PE.
-        compulsory_reads, compulsory_writes: Elements of inputs and weights, and of outputs.
+        compulsory_inputs, compulsory_weights, compulsory_outputs: Elements of the tensors.
+        forgets: The last cluster's traffic counts as nothing (*B*); never where that is fixed.
     """
 
     own_steps: Ints
-    compulsory_reads: Ints
-    compulsory_writes: Ints
+    compulsory_inputs: Ints
+    compulsory_weights: Ints
+    compulsory_outputs: Ints
+    forgets: Bools
 
     @property
     def valid(self) -> Bools:
@@ -142,8 +153,10 @@ class MappingTotals(_Possible, Columns):
     mappable: Bools
     true_macs: Ints
     own_steps: Ints
-    compulsory_reads: Ints
-    compulsory_writes: Ints
+    compulsory_inputs: Ints
+    compulsory_weights: Ints
+    compulsory_outputs: Ints
+    forgets: Bools
 
     @property
     def valid(self) -> Bools:
@@ -161,7 +174,7 @@ class OuterCosts(Columns):
         input_l2_read, weight_l2_read, output_l2_write: Elements.
         ingress_cycles, egress_cycles: Of bringing in and sending up, added up over all iterations:
             each at most the runtime, whatever the clusters do.
-        moves_all: At least inputs and weights are read, outputs written.
+        moves_all: No cluster's traffic counts as nothing, and each tensor's is at least the tensor.
     """
 
     energy_nj: Floats
@@ -209,7 +222,7 @@ def evaluate_mappings(
         total, mappable, odd = _analysed(q, some, depthwise, fixed, statistics=True)
         with np.errstate(divide="ignore", invalid="ignore"):
             found = printed(q, total, query.tech, depthwise=depthwise)
-        found |= _judged(q, some, depthwise) | {"mappable": mappable}
+        found |= _judged(q, some, depthwise, fixed) | {"mappable": mappable}
         query.ask_again(found, rows, some, odd & mappable)
         _place(out, found, rows, len(mappings), found["mappable"])
     return MappingCosts(**out)
@@ -229,7 +242,7 @@ def mapping_totals(
     for rows, q, depthwise in query.parts():
         some = mappings.take(rows)
         total, mappable, odd = _analysed(q, some, depthwise, fixed, statistics=False)
-        found: dict[str, Any] = _judged(q, some, depthwise) | {
+        found: dict[str, Any] = _judged(q, some, depthwise, fixed) | {
             "runtime_cycles": total.runtime,
             "energy_nj": _energy(
                 q, total.l2_read, total.l2_write_output, query.tech, depthwise=depthwise
@@ -280,7 +293,6 @@ def outer_costs(
         levels, dims, noc, mappable = _nests(q, mappings.take(rows), depthwise, fixed)
         found = outermost(levels[0], dims, noc, depthwise=depthwise)
         sizes = _tensor_sizes(q, depthwise)
-        reads = found.read["input"] + found.read["weight"]
         columns: dict[str, Any] = {
             "energy_nj": _energy(q, found.read, found.written, query.tech, depthwise=depthwise),
             "l2_bytes": 2 * sum(found.first.values()),
@@ -289,7 +301,9 @@ def outer_costs(
             "output_l2_write": found.written,
             "ingress_cycles": found.ingress_cycles,
             "egress_cycles": found.egress_cycles,
-            "moves_all": (reads >= sizes["input"] + sizes["weight"])
+            "moves_all": ~_forgets(q, mappings.take(rows), fixed)
+            & (found.read["input"] >= sizes["input"])
+            & (found.read["weight"] >= sizes["weight"])
             & (found.written >= sizes["output"]),
         }
         _place(out, columns, rows, len(mappings), mappable)
@@ -507,12 +521,31 @@ def _analysed(
     return total, mappable, irregular
 
 
-def _judged(q: dict[str, Ints], mappings: Mappings, depthwise: bool) -> dict[str, Array]:
+def _forgets(q: dict[str, Ints], m: Mappings, fixed: bool) -> Bools:
+    """(N,) the dimension spread over the clusters makes exactly as many tiles as one turn takes,
+    and leaves clusters idle: what is new to the last of the busy ones counts as nothing."""
+    rows = np.arange(len(m))
+    spread = m.parallel[:, 0]
+    tile, extent = m.tiles[rows, 0, spread], np.stack(_extents(q))[spread, rows]
+    tiles = extent // tile
+    forgets: Bools = (extent % tile == 0) & (tiles > 1) & (tiles < q["num_pes"] // m.cluster)
+    return forgets & (not fixed)
+
+
+def _extents(q: dict[str, Ints]) -> tuple[Ints, Ints, Ints, Ints]:
+    return q["K"], q["C"], q["Y"] - q["R"] + 1, q["X"] - q["S"] + 1
+
+
+def _judged(
+    q: dict[str, Ints], mappings: Mappings, depthwise: bool, fixed: bool
+) -> dict[str, Array]:
     sizes = _tensor_sizes(q, depthwise)
     return {
         "own_steps": _own_steps(q, mappings),
-        "compulsory_reads": sizes["input"] + sizes["weight"],
-        "compulsory_writes": sizes["output"],
+        "compulsory_inputs": sizes["input"],
+        "compulsory_weights": sizes["weight"],
+        "compulsory_outputs": sizes["output"],
+        "forgets": _forgets(q, mappings, fixed),
         "true_macs": _macs(q),
         "num_pes": q["num_pes"],
     }
@@ -521,10 +554,9 @@ def _judged(q: dict[str, Ints], mappings: Mappings, depthwise: bool) -> dict[str
 def _own_steps(q: dict[str, Ints], m: Mappings) -> Ints:
     """(N,) multiply-accumulates of the busiest PE: along each dimension how many indices pass
     through the first PE of the first cluster, which always has the largest tile of all."""
-    whole = (q["K"], q["C"], q["Y"] - q["R"] + 1, q["X"] - q["S"] + 1)
     clusters = np.maximum(q["num_pes"] // m.cluster, 1)
     steps = q["R"] * q["S"]
-    for d, extent in enumerate(whole):
+    for d, extent in enumerate(_extents(q)):
         outer, inner = m.tiles[:, 0, d], m.tiles[:, 1, d]
         pes = np.where(m.parallel[:, 1] == d, m.cluster, 1)
         units = np.where(m.parallel[:, 0] == d, clusters, 1)

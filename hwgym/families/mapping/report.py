@@ -312,18 +312,36 @@ def _checks(
         checks.append(_at_most("latency", runtime, latency_cap, "cycles", "it takes"))
     own = -(-of("own_steps") // lanes)
     peak = -(-of("true_macs") // (hardware.num_pes * lanes))
-    reads = of("input_l2_read") + of("weight_l2_read")
-    written, outputs = of("output_l2_write"), of("compulsory_writes")
     checks += [
         _at_least("work", of("num_macs"), of("true_macs"), "MACs", "it does", "the layer has"),
         _at_least("peak", runtime, peak, "cycles", "it takes", "all PEs together need"),
         _at_least("steps", runtime, own, "cycles", "it takes", "its busiest PE computes for"),
-        _at_least(
-            "reads", reads, of("compulsory_reads"), "elements", "L2 reads", "inputs and weights are"
+        *(
+            _at_least(
+                f"{tensor}s",
+                of(f"{tensor}_l2_{way}"),
+                of(f"compulsory_{tensor}s"),
+                "elements",
+                f"L2 {way}s of {tensor}s",
+                "there are",
+            )
+            for tensor, way in (("input", "read"), ("weight", "read"), ("output", "write"))
         ),
-        _at_least("writes", written, outputs, "elements", "L2 writes", "outputs are"),
+        _forgotten(found),
     ]
     return tuple(checks)
+
+
+def _forgotten(found: MappingCosts) -> Check:
+    """Whether MAESTRO counts the traffic of all clusters."""
+    forgets = bool(found.forgets[0])
+    text = "every cluster's traffic counts"
+    if forgets:
+        text = (
+            "the dimension spread over the clusters fits into fewer of them exactly: what is new "
+            "to the last counts as nothing"
+        )
+    return Check("traffic", not forgets, int(forgets), 0, "clusters", text)
 
 
 def _at_most(name: str, value: float, limit: float, unit: str, what: str) -> Check:
@@ -404,7 +422,7 @@ def _tensors(found: MappingCosts, hardware: Hardware) -> tuple[Tensor, ...]:
     for name in TENSORS:
         written = int(getattr(found, f"{name}_l2_write")[0])
         if name == "output":
-            elements, moved, accesses = int(found.compulsory_writes[0]), written, written
+            elements, moved, accesses = int(found.compulsory_outputs[0]), written, written
         else:
             elements = int(getattr(found, f"num_{name}_pixels")[0])
             moved = int(getattr(found, f"{name}_l2_read")[0])
