@@ -40,6 +40,12 @@ ALWAYS = (
 """What Timeloop does not express as MAESTRO does, whatever the mapping."""
 
 
+EARLY = (
+    "loops over {} end early in their last round; Timeloop takes that, and is not exact there: its "
+    "count of computes may be off, and where several loops do so its cycles, too"
+)
+
+
 @dataclass(frozen=True)
 class TimeloopFile:
     """A Timeloop input file.
@@ -93,7 +99,11 @@ def timeloop_file(
     if version == 3:
         for word in _HYPHENS:
             text = text.replace(word, word.replace("_", "-"))
-    notes = (*changed, *ALWAYS)
+    early = sorted(
+        {d for level in loops for d, (bound, last) in level.bounds.items() if bound != last}
+    )
+    some = [EARLY.format(", ".join(early))] if early else []
+    notes = (*changed, *some, *ALWAYS)
     head = [f"# {layer.name}, for timeloop-model of version {version}."]
     head += [f"# - {note}." for note in notes]
     return TimeloopFile("\n".join(head) + "\n" + text, notes, not changed)
