@@ -134,6 +134,11 @@ GROUPS = {
         "a systolic array and SRAM for each layer, with SCALE-Sim's cycles and DRAM",
         lambda i, kwargs: _of("systolic", i, kwargs),
     ),
+    "mapping": Group(
+        "HWMap-GAMMA-ResNet50-20-Edge-EDP-v0",
+        "a layer's mapping, decision by decision, on MAESTRO: GAMMA's search",
+        lambda i, kwargs: _of("mapping", i, kwargs),
+    ),
     "mapping-loopnest": Group(
         "HWMap-BERT-4-Edge-EDP-v1",
         "a layer's mapping, decision by decision, by a cost model to trust",

@@ -19,10 +19,11 @@ class MappingEnv(Environment):
     latency. This is the search of GAMMA (Kao and Krishna, ICCAD 2020), on the cost model that it uses,
     MAESTRO, bit for bit.
 
-    MAESTRO's count is not always true: released GAMMA's winners leave multiply-accumulates out, or take
-    fewer cycles than the array's peak allows. Here such a mapping is not valid, and masks keep to those
-    that are: with tiles that divide, a masked episode always ends in a mapping that fits both buffers,
-    takes at least the cycles of its busiest PE, and moves all data.
+    MAESTRO's count is not always true: most winners of the released GAMMA leave multiply-accumulates out,
+    or take fewer cycles than the array's peak allows. Here such a mapping is not valid, nor is one whose
+    traffic is left out, as where a dimension makes several tiles but fewer than there are clusters. Masks
+    allow exactly what can still be completed: a masked episode always ends in a mapping that fits both
+    buffers, takes at least the cycles that its busiest PE computes, and moves all data.
 
     ## Action Space
 
