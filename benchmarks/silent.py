@@ -13,13 +13,19 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from typing import Any
 
 from hwgym._names import nearest
 from hwgym.families import FAMILIES
 from hwgym.families.layered import says_something
 
-NAMES = tuple(family.name for family in FAMILIES)
+NAMES = tuple(
+    family.name
+    for family in FAMILIES
+    if files(f"hwgym.families.{family.name}").joinpath("silent.txt").is_file()
+)
+"""The families whose ids are every combination but those that say nothing."""
 
 
 def described(family: str) -> dict[str, dict[str, Any]]:

@@ -116,6 +116,13 @@ def test_masks_of_an_episode_that_cannot_fit_leave_a_choice():
     assert not problem.evaluate(genes).valid[0]
 
 
+def test_masks_after_sizes_that_do_not_divide_leave_a_choice():
+    problem = mapping_problem({"K": 4})
+    genes = np.array([[2, 2, -1, -1, -1, -1]])[..., None]  # over 4 rows and 4 columns
+    for step in range(2, problem.num_steps):
+        assert problem.statement.allowed(genes, step).any(axis=1).all()
+
+
 def test_an_index_that_a_step_does_not_have_is_not_valid():
     problem = mapping_problem("BERT:4")
     genes = np.zeros((2, problem.num_steps, 1), np.int64)

@@ -114,7 +114,7 @@ def test_the_table():
 
 # --- which ids say something ----------------------------------------------------------------------
 
-DESCRIBED = {family: silent.described(family.name) for family in FAMILIES}
+DESCRIBED = {f: silent.described(f.name) for f in FAMILIES if f.name in silent.NAMES}
 OF_MODELS = [
     (family, model)
     for family, every in DESCRIBED.items()
@@ -162,7 +162,7 @@ def test_what_is_left_out_says_nothing_and_the_rest_something(family, model):
         assert (env_id in ranked_ids(family)) == says, env_id
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", DESCRIBED, ids=lambda family: family.name)
 def test_silent_ids_are_the_others(family):
     listed = silent_text(family).splitlines()
     assert listed == sorted(set(listed))
@@ -268,7 +268,8 @@ def test_playing_the_optimum_has_no_regret(group):
         assert info["is_success"] is True, env_id
         assert info["objective"] == best.objective, env_id
         assert info["regret"] == 0, env_id
-        assert 0 < info["budget_used"] <= 1, env_id
+        if env.problem.statement.constraint is not None:
+            assert 0 < info["budget_used"] <= 1, env_id
         assert best.gap == 0, env_id
         assert best.exact, env_id
         assert 0 < best.relaxation <= best.objective, env_id

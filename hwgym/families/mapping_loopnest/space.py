@@ -237,7 +237,8 @@ class MappingSpace:
             row, choice = np.nonzero(allowed)
             l2, pe = chosen.sizes[2][row], chosen.sizes[3][row]
             (l2 if at == 2 else pe)[:, dim] = values[choice]
-            allowed[row, choice] = self.completes(spread[row], l2, pe)
+            if len(row):
+                allowed[row, choice] = self.completes(spread[row], l2, pe)
         allowed[~allowed.any(axis=1)] = True
         return allowed
 
