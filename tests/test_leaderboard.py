@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from hwgym.core import Certificate, agents, families, log_episodes, ranked_ids, solve
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
 from hwgym.families.loopnest import FAMILY as LOOPNEST
+from hwgym.families.mapping import FAMILY as MAPPING
 from hwgym.leaderboard import (
     SUITES,
     Curve,
@@ -174,10 +175,11 @@ def test_suites_have_registered_environments(name, tasks):
     assert {task.env_id for task in suite.tasks} <= set(ranked_ids(ASSIGNMENT))
 
 
-def test_the_suite_of_loop_nests():
-    tasks = [task.env_id for task in find_suite("loopnest").tasks]
+@pytest.mark.parametrize(("name", "family"), [("loopnest", LOOPNEST), ("map", MAPPING)])
+def test_suites_of_other_families(name, family):
+    tasks = [task.env_id for task in find_suite(name).tasks]
     assert len(set(tasks)) == 12
-    assert set(tasks) <= set(ranked_ids(LOOPNEST))
+    assert set(tasks) <= set(ranked_ids(family))
 
 
 def test_suites_contain_each_other():
