@@ -23,6 +23,9 @@ inside one episode, so whether the whole episode was good is invisible. Ours com
   try. What a choice takes that was never seen is guessed from those that were.
 - *Layer bias.* The heads have a bias of their own for every layer.
 
+Where the objective is known of whole solutions only, as of mappings, no choice has a price: then
+each is credited with the return, against the batch's mean, and nothing else is remembered.
+
 ``Reinforce.paper()`` is the paper's setting instead. Every choice is a field, so each can be
 switched off alone; ``benchmarks/agents.py`` says what each brings.
 """
@@ -32,7 +35,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -42,7 +45,7 @@ from torch import Tensor, nn
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import replacing
-from hwgym.core import BudgetSpent, Evaluator, Scores, SearchEnvironment, Sees, Space
+from hwgym.core import BudgetSpent, Evaluator, Scores, SearchEnvironment, Sees, Space, Statement
 
 from .common import separable
 from .tables import SeenTables
@@ -127,7 +130,8 @@ class Reinforce:
     masks: bool = True
     """Sample only what can still end feasibly. Without, a failed episode counts as a sample too."""
     credit: Literal["price", "return"] = "price"
-    """Charge each choice for the budget it takes, or wait for the rewards to go."""
+    """Charge each choice for the budget it takes, or wait for the rewards to go, as is done wherever
+    the objective is known of whole solutions only."""
     memory: bool = True
     """Learn from every choice ever seen; without, from those sampled, against the batch's mean."""
     layer_bias: bool = True
@@ -149,8 +153,8 @@ class Reinforce:
     within_episode: bool = False
     """Standardise rewards inside each episode, as the paper's code does, not across episodes."""
     reward: str | None = None
-    """Of the environment; by default ``shaped`` for ``credit="return"``, else ``relative``, whose
-    scale tells nothing of what was not paid for."""
+    """Of the environment; by default ``shaped`` for ``credit="return"`` where costs are separable,
+    else ``relative``, whose scale tells nothing of what was not paid for."""
     device: str = "cpu"
     """``cpu``, ``cuda``, or ``auto``."""
     checkpoint: str | None = None
@@ -205,10 +209,9 @@ class Reinforce:
         """Train until the budget is spent.
 
         Raises:
-            ValueError: If a step's choices cannot be enumerated; or if costs are not separable,
-                which credit by price needs.
+            ValueError: If a step's choices cannot be enumerated.
         """
-        run = _Run(self, evaluator, seed)
+        run = _Run(self._suiting(evaluator.statement), evaluator, seed)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the tensors are too small to share
         try:
@@ -223,6 +226,13 @@ class Reinforce:
         if self.checkpoint:
             run.save(self.checkpoint)
         raise BudgetSpent
+
+    def _suiting(self, statement: Statement) -> Reinforce:
+        """The same; with credit by return where the objective is one of whole solutions."""
+        if statement.objective.join != "whole" or statement.space.joint is None:
+            return self
+        reward = self.reward or "relative"
+        return replace(self, credit="return", memory=False, epochs=1, reward=reward)
 
 
 class _Run:

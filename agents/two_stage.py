@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from hwgym.core import BudgetSpent, Evaluator, Sees
 
+from .common import separable
 from .ga_refiner import GARefiner
 from .reinforce import Reinforce
 
@@ -32,7 +33,12 @@ class ReinforceThenGA:
             raise ValueError(f"first_share must lie between 0 and 1, got {self.first_share!r}")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
-        """Spend a part of the budget on each stage."""
+        """Spend a part of the budget on each stage.
+
+        Raises:
+            ValueError: If costs are not separable, which the second stage needs.
+        """
+        separable(evaluator.statement, "reinforce-ga")
         stage = evaluator.part(max(1, round(self.first_share * evaluator.samples)))
         with suppress(BudgetSpent):
             self.first.search(stage, seed)

@@ -21,6 +21,7 @@ from hwgym.core import (
     solve,
 )
 from hwgym.families.assignment.design_space import FINE_PE_LEVELS
+from hwgym.families.mapping import mapping_problem
 from hwgym_agents.ga_refiner import GARefiner
 from hwgym_agents.reinforce import Reinforce
 from hwgym_agents.two_stage import ReinforceThenGA
@@ -206,6 +207,18 @@ def test_any_separable_family(agent, env_id):
     assert result.samples == 200
     if agent != Reinforce.paper():
         assert result.regret < 0.05
+
+
+def test_where_no_choice_has_a_price_returns_are_credited():
+    problem = mapping_problem("released/ResNet50:20")
+    result = solve(Reinforce(), problem, samples=200, seed=1)
+    assert result.samples == 200
+    assert np.isfinite(result.history[0])  # it keeps to masks
+    returns = Reinforce(credit="return", memory=False, epochs=1, reward="relative")
+    again = solve(returns, problem, samples=200, seed=1)
+    np.testing.assert_array_equal(again.history, result.history)
+    with pytest.raises(ValueError, match=r"reinforce-ga learns what each choice"):
+        solve(ReinforceThenGA(), problem, samples=20)
 
 
 def test_what_a_problem_must_have_is_said():
