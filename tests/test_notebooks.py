@@ -24,6 +24,7 @@ SMALL = {
     "4_your_network": {"CHANNELS": 16, "BLOCKS": 1},
     "5_your_agent": {"SEEDS": 1},
     "6_cost_models": {"NETWORKS": ["AlexNet"]},
+    "7_mappings": {"SAMPLES": 100, "SEEDS": 1},
 }
 OF_A_MACHINE = re.compile(
     r"/(?:home|root|tmp|usr|opt|var|work|mnt|Users|private)/|[A-Z]:\\\\|site-packages"
