@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 import hwgym
-from benchmarks import report
+from benchmarks import gamma, report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
@@ -488,6 +488,9 @@ def parts() -> dict[str, str]:
         "results.part.md": results(),
         "speed.part.md": speed(),
         "groups.part.md": groups(),
+        "gamma-counts.part.md": gamma.counts_markdown(),
+        "gamma-layers.part.md": gamma.layers_markdown(),
+        "gamma-winners.part.md": gamma.winners_markdown(),
         "optima.csv": optima_csv(),
     }
     for name, group in GROUPS.items():
