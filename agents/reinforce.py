@@ -130,7 +130,7 @@ class Reinforce:
     masks: bool = True
     """Sample only what can still end feasibly. Without, a failed episode counts as a sample too."""
     credit: Literal["price", "return"] = "price"
-    """Charge each choice for the budget it takes, or wait for the rewards to go, as is done wherever
+    """Charge each choice for the budget it takes, or wait for the rewards to go, as is done where
     the objective is known of whole solutions only."""
     memory: bool = True
     """Learn from every choice ever seen; without, from those sampled, against the batch's mean."""

@@ -564,3 +564,16 @@ def test_a_mapping_is_shown_as_a_loop_nest():
     found = FAMILY.view.describe_solution(problem, genes)
     assert found["maestro"].startswith("Network mapping {")
     assert [row["step"] for row in found["decisions"]] == list(DECISIONS)
+
+
+def test_a_mapping_is_drawn_whether_it_is_open_complete_or_none():
+    pytest.importorskip("matplotlib")
+    problem = mapping_problem(**SMALL)
+    genes = problem.statement.draw(np.random.default_rng(0), 1)[0]
+    figure = FAMILY.view.figure(problem, genes)
+    assert len(figure.get_axes()) == 3
+    half = np.where(np.arange(13)[:, None] < 6, genes, -1)
+    assert len(FAMILY.view.figure(problem, half).get_axes()) == 2
+    for row in problem.space.draw(np.random.default_rng(1), 12):
+        FAMILY.view.figure(problem, row)
+        assert FAMILY.view.text(problem, row).splitlines()[-1].startswith("13 of 13 chosen")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,8 +11,11 @@ from hwgym._arrays import Ints
 from hwgym.core.problem import Problem
 from hwgym.core.view import Row, View
 from hwgym.families.mapping.problem import MappingProblem
-from hwgym.families.mapping.report import loops_of
+from hwgym.families.mapping.report import Explanation, explain, loops_of
 from hwgym.families.mapping.space import DIMS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["VIEW", "MappingView"]
 
@@ -73,6 +76,26 @@ class MappingView(View):
         if "l1_bytes" in found:
             shown["buffers"] = _buffers(_posed(problem), found["l1_bytes"], found["l2_bytes"])
         return shown
+
+    def draw(self, figure: Figure, problem: Problem, genes: Ints, title: str | None = None) -> None:
+        """Draw a mapping as a loop nest, with its cycles and buffers; decisions while some are
+        open."""
+        told = self._told(_posed(problem), genes) if problem.space.within(genes) else None
+        if told is None or not told.time:  # it is open, or does not run
+            super().draw(figure, problem, genes, title)
+            return
+        from hwgym.families.mapping.pictures import draw_mapping  # needs matplotlib
+
+        draw_mapping(figure, told, title)
+
+    def _told(self, posed: MappingProblem, genes: Ints) -> Explanation:
+        return explain(
+            posed.layer,
+            posed.mappings.mappings(genes[None]),
+            posed.hardware,
+            latency_cap=posed.latency_cap,
+            fixed=posed.mappings.fixed,
+        )
 
     def text(self, problem: Problem, genes: Ints) -> str:
         """The decisions taken, and the loop nest and what it takes once they all are."""
