@@ -26,19 +26,23 @@ from .mappings import CLUSTER, INNER_TILES, ORDERS, OUTER_TILES, PARALLEL, Mappi
 
 __all__ = ["Gamma"]
 
+_TRIES = 4
+"""So often a child that was bought before is changed; then it is bought again."""
+
 
 @dataclass
 class Gamma:
     """GAMMA's genetic algorithm for mappings (Kao and Krishna, ICCAD 2020), on masks.
 
-    The rates are those of the release; ``Gamma.released()`` has its operators alone.
+    Rates of operators that run in the release are its own; ``Gamma.released()`` has them alone, and
+    its elite. Mappings that were bought are not bought again.
     """
 
     population: int = 20
     """Children of a generation."""
     parents: float = 0.4
     """Share of a generation that has children."""
-    elite: float = 0.05
+    elite: float = 0.25
     """Share of a generation that lives on; at least one."""
     crossover: float = 0.57
     """Probability that two children exchange their tiles of one dimension."""
@@ -59,6 +63,7 @@ class Gamma:
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
         "population": (10, 20, 40, 80),
         "parents": (0.2, 0.4, 0.8),
+        "elite": (0.05, 0.25, 0.4),
         "crossover": (0.3, 0.57, 0.9),
         "order": (0.2, 0.47, 0.8),
         "draws": (1, 2, 3),
@@ -75,8 +80,9 @@ class Gamma:
 
     @classmethod
     def released(cls, **settings: Any) -> Gamma:
-        """With the operators that run in the released program alone."""
-        return cls(**({"parallel": 0.0, "growth": 0.0, "aging": 0.0} | settings))
+        """With the operators that run in the released program alone, and its elite."""
+        plain = {"elite": 0.05, "parallel": 0.0, "growth": 0.0, "aging": 0.0}
+        return cls(**(plain | settings))
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Breed until the budget is spent.
@@ -88,6 +94,7 @@ class Gamma:
         statement = evaluator.statement
         genes = self._first(view, rng)
         scores = evaluator.evaluate(genes[..., None])
+        bought = {row.tobytes() for row in genes}
         parents = max(round(self.parents * self.population), 2)
         elite = max(round(self.elite * self.population), 1)
         while True:
@@ -97,6 +104,12 @@ class Gamma:
             keep = keep[: max(parents, elite)]
             genes, scores = genes[keep], scores.take(keep)
             children = self._children(view, genes[:parents], rng)
+            for _ in range(_TRIES):  # what is known would only cost samples
+                known = [row for row in range(len(children)) if children[row].tobytes() in bought]
+                for row in known:
+                    draw_anew(view, children, row, rng)
+                children[known] = view.repair(children[known], rng)
+            bought.update(row.tobytes() for row in children)
             born = evaluator.evaluate(children[..., None])
             genes = np.concatenate([genes[:elite], children[: len(born)]])
             scores = Scores.join([scores.take(slice(elite)), born])

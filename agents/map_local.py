@@ -224,6 +224,8 @@ class _Known:
             chosen.append(int(i))
             if len(chosen) == count:
                 break
+        if not chosen:  # a batch of one has no half for what was bought
+            chosen = [int(self.promise.argmin())]
         return np.array(chosen, np.int64)
 
     @property
@@ -234,7 +236,7 @@ class _Known:
 
     def best(self, count: int) -> Ints:
         """The genes of the best bought."""
-        assert self.scores is not None
+        assert self.scores is not None  # random ones were bought first
         return self.genes[best_first(self.evaluator.statement, self.scores)[:count]]
 
     def some(self, count: int, rng: np.random.Generator) -> Ints:
@@ -253,9 +255,7 @@ class _Known:
         keep[rows] = False
         if keep.sum() > _POOL:
             keep &= self.promise <= np.partition(self.promise[keep], _POOL)[_POOL]
-        self.pool, self.promise, self.base = (
-            array[keep] for array in (self.pool, self.promise, self.base)
-        )
+        self.pool, self.promise, self.base = self.pool[keep], self.promise[keep], self.base[keep]
         bought = len(scores)
         self._outer.update(row[list(OUTER)].tobytes() for row in genes[:bought])
         self.genes = np.concatenate([self.genes, genes[:bought]])
@@ -266,6 +266,7 @@ class _Known:
 
     def expand(self, count: int) -> Ints:
         """Indices of the best bought whose neighbours were not thought of yet."""
+        assert self.scores is not None  # random ones were bought first
         order = best_first(self.evaluator.statement, self.scores)
         chosen = order[~self.expanded[order]][:count]
         self.expanded[chosen] = True

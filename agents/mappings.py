@@ -196,7 +196,7 @@ class MappingView:
         cycles = np.maximum(self.steps(m), moved / self.bandwidth)
         energy = moved + self.compulsory
         name, statement = self.statement.objective.name, self.statement
-        value = {"latency": cycles, "energy": energy}.get(name, cycles * energy)
+        value: Floats = {"latency": cycles, "energy": energy}.get(name, cycles * energy)
         if statement.constraint is not None and statement.constraint.name == "latency":
             value = value * (1 + 10 * np.maximum(cycles / statement.limit - 1, 0))
         return value

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,8 +117,8 @@ def on_chip(view: MappingView, tile: Ints, order: int, idle: float) -> Ints:
     Elements hold one of everything. Ways that take more steps than the fastest by more than a share
     ``idle`` are left out.
     """
-    sizes = view.sizes[[CLUSTER, *PARALLEL]]
-    choices = np.indices(sizes).reshape(3, -1)
+    sizes = view.sizes[[CLUSTER, *PARALLEL]].tolist()
+    choices = np.array(list(product(*map(range, sizes)))).T
     genes = np.zeros((choices.shape[1], DECISIONS), np.int64)
     genes[:, [CLUSTER, *PARALLEL]] = choices.T
     genes[:, ORDERS] = order

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from conftest import needs_torch
 
 from hwgym import AssignmentProblem, Layer
 from hwgym.core import Evaluator, search, solve
@@ -108,6 +109,12 @@ def test_local_ends_when_everything_is_bought():
     problem = mapping_problem(one, {"num_pes": 1, "l1_bytes": 64, "l2_bytes": 64})
     result = solve(QUICK(), problem, samples=2000)
     assert result.samples == 3 * 3 * 6 * 6
+
+
+def test_batches_of_one():
+    one = Layer("one", "DSCONV", K=1, C=1, OY=1, OX=1, R=1, S=1)
+    problem = mapping_problem(one, {"num_pes": 1, "l1_bytes": 64, "l2_bytes": 64})
+    assert solve(QUICK(batch=1, blind=0.0), problem, samples=300).samples == 300
 
 
 def test_knowing_helps():
@@ -330,3 +337,37 @@ def test_first_half_is_free():
     first = view.repair(on_chip(view, tile, order, 0.1)[:1], np.random.default_rng(0))
     result = solve(Marvel(plans=1), problem, samples=1)
     assert (result.assignment[:, 0] == first[0]).all()
+
+
+# --- agents of other problems -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["random", "uniform", "annealing", "genetic", "grid"])
+def test_agents_that_see_totals_work_unchanged(name):
+    result = solve(name, "HWMap-ResNet50-20-Edge-EDP-v0", samples=120)
+    assert result.samples == 120 or name in ("uniform", "grid")
+    assert name in ("uniform", "grid") or np.isfinite(result.objective)
+
+
+@pytest.mark.parametrize("name", ["cmaes", "optuna"])
+def test_agents_of_packages_work_unchanged(name):
+    pytest.importorskip(name)
+    result = solve(name, "HWMap-ResNet50-20-Edge-EDP-v0", samples=120)
+    assert result.samples == 120
+
+
+# A price is one of parts, which a mapping has not.
+LEARNERS = {
+    "ppo": {},
+    "maskable-ppo": {},
+    "reinforce": {"credit": "return", "memory": False, "epochs": 1, "reward": "relative"},
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_agents_that_learn_work_unchanged(name):
+    needs_torch()
+    problem = "HWMap-ResNet50-20-Edge-EDP-v0"
+    result = solve(name, problem, samples=60, settings=LEARNERS[name])
+    assert result.samples == 60
+    assert name == "ppo" or np.isfinite(result.objective)
