@@ -144,21 +144,17 @@ class _Splitter:
             tiles = block.tiles_below(clipped=clipped)
             rows = len(block.points)
             work = self.split(depth + 1, {d: sizes.ravel() for d, sizes in tiles.dims.items()})
-            found.append(
-                {
-                    name: values.reshape(-1, rows)[tiles.of_case]
-                    for name, values in {**work.parts, "runtime": work.runtime}.items()
-                }
-            )
-        full = found[0]
+            runtime = work.runtime.reshape(-1, rows)[tiles.of_case]
+            parts = {k: v.reshape(-1, rows)[tiles.of_case] for k, v in work.parts.items()}
+            found.append((runtime, parts))
+        runtime, full = found[0]
         if not block.clips:
-            return {key: cycles for key, cycles in full.items() if key != "runtime"}
-        last = found[1]
+            return full
+        clipped_runtime, last = found[1]
         busy, clipped_here = block.ordered(block.busy_units()), block.ordered(block.clipped_here)
         some_full = busy > clipped_here
-        slower = clipped_here & (~some_full | (last["runtime"] > full["runtime"]))
+        slower = clipped_here & (~some_full | (clipped_runtime > runtime))
         return {
-            key: np.where(slower, last[key], np.where(some_full, full[key], 0))
-            for key in full
-            if key != "runtime"
+            key: np.where(slower, last[key], np.where(some_full, cycles, 0))
+            for key, cycles in full.items()
         }

@@ -87,10 +87,10 @@ def of_directives(name: str, directives: Sequence[Directive], layer: Layer) -> M
     Raises:
         ValueError: As :meth:`hwgym.costs.maestro.Mappings.of`; ``name`` is what it calls them.
     """
-    plain, depthwise = tuple(directives), ()
-    if layer.shape[-1]:
-        plain, depthwise = (SpatialMap(1, 1, "K"),), plain
-    return Mappings.of(Dataflow(name, plain, depthwise), layer)
+    given = tuple(directives)
+    if not layer.shape[-1]:
+        return Mappings.of(Dataflow(name, given), layer)
+    return Mappings.of(Dataflow(name, (SpatialMap(1, 1, "K"),), given), layer)
 
 
 def mapping_values(mapping: Mappings, layer: Layer) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def draw_mapping(figure: Figure, told: Explanation, title: str | None = None) ->
         raise ValueError(f"the mapping does not run on {told.hardware.title}")
     shown = _shown(told)
     with mpl.rc_context({**STYLE, "axes.grid": False}):
-        rows = figure.subfigures(2, 1, height_ratios=[0.42 * (len(shown) + 1) + 0.5, 2.0])
+        rows: Any = figure.subfigures(2, 1, height_ratios=[0.42 * (len(shown) + 1) + 0.5, 2.0])
         _draw_nest(rows[0].subplots(), shown, told)
         time, buffers = rows[1].subplots(1, 2, width_ratios=[3, 2])
         _draw_time(time, told)

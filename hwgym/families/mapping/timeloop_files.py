@@ -138,9 +138,9 @@ def _loops(
         sizes, said = _sizes(mapping, dim, whole, units)
         changed += said
         rest = whole
-        for bounds, size in zip(levels, (*sizes, None), strict=True):
+        for bounds, size in zip(levels, (*sizes, 0), strict=True):  # 0: all that is left
             # A bound, and what is left for it in the last round of all loops around it.
-            bound = rest if size is None else size
+            bound = size or rest
             rounds = -(-rest // bound)
             bounds[names[dim]] = bound, rest - (rounds - 1) * bound
             rest = rounds
