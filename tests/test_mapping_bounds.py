@@ -13,7 +13,7 @@ from hwgym.core.problem import InfeasibleError
 from hwgym.costs.maestro import Mappings, evaluate_mappings
 from hwgym.costs.maestro.even import EvenLevel
 from hwgym.families.mapping import MappingHardware, MappingSpace, enumeration, mapping_problem
-from hwgym.families.mapping.bounds import certify, compulsory_elements, least_cycles, least_elements
+from hwgym.families.mapping.bounds import compulsory_elements, least_cycles, least_elements
 from hwgym.families.mapping.enumeration import Search, interconnect
 from hwgym.workloads import Layer
 
@@ -122,14 +122,13 @@ def test_certificates_are_what_exhaustion_finds(name, fixed):
         valid = valid & ~((chunks > 1) & (chunks < hardware.num_pes // m.cluster))
     latency, energy = (np.where(valid, scores[n], np.inf) for n in ("latency", "energy"))
     for objective in OBJECTIVES:
-        found = certify(mapping_problem(layer, hardware, objective=objective, fixed=fixed))
+        found = mapping_problem(layer, hardware, objective=objective, fixed=fixed).certify()
         assert found.exact
         least = {"energy": energy, "latency": latency, "edp": energy * latency}[objective].min()
         assert found.objective == pytest.approx(least, rel=1e-12)
     for cap in np.unique(latency[np.isfinite(latency)]).astype(int)[[0, 1, 5, -1]].tolist():
-        found = certify(
-            mapping_problem(layer, hardware, objective="energy", latency_cap=cap, fixed=fixed)
-        )
+        capped = {"objective": "energy", "latency_cap": cap, "fixed": fixed}
+        found = mapping_problem(layer, hardware, **capped).certify()
         assert found.exact
         assert found.objective == pytest.approx(energy[latency <= cap].min(), rel=1e-12)
 
@@ -162,7 +161,7 @@ def test_the_best_of_some_clusters_and_of_given_orders(name):
 def test_a_cap_that_nothing_meets():
     problem = mapping_problem(CONV, TINY["conv"][1], objective="energy", latency_cap=3)
     with pytest.raises(InfeasibleError, match=r"no mapping of conv .* the fastest found takes"):
-        certify(problem)
+        problem.certify()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +169,7 @@ def test_a_cap_that_nothing_meets():
     [("released/ResNet50:1", 14387.8), ("released/ResNet50:20", 2862.12), ("BERT:1", 17639.5)],
 )
 def test_the_least_energies_that_are_known(layer, energy_nj):
-    found = certify(mapping_problem(layer, "edge", objective="energy"))
+    found = mapping_problem(layer, "edge", objective="energy").certify()
     assert found.exact
     assert float(f"{found.objective:.6g}") == energy_nj
 
@@ -178,13 +177,13 @@ def test_the_least_energies_that_are_known(layer, energy_nj):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_an_enumeration_that_ends_early_still_bounds(objective, monkeypatch):
     problem = mapping_problem("MobileNetV2:35", "1024", objective=objective)
-    best = certify(problem)
+    best = problem.certify()
     monkeypatch.setattr(enumeration, "MOST_INNER", 1)
     monkeypatch.setattr(enumeration, "BATCH", 1)
-    early = certify(problem)
+    early = problem.certify()
     assert early.lower_bound <= best.objective <= early.objective
     monkeypatch.setattr(enumeration, "MOST_POINTS", 20_000)
-    few = certify(problem)
+    few = problem.certify()
     assert few.lower_bound <= best.objective <= few.objective
     assert few.lower_bound > 0
 
@@ -214,8 +213,8 @@ def test_no_mapping_falls_below_the_bounds(name, tiles):
 
 def test_certificates_of_any_tiles():
     for objective in OBJECTIVES:
-        wide = certify(mapping_problem("ViT:5", "edge", objective=objective, tiles="any"))
-        even = certify(mapping_problem("ViT:5", "edge", objective=objective, fixed=True))
+        wide = mapping_problem("ViT:5", "edge", objective=objective, tiles="any").certify()
+        even = mapping_problem("ViT:5", "edge", objective=objective, fixed=True).certify()
         assert wide.lower_bound <= wide.objective == even.objective
         assert wide.gap < 0.2
 

@@ -8,40 +8,46 @@ no mapping falls below.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import ceil
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwgym._arrays import Ints
 from hwgym.bounds.movement import Operand, least_movement
 from hwgym.core.certificate import Certificate
 from hwgym.core.problem import InfeasibleError
 from hwgym.families.mapping.enumeration import Search, elements_of, interconnect
 from hwgym.families.mapping.space import MappingSpace
 
-if TYPE_CHECKING:
-    from hwgym.families.mapping.problem import MappingProblem
-
 __all__ = ["certify", "compulsory_elements", "least_cycles", "least_elements"]
 
 
-def certify(problem: MappingProblem) -> Certificate:
+def certify(
+    space: MappingSpace, objective: str, cap: float, worth: Callable[[Ints], float]
+) -> Certificate:
     """The best mapping known, and what is proven of it.
 
+    Args:
+        space: All mappings.
+        objective: ``edp``, ``latency`` or ``energy``.
+        cap: Cycles that a mapping may take; infinite if any.
+        worth: The objective of genes (1, 13, 1), as the problem gives it.
+
     Raises:
-        InfeasibleError: If no mapping is within the cap on latency.
+        InfeasibleError: If no mapping is within the cap.
     """
     start = time.perf_counter()
-    space, objective = problem.mappings, problem.objective.name
-    cap = np.inf if problem.latency_cap is None else float(problem.latency_cap)
     search = Search(space)
     found = search.best(objective, cap)
     if found is None:
         fastest = search.best("latency")
         known = "" if fastest is None else f"; the fastest found takes {fastest.cycles:,}"
-        raise InfeasibleError(f"no mapping of {problem.statement.title} was found{known}")
+        raise InfeasibleError(
+            f"no mapping of {space.layer.name} in {cap:,.0f} cycles was found{known}"
+        )
     genes = space.genes(found.mapping)
-    value = float(problem.score(genes).objective[0])
+    value = worth(genes)
     cycles = least_cycles(space)
 
     def below(elements: int) -> float:

@@ -175,7 +175,13 @@ class MappingProblem(Problem):
         )
 
     def certify(self) -> Certificate:
-        return certify(self)
+        cap = np.inf if self.latency_cap is None else float(self.latency_cap)
+        return certify(
+            self.mappings,
+            self.objective.name,
+            cap,
+            lambda genes: float(self.score(genes).objective[0]),
+        )
 
     @property
     def description(self) -> Mapping[str, Any]:
