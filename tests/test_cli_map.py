@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hwgym.costs.maestro import Mappings, evaluate_mappings
@@ -148,6 +150,28 @@ def test_a_log_is_written(found, tmp_path, wrong):
     said = wrong("--layer", LAYER, *ARRAY, "--log", log)
     assert "not empty" in said
     assert "--resume goes on with a log" in wrong("--layer", LAYER, "--resume")
+
+
+class Interrupted:
+    sees = "totals"
+
+    def search(self, evaluator, seed):
+        evaluator.evaluate(evaluator.statement.draw(np.random.default_rng(seed), 20))
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_prints_what_was_found(run, monkeypatch):
+    point = SimpleNamespace(load=lambda: Interrupted)
+    monkeypatch.setattr("hwgym.core.agents._classes", lambda: {"map-local": point})
+    status, out, _ = run("map", "--layer", LAYER, *ARRAY, "--json")
+    assert status == 130
+    answer = json.loads(out)
+    assert answer["search"]["interrupted"]
+    assert answer["search"]["samples"] == 20
+    assert answer["explanation"]["valid"]
+    status, out, _ = run("map", "--layer", LAYER, *ARRAY)
+    assert status == 130
+    assert "interrupted" in out
 
 
 def test_layers_and_hardware_come_from_files(found, tmp_path):
