@@ -20,7 +20,7 @@ class Moves:
     """Random changes of solutions, genes (N, steps, axes)."""
 
     def __init__(self, statement: Statement, rng: np.random.Generator, reset: float) -> None:
-        self.rng, self.reset = rng, reset
+        self.rng, self.reset, self.statement = rng, reset, statement
         space = statement.space
         self.sizes, self.ordered = space.sizes, space.ordered_at
         self.sloped = np.flatnonzero(space.ordered)
@@ -91,7 +91,7 @@ class Moves:
         row, column = np.nonzero(np.where(together[:, None], self.twins[step], alone))
         genes = genes.copy()
         genes[row, column, axis[row]] = new[row]
-        return genes
+        return self.statement.repair(genes, self.rng)
 
 
 @dataclass

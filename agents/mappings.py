@@ -34,6 +34,7 @@ OUTER_TILES, INNER_TILES = (4, 5, 6, 7), (8, 9, 10, 11)
 OUTER = (0, 1, 3, *OUTER_TILES)
 """The decisions that say what clusters get from the shared buffer, and when."""
 
+_CHARGE = 10.0
 _DIMS = ("K", "C", "Y'", "X'")
 _C, _Y, _X = 1, 2, 3
 
@@ -107,24 +108,8 @@ class MappingView:
         return self.statement.allowed(genes[..., None], step)[:, : self.sizes[step]]
 
     def repair(self, genes: Ints, rng: np.random.Generator) -> Ints:
-        """Valid genes: in the order of decisions, each that is not allowed is replaced.
-
-        A number gives way to the nearest that is allowed, the smaller of two; a dimension or an
-        order to any.
-        """
-        genes = genes.copy()
-        for step, size in enumerate(self.sizes):
-            allowed = self.allowed(genes, step)
-            rows = np.flatnonzero(~np.take_along_axis(allowed, genes[:, [step]], 1)[:, 0])
-            if not len(rows):
-                continue
-            if self.ordered[step]:
-                away = np.arange(size) - genes[rows, step][:, None]
-                rank = 2.0 * np.abs(away) + (away > 0)
-            else:
-                rank = rng.random((len(rows), size))
-            genes[rows, step] = np.where(allowed[rows], rank, np.inf).argmin(axis=1)
-        return genes
+        """Valid genes: in the order of decisions, each that is not allowed is replaced."""
+        return self.statement.repair(genes[..., None], rng)[..., 0]
 
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """Random valid genes."""
@@ -195,11 +180,19 @@ class MappingView:
         moved = self.movement(m).sum(axis=1)
         cycles = np.maximum(self.steps(m), moved / self.bandwidth)
         energy = moved + self.compulsory
-        name, statement = self.statement.objective.name, self.statement
-        value: Floats = {"latency": cycles, "energy": energy}.get(name, cycles * energy)
-        if statement.constraint is not None and statement.constraint.name == "latency":
-            value = value * (1 + 10 * np.maximum(cycles / statement.limit - 1, 0))
+        value: Floats = {"latency": cycles, "energy": energy}.get(
+            self.statement.objective.name, cycles * energy
+        )
         return value
+
+    def charge(self, m: Mappings) -> Floats:
+        """(N,) what to multiply the objective with where a limit of cycles is exceeded, at least:
+        1 where it may not be."""
+        statement = self.statement
+        if statement.constraint is None or statement.constraint.name != "latency":
+            return np.ones(len(m))
+        over: Floats = np.maximum(self.steps(m) / statement.limit - 1, 0)
+        return 1 + _CHARGE * over
 
 
 def _values(labels: Sequence[Any], step: int) -> Ints:

@@ -113,6 +113,30 @@ class Statement:
             return self.space.draw(rng, count)
         return draw_allowed(self.space, self.allowed, rng, count)
 
+    def repair(self, genes: Ints, rng: np.random.Generator) -> Ints:
+        """Genes (N, steps, axes) that can be valid: step by step each choice after which no valid
+        solution can follow, as :attr:`allowed` says, gives way to the nearest that can be, the
+        lower of two; one among categories to any. Without that, they stay as they are."""
+        if self.allowed is None:
+            return genes
+        genes = genes.copy()
+        ends = np.cumsum(self.space.shape)[:-1]
+        for step in range(self.space.num_steps):
+            masks = np.split(self.allowed(genes, step), ends, axis=1)
+            for axis, mask in enumerate(masks):
+                mask = mask[:, : self.space.sizes[step, axis]]
+                chosen = genes[:, step, axis]
+                rows = np.flatnonzero(~mask[np.arange(len(genes)), chosen])
+                if not len(rows):
+                    continue
+                if self.space.ordered_at[step, axis]:
+                    away = np.arange(mask.shape[1]) - chosen[rows, None]
+                    rank = 2.0 * np.abs(away) + (away > 0)
+                else:
+                    rank = rng.random((len(rows), mask.shape[1]))
+                genes[rows, step, axis] = np.where(mask[rows], rank, np.inf).argmin(axis=1)
+        return genes
+
     def excess(self, scores: Scores) -> Floats:
         """(N,): by how much of the limit each solution exceeds it; infinite where invalid."""
         over = np.maximum(scores.used / self.limit - 1, 0) if np.isfinite(self.limit) else 0.0
