@@ -442,3 +442,60 @@ def test_of_a_bank_each_row_is_its_own_problems():
         expected = problem.regret(scores.objective[0]) if success[i] else math.inf
         assert found["regret"][i] == expected
         np.testing.assert_array_equal(found["assignment"][i], genes[i])
+
+
+# --- masks of the statement -----------------------------------------------------------------------
+
+
+class Told(Tour):
+    """A tour whose statement says which places are free."""
+
+    @property
+    def statement(self):
+        return dataclasses.replace(super().statement, allowed=self.allowed)
+
+    def allowed(self, genes, step):
+        masks = np.ones((len(genes), self.PLACES + 2 * self.SETTINGS), bool)
+        for row, seen in enumerate(genes[:, :step, 0]):
+            masks[row, seen] = False
+        return masks
+
+
+def test_a_walk_masks_as_the_statement_says():
+    bank = [Told(4, 0), Told(6, 0), Told(2, 1)]
+    walk, other = Walk.of(bank), TourWalk.of(bank)
+    state = walk.begin(np.array([0, 1, 2, 1]))
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        masks = walk.masks(state, "multi_discrete")
+        going = state.step < walk.num_steps[state.which]
+        np.testing.assert_array_equal(masks[going], other.masks(state, "multi_discrete")[going])
+        places = [rng.choice(np.flatnonzero(mask[: Tour.PLACES])) for mask in masks]
+        choices = np.zeros((4, 3), int)
+        choices[:, 0] = places
+        state, _ = walk.step(state, choices)
+
+
+def test_a_statement_draws_what_it_allows():
+    problem = Told(6, 0)
+    genes = problem.statement.draw(np.random.default_rng(0), 200)
+    assert problem.evaluate(genes).valid.all()
+    assert len(np.unique(genes[..., 0], axis=0)) > 100
+    assert genes[..., 1:].max() > 900
+    np.testing.assert_array_equal(genes, problem.statement.draw(np.random.default_rng(0), 200))
+    assert not problem.evaluate(
+        Tour(6, 0).statement.draw(np.random.default_rng(0), 200)
+    ).valid.all()
+
+
+def test_a_statement_repairs_what_it_does_not_allow():
+    statement = Told(6, 0).statement
+    rng = np.random.default_rng(0)
+    broken = Tour(6, 0).statement.draw(rng, 200)
+    repaired = statement.repair(broken, rng)
+    assert Told(6, 0).evaluate(repaired).valid.all()
+    np.testing.assert_array_equal(repaired[..., 1:], broken[..., 1:])
+    fine = Told(6, 0).evaluate(broken).valid
+    np.testing.assert_array_equal(repaired[fine], broken[fine])
+    plain = Tour(6, 0).statement
+    assert plain.repair(broken, rng) is broken

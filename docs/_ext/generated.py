@@ -178,7 +178,7 @@ def glance(group: Group) -> str:
     posed = [kwargs_of(env_id) for env_id in ids]
     of_networks = all("workload" in asked for asked in posed)
     over = {str(asked["workload" if of_networks else "layer"]) for asked in posed}
-    between = f"{len(over)}, of {steps[0]} to {steps[-1]}"
+    between = f"{len(over)}, of " + " to ".join(map(str, sorted({steps[0], steps[-1]})))
     rows = [
         ("Ids", f"{len(ids)}, for example `{group.example}`"),
         ("Import", f'`gym.make("hwgym:{group.example}")`'),

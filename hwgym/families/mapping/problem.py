@@ -156,7 +156,8 @@ class MappingProblem(Problem):
         PE needs, leaves no traffic out, and moves all data."""
         space, hardware = self.mappings, self.hardware
         valid = space.space.within(genes)
-        valid[valid] = space.keeps(space.mappings(genes[valid]))
+        if valid.any():
+            valid[valid] = space.keeps(space.mappings(genes[valid]))
         latency, energy = np.zeros(len(genes)), np.zeros(len(genes))
         if valid.any():
             there = np.flatnonzero(valid)
