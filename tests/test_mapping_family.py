@@ -24,6 +24,7 @@ from hwgym.families.mapping import (
 from hwgym.families.mapping.bounds import least_cycles
 from hwgym.families.mapping.ids import GAMMA_LAYERS
 from hwgym.families.mapping.space import cluster_sizes, divisors
+from hwgym.leaderboard import figures
 from hwgym_agents import bayesian, local
 from hwgym_agents.common import spread_uniform
 
@@ -563,6 +564,17 @@ def test_a_mapping_is_shown_as_a_loop_nest():
     found = FAMILY.view.describe_solution(problem, genes)
     assert found["maestro"].startswith("Network mapping {")
     assert [row["step"] for row in found["decisions"]] == list(DECISIONS)
+
+
+def test_a_report_shows_what_the_choices_of_each_step_stand_for():
+    problem = mapping_problem(**SMALL)
+    genes = problem.statement.draw(np.random.default_rng(0), 3)
+    [panel] = figures._panels(problem.space, genes)
+    mappings = problem.mappings.mappings(genes)
+    assert panel.texts[:, 0].tolist() == [str(n) for n in mappings.cluster]
+    assert panel.texts[:, 6].tolist() == [str(n) for n in mappings.tiles[:, 0, 2]]
+    assert panel.shades.shape == panel.texts.shape == (3, 13)
+    assert 0 <= panel.shades.min() <= panel.shades.max() <= 1
 
 
 def test_a_mapping_is_drawn_whether_it_is_open_complete_or_none():
