@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hwgym._arrays import Ints
+from hwgym._arrays import Floats, Ints
 from hwgym.core import Evaluator, Scores, Sees
 
 from .common import best_first, positive, shares
@@ -110,15 +110,15 @@ class LocalMapping:
         random = view.draw(rng, self.chains)
         best = known.best(self.chains // 2)
         genes = np.concatenate([best, random[len(best) :]])
-        height = np.log(view.estimate(view.mappings(genes)))
+        height = _height(view, genes)
         top, least = genes.copy(), height.copy()
         for temperature in np.geomspace(self.hot, self.cold, self.moves):
             most = height - temperature * np.log1p(-rng.random(len(height)))
             trial = _changed(view, genes, rng)
             # What is too high as it is would hardly be less when it is valid.
-            rows = np.flatnonzero(np.log(view.estimate(view.mappings(trial))) <= most)
+            rows = np.flatnonzero(_height(view, trial) <= most)
             trial = view.repair(trial[rows], rng)
-            new = np.log(view.estimate(view.mappings(trial)))
+            new = _height(view, trial)
             taken = new <= most[rows]
             genes[rows[taken]], height[rows[taken]] = trial[taken], new[taken]
             better = height < least
@@ -136,6 +136,13 @@ class LocalMapping:
         swapped[:, PARALLEL] = swapped[:, PARALLEL[::-1]]
         found.append(swapped)
         return np.concatenate([*found, _changed(view, np.tile(genes, (self.together, 1)), rng)])
+
+
+def _height(view: MappingView, genes: Ints) -> Floats:
+    """(N,) the logarithm of the free estimate, with what exceeding a limit is charged."""
+    m = view.mappings(genes)
+    height: Floats = np.log(view.estimate(m) * view.charge(m))
+    return height
 
 
 def _changed(view: MappingView, genes: Ints, rng: np.random.Generator) -> Ints:
@@ -195,10 +202,12 @@ class _Known:
         """
         new = np.array([self._is_new(row) for row in genes], bool)
         genes = genes[new]
-        base = self.view.estimate(self.view.mappings(genes))
+        m = self.view.mappings(genes)
+        base = self.view.estimate(m)
+        promise = base * self.view.charge(m) * (self.usual if off is None else off)
         self.pool = np.concatenate([self.pool, genes])
         self.base = np.concatenate([self.base, base])
-        self.promise = np.concatenate([self.promise, base * (self.usual if off is None else off)])
+        self.promise = np.concatenate([self.promise, promise])
 
     def _is_new(self, row: Ints) -> bool:
         key = row.tobytes()
