@@ -22,7 +22,7 @@ from hwgym._arrays import Ints
 from hwgym.core import Evaluator, Scores, Sees
 
 from .common import best_first, positive, shares
-from .mappings import CLUSTER, INNER_TILES, ORDERS, OUTER_TILES, PARALLEL, MappingView
+from .mappings import Decisions, decisions
 
 __all__ = ["Gamma"]
 
@@ -90,7 +90,7 @@ class Gamma:
         Raises:
             ValueError: If it is not a mapping problem.
         """
-        view, rng = MappingView(evaluator.statement, "gamma"), np.random.default_rng(seed)
+        view, rng = decisions(evaluator.statement, "gamma"), np.random.default_rng(seed)
         statement = evaluator.statement
         genes = self._first(view, rng)
         scores = evaluator.evaluate(genes[..., None])
@@ -114,15 +114,15 @@ class Gamma:
             genes = np.concatenate([genes[:elite], children[: len(born)]])
             scores = Scores.join([scores.take(slice(elite)), born])
 
-    def _first(self, view: MappingView, rng: np.random.Generator) -> Ints:
-        """Random mappings whose elements hold one of everything; of two, so do the clusters."""
+    def _first(self, view: Decisions, rng: np.random.Generator) -> Ints:
+        """Random mappings whose elements hold one of everything; of two, so do all levels."""
         genes = view.draw(rng, self.population)
-        genes[:, INNER_TILES] = 0
-        genes[:2, OUTER_TILES] = 0
+        genes[:, view.tiles[:, -1]] = 0
+        genes[:2, view.tiles] = 0
         return view.repair(genes, rng)
 
-    def _children(self, view: MappingView, parents: Ints, rng: np.random.Generator) -> Ints:
-        children = self.cross(parents, rng)
+    def _children(self, view: Decisions, parents: Ints, rng: np.random.Generator) -> Ints:
+        children = self.cross(view, parents, rng)
         count = len(children)
         swapped = rng.integers(count, size=rng.binomial(count, self.order))
         for row in swapped:  # one may be drawn twice
@@ -138,70 +138,54 @@ class Gamma:
             age(view, children, row)
         return view.repair(children, rng)
 
-    def cross(self, parents: Ints, rng: np.random.Generator) -> Ints:
-        """Children (N, 13), two of a pair of parents, that may have exchanged the tiles of one
-        dimension."""
+    def cross(self, view: Decisions, parents: Ints, rng: np.random.Generator) -> Ints:
+        """Children (N, decisions), two of each pair of parents, that may have exchanged the tiles
+        of one dimension."""
         children = []
         for _ in range(0, self.population, 2):
             picks = np.resize(rng.permutation(len(parents)), max(len(parents), 2))[:2]
             pair = parents[picks]
             if rng.random() < self.crossover:
-                dim = rng.integers(4)
-                columns = [OUTER_TILES[dim], INNER_TILES[dim]]
+                columns = view.tiles[rng.integers(len(view.tiles))]
                 pair[:, columns] = pair[::-1, columns]
             children.append(pair)
         return np.concatenate(children)[: self.population]
 
 
-# --- operators: each changes a row of genes (N, 13) in place --------------------------------------
+# --- operators: each changes a row of genes (N, decisions) in place -------------------------------
 
 
-def reorder(view: MappingView, genes: Ints, row: int, rng: np.random.Generator) -> None:
-    """Swap two loops of one of the two orders; at times the same one twice, as in the release."""
-    step = ORDERS[rng.integers(2)]
+def reorder(view: Decisions, genes: Ints, row: int, rng: np.random.Generator) -> None:
+    """Swap two loops of one of the orders; at times the same one twice, as in the release."""
+    step = rng.choice(view.orders)
     loops = view.loops[genes[row, step]].copy()
     one, other = rng.integers(len(loops), size=2)
     loops[[one, other]] = loops[[other, one]]
     genes[row, step] = view.order_of(loops[None])[0]
 
 
-def draw_anew(view: MappingView, genes: Ints, row: int, rng: np.random.Generator) -> None:
-    """Draw a tile, or a parallel dimension, the inner one with the cluster size."""
-    step = (*PARALLEL, *OUTER_TILES, *INNER_TILES)[rng.integers(10)]
-    genes[row, step] = rng.integers(view.sizes[step])
-    if step == PARALLEL[1]:
-        _draw_cluster(view, genes, row, rng)
-    elif step in INNER_TILES:  # no larger than the outer one
-        outer = OUTER_TILES[INNER_TILES.index(step)]
-        most = view.values[outer][genes[row, outer]]
-        genes[row, step] = rng.integers(view.choice_of(step, most) + 1)
+def draw_anew(view: Decisions, genes: Ints, row: int, rng: np.random.Generator) -> None:
+    """Draw a tile or what is spread, the latter at the inner level with the cluster size."""
+    steps = sorted({*view.spread[0], *view.spread[1], *view.tiles.ravel().tolist()})
+    view.draw_step(genes[row], int(rng.choice(steps)), rng)
 
 
-def _draw_cluster(view: MappingView, genes: Ints, row: int, rng: np.random.Generator) -> None:
-    """Any cluster size with no more elements than there is of the inner parallel dimension."""
-    dim = view.values[PARALLEL[1]][genes[row, PARALLEL[1]]]
-    most = view.values[OUTER_TILES[dim]][genes[row, OUTER_TILES[dim]]]
-    genes[row, CLUSTER] = rng.integers(view.choice_of(CLUSTER, most) + 1)
+def swap_parallel(view: Decisions, genes: Ints, row: int) -> None:
+    """What is spread at the outer level is spread at the inner one, and the other way round."""
+    one, other = (list(steps) for steps in view.spread)
+    genes[row, one + other] = genes[row, other + one]
+    np.minimum(genes[row], view.sizes - 1, out=genes[row])
 
 
-def swap_parallel(view: MappingView, genes: Ints, row: int) -> None:
-    """What is spread over the clusters is spread inside them, and the other way round."""
-    genes[row, PARALLEL] = genes[row, PARALLEL[::-1]]
+def grow(view: Decisions, genes: Ints, row: int, rng: np.random.Generator) -> None:
+    """Where nothing is spread at the inner level, something is."""
+    if not view.has_two(genes[row]):
+        view.add_level(genes[row], rng)
 
 
-def grow(view: MappingView, genes: Ints, row: int, rng: np.random.Generator) -> None:
-    """Clusters of one element become clusters of several, which hold one of everything each."""
-    if genes[row, CLUSTER]:
-        return
-    genes[row, PARALLEL[1]] = rng.integers(view.sizes[PARALLEL[1]])
-    genes[row, ORDERS[1]] = rng.integers(view.sizes[ORDERS[1]])
-    genes[row, INNER_TILES] = 0
-    _draw_cluster(view, genes, row, rng)
-
-
-def age(view: MappingView, genes: Ints, row: int) -> None:
-    """Clusters become single elements, each a cluster of its own."""
-    genes[row, CLUSTER] = 0
+def age(view: Decisions, genes: Ints, row: int) -> None:
+    """Nothing is spread at the inner level."""
+    view.drop_level(genes[row])
 
 
 def _some(rng: np.random.Generator, count: int, probability: float) -> Ints:

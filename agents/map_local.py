@@ -20,13 +20,16 @@ from hwgym._arrays import Floats, Ints
 from hwgym.core import Evaluator, Scores, Sees
 
 from .common import best_first, positive, shares
-from .mappings import DECISIONS, INNER_TILES, OUTER, OUTER_TILES, PARALLEL, MappingView
+from .gamma import swap_parallel
+from .mappings import Decisions, MappingView, decisions
 from .marvel import off_chip, on_chip
 
 __all__ = ["LocalMapping"]
 
 _POOL = 20_000
 """Of mappings that were thought of, so many are remembered."""
+_WAYS = 64
+"""A decision is changed in at most so many ways at once."""
 
 
 @dataclass
@@ -81,18 +84,20 @@ class LocalMapping:
         Raises:
             ValueError: If it is not a mapping problem.
         """
-        view, rng = MappingView(evaluator.statement, "map-local"), np.random.default_rng(seed)
+        view, rng = decisions(evaluator.statement, "map-local"), np.random.default_rng(seed)
         known = _Known(evaluator, view)
         first = max(int(self.start_share * evaluator.samples), 1)
         known.think(view.draw(rng, first))
         known.buy(np.arange(len(known.pool)))
-        plans = [on_chip(view, *plan, 0.1) for plan in off_chip(view, self.plans)]
-        known.think(view.repair(np.concatenate(plans), rng))
+        if isinstance(view, MappingView):
+            plans = [on_chip(view, *plan, 0.1) for plan in off_chip(view, self.plans)]
+            known.think(view.repair(np.concatenate(plans), rng))
         begun, span = evaluator.spent, evaluator.remaining
         phase = 0
         while True:
             if (evaluator.spent - begun) * self.phases >= phase * span:
-                known.think(self._anneal(view, known, rng))
+                thoughts = self._anneal if view.knows else self._random
+                known.think(thoughts(view, known, rng))
                 phase += 1
             for parent in known.expand(self.expand):
                 near = view.repair(self._neighbours(view, known.genes[parent], rng), rng)
@@ -105,7 +110,11 @@ class LocalMapping:
             chosen = known.promising(self.batch - blind)
             known.buy(np.unique(np.concatenate([chosen, known.some(blind, rng)])))
 
-    def _anneal(self, view: MappingView, known: _Known, rng: np.random.Generator) -> Ints:
+    def _random(self, view: Decisions, known: _Known, rng: np.random.Generator) -> Ints:
+        """Random ones, where nothing is known to anneal on."""
+        return view.draw(rng, self.chains)
+
+    def _anneal(self, view: Decisions, known: _Known, rng: np.random.Generator) -> Ints:
         """Anneal on the free estimate; where the chains ended, and the best that they met."""
         random = view.draw(rng, self.chains)
         best = known.best(self.chains // 2)
@@ -125,44 +134,47 @@ class LocalMapping:
             top[better], least[better] = genes[better], height[better]
         return np.concatenate([top, genes])
 
-    def _neighbours(self, view: MappingView, genes: Ints, rng: np.random.Generator) -> Ints:
-        """Genes (n, 13) that differ from some in one decision, in all ways; and in several."""
+    def _neighbours(self, view: Decisions, genes: Ints, rng: np.random.Generator) -> Ints:
+        """Genes (n, decisions) that differ from some in one, in all or many ways; and in
+        several."""
         found = []
         for step, size in enumerate(view.sizes):
-            other = np.repeat(genes[None], size, axis=0)
-            other[:, step] = np.arange(size)
-            found.append(np.delete(other, genes[step], axis=0))
+            choices = np.delete(np.arange(size), genes[step])
+            if len(choices) > _WAYS:
+                choices = rng.choice(choices, _WAYS, replace=False)
+            other = np.repeat(genes[None], len(choices), axis=0)
+            other[:, step] = choices
+            found.append(other)
         swapped = genes[None].copy()
-        swapped[:, PARALLEL] = swapped[:, PARALLEL[::-1]]
+        swap_parallel(view, swapped, 0)
         found.append(swapped)
         return np.concatenate([*found, _changed(view, np.tile(genes, (self.together, 1)), rng)])
 
 
-def _height(view: MappingView, genes: Ints) -> Floats:
+def _height(view: Decisions, genes: Ints) -> Floats:
     """(N,) the logarithm of the free estimate, with what exceeding a limit is charged."""
-    m = view.mappings(genes)
-    height: Floats = np.log(view.estimate(m) * view.charge(m))
+    height: Floats = np.log(view.estimate(genes) * view.charge(genes))
     return height
 
 
-def _changed(view: MappingView, genes: Ints, rng: np.random.Generator) -> Ints:
-    """Genes (N, 13) with one to three decisions changed in each, not repaired.
+def _changed(view: Decisions, genes: Ints, rng: np.random.Generator) -> Ints:
+    """Genes (N, decisions) with one to three decisions changed in each, not repaired.
 
     Numbers move by a few choices, or to any; half of the rows get more of one dimension and less of
-    another, at both levels.
+    another, at two levels.
     """
-    count = len(genes)
+    count, (dims, levels) = len(genes), view.tiles.shape
     rows = np.arange(count)
     trial = genes.copy()
     trade = rng.random(count) < 0.5
-    one = rng.integers(4, size=count)
-    other = (one + rng.integers(1, 4, size=count)) % 4
-    for tiles in (OUTER_TILES, INNER_TILES):
-        columns = np.array(tiles)
-        trial[rows, columns[one]] += trade * rng.integers(0, 3, size=count)
-        trial[rows, columns[other]] -= trade * rng.integers(0, 3, size=count)
+    one = rng.integers(dims, size=count)
+    other = (one + rng.integers(1, max(dims, 2), size=count)) % dims
+    first = rng.integers(levels, size=count)
+    for level in (first, (first + 1) % levels):
+        trial[rows, view.tiles[one, level]] += trade * rng.integers(0, 3, size=count)
+        trial[rows, view.tiles[other, level]] -= trade * rng.integers(0, 3, size=count)
     for turn in range(3):
-        step = rng.integers(DECISIONS, size=count)
+        step = rng.integers(len(view.sizes), size=count)
         size = view.sizes[step]
         near = trial[rows, step] + rng.choice((-2, -1, 1, 2), size=count)
         any_ = rng.integers(size)
@@ -176,35 +188,35 @@ class _Known:
     """What was thought of, and what was bought.
 
     Attributes:
-        genes, scores, off: Bought: (n, 13), what they are worth, and how many times the free
-            estimate that is.
-        pool, promise, base: Thought of: (n, 13), what they promise, and the free estimate.
+        genes, scores, off: Bought: (n, decisions), what they are worth, and how many times the
+            free estimate that is.
+        pool, promise, base: Thought of: (n, decisions), what they promise, and the free estimate.
     """
 
     scores: Scores | None = None
 
-    def __init__(self, evaluator: Evaluator, view: MappingView) -> None:
+    def __init__(self, evaluator: Evaluator, view: Decisions) -> None:
         self.evaluator, self.view = evaluator, view
-        self.genes = np.zeros((0, DECISIONS), np.int64)
+        self.genes = np.zeros((0, len(view.sizes)), np.int64)
         self.off = np.zeros(0)
         self.expanded = np.zeros(0, bool)
-        self.pool = np.zeros((0, DECISIONS), np.int64)
+        self.pool = np.zeros((0, len(view.sizes)), np.int64)
         self.promise, self.base = np.zeros(0), np.zeros(0)
         self._met: set[bytes] = set()
+        self._keys = list(view.outer)
         self._outer: set[bytes] = set()
 
     def think(self, genes: Ints, off: float | None = None) -> None:
         """Take mappings into the pool that are new.
 
         Args:
-            genes: (N, 13), valid.
+            genes: (N, decisions), valid.
             off: By which factor the estimate of one like them was off; by default the usual one.
         """
         new = np.array([self._is_new(row) for row in genes], bool)
         genes = genes[new]
-        m = self.view.mappings(genes)
-        base = self.view.estimate(m)
-        promise = base * self.view.charge(m) * (self.usual if off is None else off)
+        base = self.view.estimate(genes)
+        promise = base * self.view.charge(genes) * (self.usual if off is None else off)
         self.pool = np.concatenate([self.pool, genes])
         self.base = np.concatenate([self.base, base])
         self.promise = np.concatenate([self.promise, promise])
@@ -223,7 +235,7 @@ class _Known:
         chosen: list[int] = []
         here: set[bytes] = set()
         for i in self.promise.argsort(kind="stable"):
-            key = self.pool[i, OUTER].tobytes()
+            key = self.pool[i, self._keys].tobytes()
             new = key not in self._outer
             if key in here or not left[new]:
                 continue
@@ -266,7 +278,7 @@ class _Known:
             keep &= self.promise <= np.partition(self.promise[keep], _POOL)[_POOL]
         self.pool, self.promise, self.base = self.pool[keep], self.promise[keep], self.base[keep]
         bought = len(scores)
-        self._outer.update(row[list(OUTER)].tobytes() for row in genes[:bought])
+        self._outer.update(row[self._keys].tobytes() for row in genes[:bought])
         self.genes = np.concatenate([self.genes, genes[:bought]])
         self.scores = Scores.join([self.scores, scores]) if self.scores else scores
         off = np.where(scores.valid, scores.objective / base[:bought], np.inf)

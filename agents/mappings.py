@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hwgym._arrays import Bools, Floats, Ints
+from hwgym._arrays import Floats, Ints
 from hwgym.core import Statement
 from hwgym.costs.maestro import Mappings
 
@@ -25,7 +25,10 @@ __all__ = [
     "OUTER",
     "OUTER_TILES",
     "PARALLEL",
+    "Decisions",
     "MappingView",
+    "NestView",
+    "decisions",
 ]
 
 DECISIONS = 13
@@ -35,25 +38,99 @@ OUTER = (0, 1, 3, *OUTER_TILES)
 """The decisions that say what clusters get from the shared buffer, and when."""
 
 _CHARGE = 10.0
+_LEVELS = (" over rows", " over columns", " in L2", " in a PE")
 _DIMS = ("K", "C", "Y'", "X'")
 _C, _Y, _X = 1, 2, 3
 
 
-class MappingView:
+class Decisions:
+    """The decisions of a mapping problem, as an agent reads them from the statement.
+
+    Genes are (N, decisions) here, one column a decision.
+
+    Attributes:
+        sizes: (decisions,) how many choices each has.
+        ordered: (decisions,) neighbouring choices are alike.
+        tiles: (dimensions, levels) the decisions that size a dimension, the outermost first.
+        orders: The decisions that order loops.
+        spread: The decisions that say what runs side by side, of the outer level and of the inner.
+        outer: The decisions that, as far as is known, say alone what moves and when.
+        loops: (orders, n) the loops of each order, outermost first.
+    """
+
+    tiles: Ints
+    orders: tuple[int, ...]
+    spread: tuple[tuple[int, ...], tuple[int, ...]]
+    outer: tuple[int, ...]
+
+    def __init__(self, statement: Statement) -> None:
+        space = statement.space
+        self.statement = statement
+        self.sizes, self.ordered = space.sizes[:, 0], space.ordered_at[:, 0]
+
+    def _read_orders(self, loops: Ints) -> None:
+        self.loops = loops
+        self._order_of = {tuple(row): choice for choice, row in enumerate(loops.tolist())}
+
+    def order_of(self, loops: Ints) -> Ints:
+        """(N,) the choice that an order (N, n) is."""
+        return np.array([self._order_of[tuple(row)] for row in loops.tolist()], np.int64)
+
+    # --- two levels of what runs side by side, or one --------------------------------------------
+
+    def has_two(self, row: Ints) -> bool:
+        """Whether something runs side by side at the inner level, too."""
+        raise NotImplementedError
+
+    def drop_level(self, row: Ints) -> None:
+        """Nothing runs side by side at the inner level."""
+        raise NotImplementedError
+
+    def add_level(self, row: Ints, rng: np.random.Generator) -> None:
+        """Something new runs side by side at the inner level."""
+        raise NotImplementedError
+
+    def draw_step(self, row: Ints, step: int, rng: np.random.Generator) -> None:
+        """Draw a decision anew, and what goes with it."""
+        row[step] = rng.integers(self.sizes[step])
+
+    # --- valid ones ------------------------------------------------------------------------------
+
+    def repair(self, genes: Ints, rng: np.random.Generator) -> Ints:
+        """Valid genes: in the order of decisions, each that is not allowed is replaced."""
+        return self.statement.repair(genes[..., None], rng)[..., 0]
+
+    def draw(self, rng: np.random.Generator, count: int) -> Ints:
+        """Random valid genes."""
+        return self.statement.draw(rng, count)[..., 0]
+
+    # --- what is known for nothing; by default nothing is ----------------------------------------
+
+    knows = False
+    """Whether the estimate tells anything."""
+
+    def estimate(self, genes: Ints) -> Floats:
+        """(N,) about the objective, in a unit of its own."""
+        return np.ones(len(genes))
+
+    def charge(self, genes: Ints) -> Floats:
+        """(N,) what to multiply the objective with where a limit is exceeded, at least: 1 where it
+        may not be."""
+        return np.ones(len(genes))
+
+
+class MappingView(Decisions):
     """A problem of one layer's mapping, as an agent for it reads the statement.
 
     Genes are (N, 13) here, one column a decision.
 
     Attributes:
-        sizes: (13,) how many choices each decision has.
-        ordered: (13,) neighbouring choices are alike.
         values: What choices stand for, a decision an array: (n,) numbers, or (n, 4) orders.
         whole: (4,) extents of K, C, Y' and X'.
         filters: Rows and columns of a filter.
         depthwise: The layer has no K.
         num_pes, l2_bytes, bandwidth: Of the hardware; elements a cycle.
         compulsory: Elements of inputs and weights.
-        loops: (orders, 3 or 4) the loops of each order, outermost first.
 
     Raises:
         ValueError: If it is another problem.
@@ -63,10 +140,10 @@ class MappingView:
         key, space = statement.key, statement.space
         if key.get("family") != "mapping" or space.num_steps != DECISIONS:
             raise ValueError(
-                f"{agent} searches mappings of a layer on MAESTRO's hardware (HWMap), which "
+                f"{agent} searches mappings of a layer on MAESTRO's array (HWMap), which "
                 f"{statement.title} is not; agents that see totals work on any problem"
             )
-        self.statement = statement
+        super().__init__(statement)
         k, c, rows, columns, r, s = (key["layer"][name] for name in "KCYXRS")
         self.whole, self.filters = np.array([k, c, rows - r + 1, columns - s + 1]), (r, s)
         self.depthwise = bool(key["layer"]["depthwise"])
@@ -74,12 +151,12 @@ class MappingView:
         hardware = key["hardware"]
         self.num_pes, self.l2_bytes = hardware["num_pes"], hardware["l2_bytes"]
         self.bandwidth = hardware["noc_bandwidth"]
-        self.sizes, self.ordered = space.sizes[:, 0], space.ordered_at[:, 0]
         self.values = [_values(space.axes_of(step)[0].labels, step) for step in range(DECISIONS)]
-        self.loops = self.values[ORDERS[0]][:, 1 if self.depthwise else 0 :]
-        self._order_of = {tuple(loops): choice for choice, loops in enumerate(self.loops.tolist())}
+        self.tiles = np.array([OUTER_TILES, INNER_TILES]).T
+        self.orders, self.spread, self.outer = ORDERS, ((PARALLEL[0],), (PARALLEL[1],)), OUTER
+        self._read_orders(self.values[ORDERS[0]][:, 1 if self.depthwise else 0 :])
 
-    # --- what genes stand for, and which are allowed ---------------------------------------------
+    # --- what genes stand for --------------------------------------------------------------------
 
     def mappings(self, genes: Ints) -> Mappings:
         """The mappings that genes (N, 13) stand for."""
@@ -92,30 +169,43 @@ class MappingView:
             np.stack([value[step] for step in ORDERS], axis=1),
         )
 
-    def order_of(self, loops: Ints) -> Ints:
-        """(N,) the choice that an order (N, dims) is."""
-        return np.array([self._order_of[tuple(row)] for row in loops.tolist()], np.int64)
-
     def choice_of(self, step: int, values: Ints) -> Ints:
         """(N,) the choice of a cluster size, tile or dimension: the last that is not greater."""
         found: Ints = np.searchsorted(self.values[step], values, side="right") - 1
         return np.maximum(found, 0)
 
-    def allowed(self, genes: Ints, step: int) -> Bools:
-        """(N, choices) of a decision after which a valid mapping can still follow."""
-        if self.statement.allowed is None:
-            return np.ones((len(genes), self.sizes[step]), bool)
-        return self.statement.allowed(genes[..., None], step)[:, : self.sizes[step]]
+    # --- levels ----------------------------------------------------------------------------------
 
-    def repair(self, genes: Ints, rng: np.random.Generator) -> Ints:
-        """Valid genes: in the order of decisions, each that is not allowed is replaced."""
-        return self.statement.repair(genes[..., None], rng)[..., 0]
+    def has_two(self, row: Ints) -> bool:
+        return bool(self.values[CLUSTER][row[CLUSTER]] > 1)
 
-    def draw(self, rng: np.random.Generator, count: int) -> Ints:
-        """Random valid genes."""
-        return self.statement.draw(rng, count)[..., 0]
+    def drop_level(self, row: Ints) -> None:
+        """Clusters become single elements, each a cluster of its own."""
+        row[CLUSTER] = 0
+
+    def add_level(self, row: Ints, rng: np.random.Generator) -> None:
+        """Clusters of one element become larger ones, whose elements hold one of everything."""
+        row[ORDERS[1]] = rng.integers(self.sizes[ORDERS[1]])
+        row[list(INNER_TILES)] = 0
+        self.draw_step(row, PARALLEL[1], rng)
+
+    def draw_step(self, row: Ints, step: int, rng: np.random.Generator) -> None:
+        """Draw a decision anew: with the inner spread dimension a cluster size, no more than there
+        is of it; an inner tile no larger than the outer one."""
+        super().draw_step(row, step, rng)
+        if step == PARALLEL[1]:
+            outer = OUTER_TILES[self.values[step][row[step]]]
+            step = CLUSTER
+        elif step in INNER_TILES:
+            outer = OUTER_TILES[INNER_TILES.index(step)]
+        else:
+            return
+        most = self.values[outer][row[outer]]
+        row[step] = rng.integers(self.choice_of(step, most) + 1)
 
     # --- what is known for nothing ---------------------------------------------------------------
+
+    knows = True
 
     def steps(self, m: Mappings) -> Floats:
         """(N,) multiply-accumulates, one after the other, of the busiest processing element."""
@@ -175,8 +265,9 @@ class MappingView:
         moved[:, 2] = channels * self.whole[_Y] * self.whole[_X]
         return moved
 
-    def estimate(self, m: Mappings) -> Floats:
+    def estimate(self, genes: Ints) -> Floats:
         """(N,) about the objective, in a unit of its own, from steps and movement."""
+        m = self.mappings(genes)
         moved = self.movement(m).sum(axis=1)
         cycles = np.maximum(self.steps(m), moved / self.bandwidth)
         energy = moved + self.compulsory
@@ -185,14 +276,55 @@ class MappingView:
         )
         return value
 
-    def charge(self, m: Mappings) -> Floats:
-        """(N,) what to multiply the objective with where a limit of cycles is exceeded, at least:
-        1 where it may not be."""
+    def charge(self, genes: Ints) -> Floats:
         statement = self.statement
         if statement.constraint is None or statement.constraint.name != "latency":
-            return np.ones(len(m))
-        over: Floats = np.maximum(self.steps(m) / statement.limit - 1, 0)
+            return super().charge(genes)
+        over: Floats = np.maximum(self.steps(self.mappings(genes)) / statement.limit - 1, 0)
         return 1 + _CHARGE * over
+
+
+class NestView(Decisions):
+    """A problem of a layer's loop nest (``HWMap`` of version 1), of which nothing is free.
+
+    Each dimension is sized four times: how many rows and columns of the array share it, how much of
+    it the shared buffer holds, and how much an element.
+    """
+
+    def __init__(self, statement: Statement) -> None:
+        super().__init__(statement)
+        names = statement.names
+        levels = [
+            [step for step, name in enumerate(names) if name.endswith(level)] for level in _LEVELS
+        ]
+        self.tiles = np.array(levels).T
+        self.orders = tuple(step for step, name in enumerate(names) if name.endswith(" order"))
+        self.spread = tuple(levels[0]), tuple(levels[1])
+        self.outer = tuple(range(len(names)))
+        labels = statement.space.axes_of(self.orders[0])[0].labels
+        self._read_orders(np.array([[ord(dim) for dim in label] for label in labels]))
+
+    def has_two(self, row: Ints) -> bool:
+        return bool(row[list(self.spread[1])].any())
+
+    def drop_level(self, row: Ints) -> None:
+        """Every row is one element wide."""
+        row[list(self.spread[1])] = 0
+
+    def add_level(self, row: Ints, rng: np.random.Generator) -> None:
+        """Some dimension is shared among the columns."""
+        self.draw_step(row, int(rng.choice(self.spread[1])), rng)
+
+
+def decisions(statement: Statement, agent: str) -> Decisions:
+    """What an agent for mappings, of either version of ``HWMap``, reads.
+
+    Raises:
+        ValueError: If it is another problem.
+    """
+    if statement.key.get("family") == "mapping_loopnest":
+        return NestView(statement)
+    return MappingView(statement, agent)
 
 
 def _values(labels: Sequence[Any], step: int) -> Ints:

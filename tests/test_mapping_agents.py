@@ -10,6 +10,8 @@ from conftest import needs_torch
 from hwgym import AssignmentProblem, Layer
 from hwgym.core import Evaluator, search, solve
 from hwgym.families.mapping.problem import mapping_problem
+from hwgym.families.mapping_loopnest import Accelerator
+from hwgym.families.mapping_loopnest import mapping_problem as nest_problem
 from hwgym_agents import gamma
 from hwgym_agents.gamma import Gamma
 from hwgym_agents.map_local import LocalMapping
@@ -20,6 +22,7 @@ from hwgym_agents.mappings import (
     OUTER_TILES,
     PARALLEL,
     MappingView,
+    decisions,
 )
 from hwgym_agents.marvel import Marvel, off_chip, on_chip
 
@@ -129,7 +132,7 @@ def test_knowing_helps():
 
 def test_other_problems_are_refused(agent):
     problem = AssignmentProblem.of("AlexNet", "NVDLA")
-    with pytest.raises(ValueError, match="searches mappings of a layer on MAESTRO's hardware"):
+    with pytest.raises(ValueError, match="searches mappings of a layer"):
         solve(agent, problem, samples=10)
 
 
@@ -181,7 +184,7 @@ def test_the_estimate_ranks_by_the_objective():
         problem = mapping_problem(CONV, **settings)
         view = view_of(problem)
         genes = view.draw(np.random.default_rng(1), 300)
-        known = view.estimate(view.mappings(genes))
+        known = view.estimate(genes)
         value = problem.evaluate(genes[..., None]).objective
         assert np.corrcoef(known.argsort().argsort(), value.argsort().argsort())[0, 1] > 0.9
 
@@ -224,24 +227,24 @@ def changed(before, after):
 
 
 def test_crossover_exchanges_the_tiles_of_one_dimension(bred):
-    _, parents, rng = bred
+    view, parents, rng = bred
     two = np.stack([np.zeros(13, int), np.ones(13, int)])
     kinds = set()
     for _ in range(50):
-        children = Gamma(population=2, crossover=1.0).cross(two, rng)
+        children = Gamma(population=2, crossover=1.0).cross(view, two, rng)
         mixed = children[children[:, 0].argsort()]
         [dim] = np.flatnonzero(mixed[0, OUTER_TILES])
         kinds.add(int(dim))
         assert changed(two, mixed) == {OUTER_TILES[dim], INNER_TILES[dim]}
     assert kinds == {0, 1, 2, 3}
-    same = Gamma(population=7, crossover=0.0).cross(parents, rng)
+    same = Gamma(population=7, crossover=0.0).cross(view, parents, rng)
     assert len(same) == 7
     assert {tuple(row) for row in same.tolist()} <= {tuple(row) for row in parents.tolist()}
 
 
 def test_a_single_parent_has_children(bred):
-    _, parents, rng = bred
-    children = Gamma(population=6).cross(parents[:1], rng)
+    view, parents, rng = bred
+    children = Gamma(population=6).cross(view, parents[:1], rng)
     assert (children == parents[0]).all()
     assert len(children) == 6
 
@@ -339,6 +342,52 @@ def test_first_half_is_free():
     first = view.repair(on_chip(view, tile, order, 0.1)[:1], np.random.default_rng(0))
     result = solve(Marvel(plans=1), problem, samples=1)
     assert (result.assignment[:, 0] == first[0]).all()
+
+
+# --- loop nests, version 1 ----------------------------------------------------------------------
+
+
+NESTS = {"gamma": Gamma, "local": QUICK}
+
+
+@pytest.mark.parametrize("name", NESTS)
+def test_loop_nests_are_searched_by_what_needs_no_estimate(name):
+    small = Layer.gemm("product", M=6, N=2, K=4)
+    problem = nest_problem(small, Accelerator(3, 2, 30, 100))
+    evaluator = Watched(problem, 800)
+    search(NESTS[name](), evaluator, 0)
+    assert evaluator.invalid == 0
+    assert evaluator.best_objective == problem.optimum().objective
+
+
+def test_operators_know_the_steps_of_loop_nests():
+    problem = nest_problem(CONV, "edge")
+    view = decisions(problem.statement, "a test")
+    names = np.array(problem.statement.names)
+    assert [set(row) for row in names[view.tiles][:2]] == [
+        {"K over rows", "K over columns", "K in L2", "K in a PE"},
+        {"C over rows", "C over columns", "C in L2", "C in a PE"},
+    ]
+    assert names[list(view.orders)].tolist() == ["DRAM order", "L2 order"]
+    rng = np.random.default_rng(0)
+    genes = view.draw(rng, 30)
+    gamma.age(view, genes, 0)
+    assert not view.has_two(genes[0])
+    while not view.has_two(genes[0]):
+        gamma.grow(view, genes, 0, rng)
+    for row in range(1, 30):
+        before = genes[row].copy()
+        gamma.reorder(view, genes, row, rng)
+        gamma.swap_parallel(view, genes, row)
+        assert (genes < view.sizes).all()
+        assert (before != genes[row]).sum() <= 1 + 2 * len(view.tiles)
+    genes = view.repair(genes, rng)
+    assert problem.evaluate(genes[..., None]).valid.all()
+
+
+def test_marvel_says_that_loop_nests_are_not_its_business():
+    with pytest.raises(ValueError, match="marvel searches mappings of a layer on MAESTRO"):
+        solve(Marvel(), nest_problem(CONV, "edge"), samples=10)
 
 
 # --- agents of other problems -------------------------------------------------------------------
