@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 import hwgym
 from hwgym import Layer
 from hwgym.core import InfeasibleError, Statement, action_modes, problem_of, registered_ids, solve
+from hwgym.core.rewards import default_reward, make_reward
 from hwgym.costs.maestro import Mappings, evaluate_mappings
 from hwgym.families.mapping import (
     DECISIONS,
@@ -588,3 +589,16 @@ def test_a_mapping_is_drawn_whether_it_is_open_complete_or_none():
     for row in problem.space.draw(np.random.default_rng(1), 12):
         FAMILY.view.figure(problem, row)
         assert FAMILY.view.text(problem, row).splitlines()[-1].startswith("13 of 13 chosen")
+
+
+def test_no_valid_mapping_pays_less_than_a_failure():
+    """Else an agent learns to fail first."""
+    for env_id in ("HWMap-GAMMA-ResNet50-20-Edge-EDP-v0", "HWMap-BERT-1-Cloud-Latency-v0"):
+        problem = problem_of(env_id)
+        scores = problem.evaluate(problem.statement.draw(np.random.default_rng(0), 500))
+        for name in ("relative", "terminal"):
+            reward = make_reward(name, [problem])
+            paid = reward.finished(scores.objective, np.zeros(500, int))
+            failed = reward.failed(np.zeros(1), np.zeros(1, int))
+            assert (paid > failed).all(), (env_id, name)
+    assert default_reward(problem) == "relative"

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -225,7 +225,14 @@ class Problem(ABC):
 
     What agents get to see while they search is :attr:`statement`, and the scores they pay for
     (:mod:`hwgym.core.evaluator`).
+
+    Attributes:
+        suits: The reward by default where costs have no parts, a key of
+            :data:`~hwgym.core.rewards.REWARDS`: ``relative`` where objectives of solutions lie
+            orders of magnitude apart.
     """
+
+    suits: ClassVar[str] = "terminal"
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """What a family writes is behind the veil like what others call."""

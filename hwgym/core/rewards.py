@@ -206,7 +206,8 @@ class VectorReward(_PartsReward):
 class TerminalReward:
     """Nothing until the end, then ``-objective / optimum`` (or lower bound, where no optimum is
     proven); on failure that of the worst valid choice at every step, which no feasible episode
-    falls below, or -10 where costs are not separable."""
+    falls below; where costs are not separable -10, or that of the statement's scale if it is
+    worse."""
 
     needs: ClassVar[Needs] = "certificate"
     table = None
@@ -218,7 +219,10 @@ class TerminalReward:
         self.full = np.ones(len(problems))
         self.scale = np.array([p.certificate().yardstick for p in problems])
         self.worst = np.array(
-            [_worst(p) or self.FAILED * s for p, s in zip(problems, self.scale, strict=True)]
+            [
+                _worst(p) or max(self.FAILED * s, p.statement.scale)
+                for p, s in zip(problems, self.scale, strict=True)
+            ]
         )
 
     def failed(self, earned: Any, which: Any) -> Any:
@@ -281,7 +285,7 @@ def default_reward(problem: Problem, *, certificate: bool = True) -> str:
     """
     if _has_parts(problem):
         return "capped"
-    return "terminal" if certificate else "relative"
+    return problem.suits if certificate else "relative"
 
 
 def make_reward(

@@ -67,9 +67,10 @@ class MappingEnv(Environment):
 
     ## Reward
 
-    At the end: `terminal` (default), -objective / optimum, or / lower bound where no optimum is proven,
-    and -10 if the mapping is not valid or takes too long; or `relative`, how often the objective was
-    halved from ten times its simplest bound, and -1. A mapping has no parts, so there are no other.
+    At the end: `relative` (default), how often the objective was halved from a thousand times the
+    simplest bound of a single PE, so 15 to 22 for the best, and -1 if the mapping is not valid or takes
+    too long; or `terminal`, -objective / optimum, or / lower bound where no optimum is proven, and that
+    of the same poor objective on failure. A mapping has no parts, so there are no other.
 
     ## Starting State
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,8 +30,9 @@ NAME, VERSION = "mapping", 0
 COST_MODEL = {"name": "maestro", "version": 1}
 TILES = ("divisors", "any")
 KINDS = {"CONV": 0.0, "DSCONV": 0.5, "GEMM": 1.0}
-POOR = 10.0
-"""How far above its bound the objective of a poor mapping is; the scale of rewards."""
+POOR = 1000.0
+"""How far above the bound of a single PE the scale of rewards is: of 2,000 random mappings of each
+of six problems none was above it."""
 
 # A mapping is one whole: its costs are not those of its decisions.
 _WHOLE = {
@@ -54,6 +55,8 @@ class MappingProblem(Problem):
     Raises:
         InfeasibleError: If no mapping fits the buffers.
     """
+
+    suits: ClassVar[str] = "relative"
 
     mappings: MappingSpace
     objective: Metric
@@ -109,7 +112,7 @@ class MappingProblem(Problem):
             limit=np.inf if cap is None else cap,
             features=self._features,
             names=DECISIONS,
-            scale=POOR * self._bound,
+            scale=POOR * self.hardware.num_pes * self._bound,
             allowed=mappings.allowed,
         )  # fmt: skip
 
