@@ -82,6 +82,110 @@ class MobileNetV2(nn.Module):
         return self.head(self.features(x).mean((2, 3)))
 
 
+def separable(inputs, outputs, kernel, stride=1):
+    return nn.Sequential(
+        conv(inputs, inputs, kernel, stride, groups=inputs), conv(inputs, outputs, 1)
+    )
+
+
+class SSDLite(nn.Module):
+    """On MobileNetV2, with the extra feature maps and boxes of TensorFlow's detection API."""
+
+    CHANNELS = (576, 1280, 512, 256, 256, 128)
+
+    def __init__(self, classes=81):
+        super().__init__()
+        self.features = MobileNetV2().features
+        extras = []
+        for inputs, outputs in zip(self.CHANNELS[1:], self.CHANNELS[2:], strict=False):
+            half = outputs // 2
+            extras.append(nn.Sequential(conv(inputs, half, 1), separable(half, outputs, 3, 2)))
+        self.extras = nn.ModuleList(extras)
+        self.predictors = nn.ModuleList()
+        for index, channels in enumerate(self.CHANNELS):
+            boxes = 6 if index else 3
+            pair = (separable(channels, boxes * each, 3) for each in (4, classes))
+            self.predictors.append(nn.ModuleList(pair))
+
+    def forward(self, x):
+        # The 14th block, after the stem, is the first of 160 channels.
+        x = self.features[:14](x)
+        expand, *rest = self.features[14].body
+        maps = [expand(x)]
+        x = maps[0]
+        for part in rest:
+            x = part(x)
+        maps.append(self.features[15:](x))
+        for extra in self.extras:
+            maps.append(extra(maps[-1]))
+        return [
+            [predictor(each) for predictor in pair]
+            for each, pair in zip(maps, self.predictors, strict=True)
+        ]
+
+
+class UNet(nn.Module):
+    WIDTHS = (64, 128, 256, 512, 1024)
+
+    def __init__(self, channels=1, classes=2):
+        super().__init__()
+
+        def pair(inputs, outputs):
+            return nn.Sequential(
+                nn.Conv2d(inputs, outputs, 3), nn.ReLU(), nn.Conv2d(outputs, outputs, 3), nn.ReLU()
+            )
+
+        steps = list(zip((channels, *self.WIDTHS), self.WIDTHS, strict=False))
+        self.down = nn.ModuleList(pair(*step) for step in steps)
+        back = [(wide, narrow) for narrow, wide in reversed(steps[1:])]
+        self.up = nn.ModuleList(nn.ConvTranspose2d(*step, 2, stride=2) for step in back)
+        self.merge = nn.ModuleList(pair(*step) for step in back)
+        self.classifier = nn.Conv2d(self.WIDTHS[0], classes, 1)
+
+    def forward(self, x):
+        copied = []
+        for down in self.down:
+            x = down(F.max_pool2d(x, 2) if copied else x)
+            copied.append(x)
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = up(x)
+            copied.pop()
+            edge = (copied[-1].shape[-1] - x.shape[-1]) // 2
+            cropped = copied[-1][..., edge : edge + x.shape[-2], edge : edge + x.shape[-1]]
+            x = merge(torch.cat([cropped, x], 1))
+        return self.classifier(x)
+
+
+class FastDepth(nn.Module):
+    """MobileNet and NNConv5, whose layers are separable; skipping connections are added."""
+
+    ENCODER = (
+        *((64, 1), (128, 2), (128, 1), (256, 2), (256, 1)),
+        *((512, 2), *5 * ((512, 1),), (1024, 2), (1024, 1)),
+    )
+
+    def __init__(self):
+        super().__init__()
+        parts, channels = [conv(3, 32, 3, 2)], 32
+        for outputs, stride in self.ENCODER:
+            parts.append(separable(channels, outputs, 3, stride))
+            channels = outputs
+        self.encoder = nn.ModuleList(parts)
+        self.decoder = nn.ModuleList(separable(2 * c, c, 5) for c in (512, 256, 128, 64, 32))
+        self.depth = conv(32, 1, 1)
+
+    def forward(self, x):
+        skipping = {}
+        for part in self.encoder:
+            x = part(x)
+            skipping[x.shape[-1]] = x  # the last of each size
+        for index, part in enumerate(self.decoder):
+            x = F.interpolate(part(x), scale_factor=2)
+            if index in (1, 2, 3):
+                x = x + skipping[x.shape[-1]]
+        return self.depth(x)
+
+
 class Attention(nn.Module):
     """Softmax attention, written out or by PyTorch's function."""
 

@@ -110,6 +110,26 @@ class TestPublishedNetworks:
         assert found.macs == counted(module, image)
         assert found.complete
 
+    @pytest.mark.parametrize(
+        ("name", "module", "image"),
+        [
+            ("SSD-MobileNetV2", "SSDLite", (3, 320, 320)),
+            ("UNet", "UNet", (1, 572, 572)),
+            ("FastDepth", "FastDepth", (3, 224, 224)),
+        ],
+    )
+    def test_networks_of_mixes_are_the_zoos(self, name, module, image):
+        with torch.device("meta"):
+            module, example = getattr(networks, module)(), torch.zeros(1, *image)
+        found = import_torch(module, example)
+        known = workload(name)
+        # Predictors of a map may run before the next map is there.
+        assert Counter(shapes_of(found.workload)) == Counter(shapes_of(known))
+        assert found.macs == known.macs == counted(module, example)
+        weights = sum(p.numel() for p in module.parameters() if p.dim() == 4)
+        assert known.weights == weights
+        assert found.complete
+
     @pytest.mark.parametrize("fused", [True, False])
     def test_vit_and_bert_are_the_zoos(self, fused):
         with torch.device("meta"):

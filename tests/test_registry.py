@@ -105,7 +105,9 @@ def test_the_table():
     assert len(OTHER_ACTIONS) == 2 * sum(
         i.replace("-v0", "-MultiDiscrete-v0") in IDS for i in RANKED
     )
-    assert set(ids.MODELS) == set(hwgym.models())
+    # Networks that only mixes run have no ids of their own.
+    only_in_mixes = {"SSD-MobileNetV2", "UNet", "FastDepth"}
+    assert set(ids.MODELS) == set(hwgym.models()) - only_in_mixes
     assert set(ids.RELEASED_MODELS) == set(hwgym.released_models())
     assert set(registered_ids(FAMILY)) == set(IDS)
     assert set(ranked_ids(FAMILY)) == RANKED

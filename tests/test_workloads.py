@@ -462,7 +462,8 @@ class TestCsv:
 
 # Layers, from the papers' tables: e.g. ResNet50 is 1 stem + 3 x (3 + 4 + 6 + 3) + 4 downsampling;
 # DenseNet121 is 1 + 2 x (6 + 12 + 24 + 16) + 3 transitions; GNMT is 2 x (9 + 8) LSTM products, 4 of
-# the attention, 1 of the vocabulary; an encoder block has 8 products.
+# the attention, 1 of the vocabulary; an encoder block has 8 products; SSD has 4 extra feature maps
+# and 6 maps with 2 separable predictors; FastDepth is a MobileNet, 5 separable layers and 1.
 LAYERS = {
     "MobileNetV2": 52,
     "MnasNet": 52,
@@ -481,6 +482,9 @@ LAYERS = {
     "GNMT": 2 * (9 + 8) + 4 + 1,
     "NCF": 4,
     "ViT": 12 * 8 + 2,
+    "SSD-MobileNetV2": 52 + 4 * 3 + 6 * 2 * 2,
+    "UNet": 23,  # "In total the network has 23 convolutional layers"
+    "FastDepth": 1 + 13 * 2 + 5 * 2 + 1,
 }
 
 # GFLOPs (multiply-accumulates) and parameters of the whole models, as torchvision's documentation
@@ -516,6 +520,8 @@ STRIDED = {
     "DenseNet121": {2: 1},
     "ResNeXt50": {2: 1 + 3 * 2},
     "WideResNet50": {2: 1 + 3 * 2},
+    "SSD-MobileNetV2": {2: 1 + 4 + 4},
+    "FastDepth": {2: 1 + 4},
 }
 
 
@@ -670,6 +676,60 @@ class TestZoo:
         norms = 2 * 768 * (2 * 12 + 1)
         embeddings = 768 + 197 * 768  # class token, positions
         assert layers.weights - activations == 86_567_656 - biases - norms - embeddings
+
+    def test_ssd_mobilenet_v2(self):
+        # Sandler et al. 2018, Table 6, MNet V2 + SSDLite: 4.3M parameters, 0.8B multiply-adds.
+        layers = workload("SSD-MobileNetV2")
+        assert round((layers.weights + 2 * sum(map(out_channels, layers))) / 1e6, 1) == 4.3
+        assert round(layers.macs / 1e9, 1) == 0.8
+        # On MobileNetV2 as it is, at 320: outputs of layers are (320 / 224)^2 as many.
+        backbone = layers[:52]
+        assert [each.name for each in backbone] == [each.name for each in workload("MobileNetV2")]
+        for mine, known in zip(backbone, workload("MobileNetV2"), strict=True):
+            assert (mine.K, mine.C, mine.strides) == (known.K, known.C, known.strides)
+            assert (7 * mine.OY, 7 * mine.OX) == (10 * known.OY, 10 * known.OX)
+        # Predictors of 4 coordinates and 81 classes, on maps of output stride 16, 32, 64, ...
+        predictors = [each for each in layers if each.name.startswith("predict")]
+        sizes = [each.OY for each in predictors if each.is_depthwise]
+        assert sizes == [size for size in (20, 10, 5, 3, 2, 1) for _ in ("box", "class")]
+        channels = [each.K for each in predictors if not each.is_depthwise]
+        assert channels == [3 * 4, 3 * 81, *(5 * [6 * 4, 6 * 81])]
+        assert [each.C for each in predictors[::4]] == [576, 1280, 512, 256, 256, 128]
+
+    def test_unet(self):
+        # Ronneberger et al. 2015, Figure 1: channels above the boxes, sizes beside them.
+        layers = workload("UNet")
+        pairs = [each for each in layers if each.R == 3]
+        assert [each.OY for each in pairs] == [
+            570, 568, 282, 280, 138, 136, 66, 64, 30, 28, 54, 52, 102, 100, 198, 196, 390, 388
+        ]  # fmt: skip
+        down = [64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024]
+        assert [each.K for each in pairs] == [*down, 512, 512, 256, 256, 128, 128, 64, 64]
+        assert [each.C for each in pairs[10::2]] == [1024, 512, 256, 128]  # half are copied
+        up = {each.name: each for each in layers if "upconv" in each.name}
+        # 28x28x1024 to 56x56x512: each input element makes 2x2x512 outputs of its own.
+        assert up.pop("up4.upconv") == Layer("up4.upconv", "CONV", 4 * 512, 1024, 28, 28, 1, 1)
+        for layer in up.values():
+            assert layer.K == 4 * layer.C // 2
+            assert layer.macs == (2 * layer.OY) * (2 * layer.OX) * (layer.C // 2) * layer.C
+        assert layers[-1] == Layer("classifier", "CONV", 2, 64, 388, 388, 1, 1)
+
+    def test_fast_depth(self):
+        # Wofk et al. 2019, before pruning: 3.93M weights, 0.74G multiply-accumulates.
+        layers = workload("FastDepth")
+        assert round(layers.weights / 1e6, 2) == 3.93
+        assert round(layers.macs / 1e9, 2) == 0.74
+        # MobileNet without its classifier: Howard et al. 2017 (arXiv:1704.04861), Table 4, has
+        # 569M multiply-adds and 4.2M parameters with it.
+        encoder = layers[:27]
+        classifier = 1024 * 1000
+        assert round((sum(each.macs for each in encoder) + classifier) / 1e6) == 569
+        assert round((sum(each.weights for each in encoder) + classifier) / 1e6, 1) == 4.2
+        decoder = [each for each in layers if each.name.startswith("decoder")]
+        assert [(each.R, each.OY) for each in decoder[::2]] == [
+            (5, 7), (5, 14), (5, 28), (5, 56), (5, 112)
+        ]  # fmt: skip
+        assert layers[-1] == Layer("depth", "CONV", 1, 32, 224, 224, 1, 1)
 
     def test_bert(self):
         # Devlin et al. 2019 print 110M; the released bert-base-uncased checkpoint, without its

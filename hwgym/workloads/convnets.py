@@ -65,6 +65,16 @@ class ConvNet:
         """Append a depthwise convolution."""
         self.conv(name, self.channels, kernel, stride, groups=self.channels)
 
+    def upconv(self, name: str, out_channels: int) -> None:
+        """Append a transposed 2x2 convolution of stride 2, which doubles the size.
+
+        Its filters do not overlap: every input element is read once, for the four output elements
+        that it alone makes. So it is the 1x1 convolution with four times the output channels, which
+        has the same products and weights and none of the zeros between the inputs.
+        """
+        self.conv(name, 4 * out_channels, 1)
+        self.channels, self.size = out_channels, 2 * self.size
+
     def pool(self, kernel: int, stride: int, padding: int = 0, ceil: bool = False) -> None:
         """Shrink the tensor as a pooling layer does."""
         span = self.size + 2 * padding - kernel
@@ -218,8 +228,8 @@ def densenet(depths: Sequence[int], *, growth: int, stem: int) -> list[Conv]:
     return net.convs
 
 
-def mobilenet_v2() -> list[Conv]:
-    """Build MobileNetV2 at width 1.0."""
+def mobilenet_v2(size: int = 224) -> list[Conv]:
+    """Build MobileNetV2 at width 1.0 for square images of that size."""
     return _inverted_residuals(
         (
             (1, 16, 1, 3, 1),
@@ -229,7 +239,8 @@ def mobilenet_v2() -> list[Conv]:
             (6, 96, 3, 3, 1),
             (6, 160, 3, 3, 2),
             (6, 320, 1, 3, 1),
-        )
+        ),
+        size,
     )
 
 
@@ -248,14 +259,17 @@ def mnasnet() -> list[Conv]:
     )
 
 
-def _inverted_residuals(stages: Sequence[tuple[int, int, int, int, int]]) -> list[Conv]:
+def _inverted_residuals(
+    stages: Sequence[tuple[int, int, int, int, int]], size: int = 224
+) -> list[Conv]:
     """Build a stem, inverted residual blocks and a 1x1 head.
 
     Args:
         stages: (expansion, output channels, blocks, kernel, stride of the first block) a stage;
             blocks of expansion 1 have no expanding 1x1.
+        size: rows and columns of the image.
     """
-    net = ConvNet()
+    net = ConvNet(size=size)
     net.conv("stem", 32, 3, stride=2)
     block = 0
     for expansion, out_channels, depth, kernel, first_stride in stages:
@@ -292,4 +306,78 @@ def shufflenet_v2() -> list[Conv]:
             net.conv(f"{name}.branch2.project", half, 1)
             net.channels = width
     net.conv("conv5", 1024, 1)
+    return net.convs
+
+
+def ssdlite_mobilenet_v2(*, size: int, classes: int) -> list[Conv]:
+    """Build SSDLite on MobileNetV2: the backbone, the extra feature maps, then the predictors.
+
+    Args:
+        size: rows and columns of the image.
+        classes: for each box, the background among them.
+    """
+    net = ConvNet(size=size)
+    net.convs = mobilenet_v2(size)
+    expansion = next(conv for conv in net.convs if conv.name == "block14.expand")
+    features = [(expansion.out_channels, expansion.input_size)]
+    net.channels, net.size = net.convs[-1].out_channels, net.convs[-1].input_size
+    features.append((net.channels, net.size))
+    for extra, depth in enumerate((512, 256, 256, 128), start=1):
+        net.conv(f"extra{extra}.squeeze", depth // 2, 1)
+        net.depthwise(f"extra{extra}.depthwise", 3, stride=2)
+        net.conv(f"extra{extra}.expand", depth, 1)
+        features.append((net.channels, net.size))
+    for index, feature in enumerate(features, start=1):
+        boxes = 3 if index == 1 else 6
+        for what, outputs in (("box", 4), ("class", classes)):
+            net.channels, net.size = feature
+            net.depthwise(f"predict{index}.{what}.depthwise", 3)
+            net.conv(f"predict{index}.{what}", boxes * outputs, 1)
+    return net.convs
+
+
+def unet(*, channels: int, size: int, classes: int) -> list[Conv]:
+    """Build U-Net.
+
+    Args:
+        channels: of the image.
+        size: rows and columns of the image. No convolution pads, so its output is smaller.
+        classes: that an element is of, one output channel each.
+    """
+    widths = (64, 128, 256, 512)
+    net = ConvNet(channels, size)
+
+    def pair(name: str, width: int) -> None:
+        net.conv(f"{name}.conv1", width, 3, padding=0)
+        net.conv(f"{name}.conv2", width, 3, padding=0)
+
+    for level, width in enumerate(widths, start=1):
+        pair(f"down{level}", width)
+        net.pool(2, 2)
+    pair("bottom", 1024)
+    for level, width in reversed(tuple(enumerate(widths, start=1))):
+        net.upconv(f"up{level}.upconv", width)
+        net.channels = 2 * width  # beside them those of the way down, cropped
+        pair(f"up{level}", width)
+    net.conv("classifier", classes, 1)
+    return net.convs
+
+
+def fast_depth() -> list[Conv]:
+    """Build FastDepth, before its pruning: a MobileNet as encoder, NNConv5 as decoder."""
+    net = ConvNet()
+    net.conv("stem", 32, 3, stride=2)
+    blocks = (
+        (64, 1), (128, 2), (128, 1), (256, 2), (256, 1),
+        (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1),
+        (1024, 2), (1024, 1),
+    )  # fmt: skip
+    for block, (out_channels, stride) in enumerate(blocks, start=1):
+        net.depthwise(f"block{block}.depthwise", 3, stride)
+        net.conv(f"block{block}.pointwise", out_channels, 1)
+    for level, out_channels in enumerate((512, 256, 128, 64, 32), start=1):
+        net.depthwise(f"decoder{level}.depthwise", 5)
+        net.conv(f"decoder{level}.pointwise", out_channels, 1)
+        net.size *= 2  # to the nearest neighbour
+    net.conv("depth", 1, 1)
     return net.convs

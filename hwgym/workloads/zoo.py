@@ -1,7 +1,8 @@
 """The networks that hwgym ships, at the shapes of the published models.
 
-Convolutional networks take one 224x224 RGB image and count their convolutions only: a fully
-connected classifier is left out, a convolutional one (SqueezeNet's) is in. Networks of matrix
+Convolutional networks take one 224x224 RGB image, unless they say otherwise, and count their
+convolutions only: a fully connected classifier is left out, a convolutional one (SqueezeNet's) is
+in. Networks of matrix
 products count every product, with weights or between activations; embedding look-ups are not
 products and are left out.
 """
@@ -137,6 +138,48 @@ def wide_resnet50() -> Workload:
     """
     convs = convnets.resnet((3, 4, 6, 3), bottleneck=True, width=128)
     return _true_layers("WideResNet50", convs)
+
+
+def ssd_mobilenet_v2() -> Workload:
+    """SSDLite on MobileNetV2 for 320x320 images, 88 convolutions.
+
+    The 52 convolutions of MobileNetV2, four extra feature maps (1x1, depthwise 3x3 of stride 2,
+    1x1), and for each of six feature maps two predictors (depthwise 3x3, 1x1), of boxes and of
+    classes: 80 of COCO and the background. The first feature map is the expansion in the first
+    block of 160 channels, the second the last layer. Three boxes a place in the first map, six in
+    the others.
+
+    Source: Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted Residuals and Linear
+    Bottlenecks", CVPR 2018, arXiv:1801.04381, section 6.2 and Table 6. Extra feature maps and boxes
+    as in TensorFlow's Object Detection API (ssdlite_mobilenet_v2_coco), whose image is 300x300.
+    """
+    return _true_layers("SSD-MobileNetV2", convnets.ssdlite_mobilenet_v2(size=320, classes=81))
+
+
+def unet() -> Workload:
+    """U-Net for one 572x572 grey image and two classes, 23 convolutions.
+
+    Nothing is padded: the output is 388x388. The four transposed 2x2 convolutions of stride 2 are
+    1x1 convolutions with four times the output channels, which have the same products; an imported
+    one becomes the same layer.
+
+    Source: Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image
+    Segmentation", MICCAI 2015, arXiv:1505.04597, Figure 1.
+    """
+    return _true_layers("UNet", convnets.unet(channels=1, size=572, classes=2))
+
+
+def fast_depth() -> Workload:
+    """FastDepth before its pruning, depth from one image; 38 convolutions.
+
+    A MobileNet (27 convolutions) encodes the image to 7x7; five times a depthwise 5x5, a 1x1 and an
+    interpolation decode it to 224x224 again, and a 1x1 gives the depth. What skips from encoder to
+    decoder is added, which is no product.
+
+    Source: Wofk, Ma, Yang, Karaman, Sze, "FastDepth: Fast Monocular Depth Estimation on Embedded
+    Systems", ICRA 2019, arXiv:1903.03273, Figure 2.
+    """
+    return _true_layers("FastDepth", convnets.fast_depth())
 
 
 def _encoder(blocks: int, sequence: int, width: int, heads: int, inner: int) -> list[Layer]:
@@ -283,6 +326,9 @@ MODELS: dict[str, Callable[[], Workload]] = {
     "GNMT": gnmt,
     "NCF": ncf,
     "ViT": vit,
+    "SSD-MobileNetV2": ssd_mobilenet_v2,
+    "UNet": unet,
+    "FastDepth": fast_depth,
 }
 
 
