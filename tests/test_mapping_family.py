@@ -274,7 +274,8 @@ def test_what_a_mapping_is_worth(objective):
         "energy": costs.energy_nj,
     }
     assert_array_equal(scores.objective, worth[objective])
-    assert (scores.objective >= problem.statement.scale / 10 * (1 - 1e-12)).all()
+    bound = problem.statement.scale / (1000 * problem.hardware.num_pes)
+    assert (scores.objective >= bound * (1 - 1e-12)).all()
 
 
 def test_what_does_not_fit_or_is_no_choice_is_invalid():
@@ -454,7 +455,7 @@ def test_an_unmasked_action_is_legal_and_the_mapping_invalid():
         _, reward, done, _, info = env.step(env.action_space.n - 1)
         assert done == (step == 12)
     assert info["is_success"] is False
-    assert reward == -10
+    assert reward == -1
     assert info["regret"] == np.inf
 
 
