@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import needs_torch
 
+from benchmarks import mapping_agents
 from hwgym import AssignmentProblem, Layer
 from hwgym.core import Evaluator, search, solve
 from hwgym.families.mapping.problem import mapping_problem
@@ -112,6 +113,12 @@ def test_local_ends_when_everything_is_bought():
     problem = mapping_problem(one, {"num_pes": 1, "l1_bytes": 64, "l2_bytes": 64})
     result = solve(QUICK(), problem, samples=2000)
     assert result.samples == 3 * 3 * 6 * 6
+
+
+@pytest.mark.parametrize("name", ["marvel", "map-local"])
+def test_the_optimum_of_a_real_layer(name):
+    result = solve(name, "HWMap-GAMMA-MobileNetV2-4-Edge-EDP-v0", samples=1000)
+    assert result.objective == result.problem.optimum().objective
 
 
 def test_batches_of_one():
@@ -422,3 +429,14 @@ def test_agents_that_learn_work_unchanged(name):
     result = solve(name, problem, samples=60, settings=LEARNERS[name])
     assert result.samples == 60
     assert name == "ppo" or np.isfinite(result.objective)
+
+
+def test_benchmark(capsys):
+    task = next(t for t in mapping_agents.tasks() if t.name == "MobileNetV2-20")
+    assert len(task.masked) == 3
+    assert len(list(mapping_agents.tasks())) == 16
+    quick = ["--seeds", "1", "--samples", "30", "--layers", "MobileNetV2-20"]
+    assert mapping_agents.main(["marvel", *quick]) in (0, 1)
+    assert "MobileNetV2-20" in capsys.readouterr().out
+    assert mapping_agents.reached(1.3936e7, 1.39e7)
+    assert not mapping_agents.reached(1.396e7, 1.39e7)
