@@ -23,7 +23,7 @@ from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
 from hwgym.core.view import brief
-from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, TECHNOLOGIES
+from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, KINDS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families import FAMILIES
 from hwgym.families.assignment.ids import PLATFORMS
@@ -446,6 +446,16 @@ def dataflows() -> str:
     return "\n".join(out)
 
 
+def kinds() -> str:
+    """The directives of the kinds of sub-accelerators."""
+    out = []
+    for flow in KINDS.values():
+        about = f"{flow.about[0].upper()}{flow.about[1:]}. Below, depthwise layers."
+        depthwise = "\n".join(map(str, flow.depthwise))
+        out.append(f"### {flow.name}\n\n{about}\n\n```text\n{flow}\n\n{depthwise}\n```\n")
+    return "\n".join(out)
+
+
 def models() -> str:
     """The networks with their size."""
     rows = []
@@ -483,6 +493,7 @@ def parts() -> dict[str, str]:
         "silicon.part.md": silicon(),
         "memories.part.md": memories(),
         "dataflows.part.md": dataflows(),
+        "kinds.part.md": kinds(),
         "models.part.md": models(),
         "suites.part.md": suites(),
         "results.part.md": results(),

@@ -2,7 +2,7 @@
 
 From the bottom up:
 
-- ``directives``, ``dataflow``, ``dataflow_file``: dataflows as data.
+- ``directives``, ``dataflow``, ``dataflow_file``, ``kinds``: dataflows as data.
 - ``arithmetic``: how the reference divides and adds up.
 - ``levels``: a dataflow's directives resolved for every layer, PE count and tile.
 - ``states``: what a level's iterations go through, and the cases that these make.
@@ -28,6 +28,7 @@ from hwgym.costs.maestro.dataflow import (
 )
 from hwgym.costs.maestro.dataflow_file import DATAFLOW_FILES, file_and_layer
 from hwgym.costs.maestro.directives import Cluster, Directive, SpatialMap, TemporalMap
+from hwgym.costs.maestro.kinds import KINDS
 from hwgym.costs.maestro.mapped import (
     MappingCosts,
     MappingTotals,
@@ -57,6 +58,7 @@ __all__ = [
     "DATAFLOW_FILES",
     "DEPTHWISE",
     "EYERISS",
+    "KINDS",
     "MAESTRO_2019",
     "MAESTRO_2021",
     "MAPPED",
