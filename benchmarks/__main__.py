@@ -35,6 +35,7 @@ from benchmarks import (
     mappings,
     ppo,
     report,
+    schedules,
     speed,
     stepping,
 )
@@ -50,6 +51,7 @@ PARTS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "memory": cost.measure_memory,
     "loopnest": loopnest.measure,
     "mappings": mappings.measure,
+    "schedules": schedules.measure,
     "stepping": stepping.measure,
     "ppo": ppo.measure,
     "assignments": assignments.measure,

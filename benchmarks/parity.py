@@ -4,10 +4,11 @@
     python -m benchmarks.parity --golden FOLDER     # MAESTRO: any folder of such parquet files
     python -m benchmarks.parity --timeloop FILE     # Timeloop: points with counts, as JSON
     python -m benchmarks.parity --scalesim FILE     # SCALE-Sim: runs, as CSV
+    python -m benchmarks.parity --magma FILE        # MAGMA: schedules, as JSON
 
-Integers must be equal, floats equal to 1e-12 relative, NaN and infinity where the reference has
-them. Exits with 1 if a value differs or a file is not what it should be. ``tests/golden/README.md``
-has the formats.
+Integers must be equal, floats equal to 1e-12 relative (makespans to 1e-9), NaN and infinity where
+the reference has them. Exits with 1 if a value differs or a file is not what it should be.
+``tests/golden/README.md`` has the formats.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from hwgym._arrays import Ints
+from hwgym._arrays import Array, Ints
 from hwgym.costs.loopnest import DIMS, Nests, analyse
 from hwgym.costs.maestro import (
     CONFUCIUX_EYERISS,
@@ -43,6 +44,7 @@ from hwgym.costs.maestro import (
     TemporalMap,
     evaluate,
 )
+from hwgym.costs.schedules import fluid
 from hwgym.costs.systolic import DATAFLOWS as SYSTOLIC
 from hwgym.costs.systolic import scalesim
 
@@ -56,8 +58,10 @@ HARDWARE = {
     "offchip_bandwidth": "offchip_bw",
 }
 TOLERANCE = 1e-12
+MAKESPAN_TOLERANCE = 1e-9
 TIMELOOP = CARRIED / "timeloop.json"
 SCALESIM = CARRIED / "scalesim.csv"
+MAGMA = CARRIED / "magma.json"
 TIMELOOP_COUNTS = {
     "W_dram": "weight_dram_read",
     "I_dram": "input_dram_read",
@@ -178,12 +182,7 @@ def compare_timeloop(path: Path) -> tuple[int, pd.DataFrame]:
         OSError: If the file cannot be read.
         FormatError: If it is not such a file.
     """
-    try:
-        points = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON: {error}") from error
-    if not isinstance(points, list) or not points:
-        raise FormatError(f"{path}: a list of points is needed, and at least one")
+    points = _list(path, "points")
     rows, theirs = [], []
     for number, each in enumerate(points):
         where = f"{path}: point {number}"
@@ -202,6 +201,16 @@ def compare_timeloop(path: Path) -> tuple[int, pd.DataFrame]:
         raise FormatError(f"{path}: {error}") from error
     names = TIMELOOP_COUNTS | {"cycles": "cycles", "computes": "macs"}
     return len(points), _values({n: getattr(traffic, own) for n, own in names.items()}, theirs)
+
+
+def _list(path: Path, what: str) -> list[Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON: {error}") from error
+    if not isinstance(values, list) or not values:
+        raise FormatError(f"{path}: a list of {what} is needed, and at least one")
+    return values
 
 
 POINT = ("extent", "tile", "spread", "steps", "DRAM order", "L2 order", "strides", "dilations")
@@ -263,6 +272,41 @@ def compare_scalesim(path: Path) -> tuple[int, pd.DataFrame]:
     return len(runs), _values(columns, theirs)
 
 
+def compare_magma(path: Path) -> tuple[int, pd.DataFrame]:
+    """Hold the makespans of a MAGMA file against fluid schedules; as :func:`compare_timeloop`."""
+    rows = []
+    for number, each in enumerate(_list(path, "schedules")):
+        where = f"{path}: schedule {number}"
+        given = [_array(where, name, each) for name in SCHEDULE]
+        bandwidth, theirs = (_array(where, name, each) for name in ("bandwidth", "makespan"))
+        if bandwidth.ndim or theirs.ndim:
+            raise FormatError(f"{where}: bandwidth and makespan must be one number each")
+        latency, demand, core, priority = given
+        try:
+            ours = fluid(latency, demand, float(bandwidth), core, priority).makespan
+        except ValueError as error:
+            raise FormatError(f"{where}: {error}") from error
+        if ours.ndim:
+            raise FormatError(f"{where}: core must be one number a job")
+        rows.append((number, "makespan", float(ours), float(theirs)))
+    return len(rows), pd.DataFrame(rows, columns=["point", "name", "ours", "theirs"])
+
+
+SCHEDULE = ("latency", "demand", "core", "priority")
+"""What a schedule consists of, beside the bandwidth: numbers (jobs, cores) and a job each."""
+
+
+def _array(where: str, name: str, each: object) -> Array:
+    value = _entry(where, each, name)
+    try:
+        array: Array = np.array(value)
+    except (ValueError, OverflowError) as error:  # rows of different lengths; too large
+        raise FormatError(f"{where}: {name} must be numbers: {error}") from error
+    if array.dtype.kind not in "iuf":
+        raise FormatError(f"{where}: {name} must be numbers, got {str(value)[:40]}")
+    return array
+
+
 def _values(ours: Mapping[str, Ints], theirs: list[dict[str, int]]) -> pd.DataFrame:
     return pd.DataFrame(
         {"point": number, "name": name, "ours": int(ours[name][number]), "theirs": value}
@@ -271,9 +315,10 @@ def _values(ours: Mapping[str, Ints], theirs: list[dict[str, int]]) -> pd.DataFr
     )
 
 
-def report(what: str, points: int, values: pd.DataFrame) -> bool:
+def report(what: str, points: int, values: pd.DataFrame, tolerance: float = 0.0) -> bool:
     """Print how many values differ, and the first of them; whether none does."""
-    differ = values[values["ours"] != values["theirs"]]
+    apart = (values["ours"] - values["theirs"]).abs()
+    differ = values[~(apart <= tolerance * values["theirs"].abs())]
     for _, row in differ.head(SHOWN).iterrows():
         print(f"{what} {row['point']}: {row['name']} is {row['ours']}, {row['theirs']} in the file")
     print(f"{points} points, {len(values)} values, {len(differ)} differ")
@@ -325,8 +370,9 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--golden", type=Path, metavar="FOLDER", help="MAESTRO's parquet files")
     which.add_argument("--timeloop", type=Path, metavar="FILE", help="Timeloop's points, JSON")
     which.add_argument("--scalesim", type=Path, metavar="FILE", help="SCALE-Sim's runs, CSV")
+    which.add_argument("--magma", type=Path, metavar="FILE", help="MAGMA's schedules, JSON")
     given = parser.parse_args(arguments)
-    everything = not (given.golden or given.timeloop or given.scalesim)
+    everything = not (given.golden or given.timeloop or given.scalesim or given.magma)
     equal = True
     try:
         if everything or given.golden:
@@ -335,6 +381,9 @@ def main(arguments: list[str] | None = None) -> int:
             equal &= report("point", *compare_timeloop(given.timeloop or TIMELOOP))
         if everything or given.scalesim:
             equal &= report("run", *compare_scalesim(given.scalesim or SCALESIM))
+        if everything or given.magma:
+            makespans = compare_magma(given.magma or MAGMA)
+            equal &= report("schedule", *makespans, MAKESPAN_TOLERANCE)
     except (OSError, FormatError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -12,7 +12,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import assignments, cost, growth, limits, loopnest, mappings, ppo, speed, stepping
+from benchmarks import (
+    assignments,
+    cost,
+    growth,
+    limits,
+    loopnest,
+    mappings,
+    ppo,
+    schedules,
+    speed,
+    stepping,
+)
 from benchmarks.measure import Row, Settings, Spread
 from benchmarks.targets import bounds, outcomes
 from hwgym._files import write_text
@@ -25,6 +36,7 @@ TITLES = {
     "memory": "Memory of large queries",
     "loopnest": "Loop nests",
     "mappings": "Mappings",
+    "schedules": "Schedules",
     "stepping": "Stepping",
     "ppo": "PPO",
     "machine": "What the machine could do",
@@ -39,6 +51,7 @@ DESCRIPTIONS = {
     "memory": "Whether memory stays bounded when a query is large.",
     "loopnest": loopnest.__doc__,
     "mappings": mappings.__doc__,
+    "schedules": schedules.__doc__,
     "stepping": stepping.__doc__,
     "ppo": ppo.__doc__,
     "machine": limits.__doc__,

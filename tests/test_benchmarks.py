@@ -19,6 +19,7 @@ from benchmarks import (
     mappings,
     parity,
     report,
+    schedules,
     speed,
     stepping,
     timeloop,
@@ -37,6 +38,7 @@ from benchmarks.measure import (
     seconds_each,
 )
 from benchmarks.picture import speed_figure
+from benchmarks.schedule_loops import fluid_loop
 from benchmarks.targets import TARGETS, outcomes
 from hwgym import Hardware, workload
 from hwgym.core import ACTION_MODES, registered_ids
@@ -340,6 +342,20 @@ def test_a_timeloop_that_does_not_answer(tmp_path):
         list(loopnest.measure(dataclasses.replace(TINY, timeloop=fake)))
     with pytest.raises(ValueError, match="not a program"):
         timeloop.Timeloop(tmp_path / "none")
+
+
+def test_schedules_in_one_call_against_an_event_loop(monkeypatch):
+    rows = figures("schedules")
+    assert [row.name for row in rows] == ["fluid", "chains"]
+    assert all(row.ratio and row.peer == schedules.PEER for row in rows)
+
+    def late(*arguments):
+        start, end = fluid_loop(*arguments)
+        return start, [2 * time for time in end]
+
+    monkeypatch.setattr(schedules, "fluid_loop", late)
+    with pytest.raises(Void, match="fluid differs from the loop"):
+        figures("schedules")
 
 
 def test_drawn_mappings_are_of_the_layers_and_clipped():
@@ -727,11 +743,18 @@ def test_wrong_arguments(arguments, message, tmp_path, capsys):
     [
         ("--timeloop", parity.TIMELOOP, "150 points, 1800 values, 0 differ"),
         ("--scalesim", parity.SCALESIM, "192 points, 768 values, 0 differ"),
+        ("--magma", parity.MAGMA, "30 points, 30 values, 0 differ"),
     ],
 )
 def test_carried_files_of_other_programs_are_equal(option, file, line, capsys):
     assert parity.main([option, str(file)]) == 0
     assert capsys.readouterr().out == line + "\n"
+
+
+def _magma(change):
+    schedules = json.loads(parity.MAGMA.read_text())[:3]
+    change(schedules)
+    return json.dumps(schedules)
 
 
 def _timeloop(change):
@@ -767,6 +790,21 @@ def _scalesim(*changes):
             [
                 "run 0: total_cycles is 1241, 1242 in the file",
                 "3 points, 12 values, 1 differ",
+            ],
+        ),
+        (
+            "--magma",
+            _magma(
+                lambda s: (
+                    s[0].update(makespan=s[0]["makespan"] * (1 + 1e-10)),
+                    s[1].update(makespan=s[1]["makespan"] * (1 + 1e-8)),
+                    s[2].update(makespan=float("nan")),
+                )
+            ),
+            [
+                "schedule 1: makespan is ",
+                "schedule 2: makespan is ",
+                "3 points, 3 values, 2 differ",
             ],
         ),
     ],
@@ -817,6 +855,34 @@ def test_a_difference_to_another_program_is_told(option, text, lines, tmp_path, 
         ("--scalesim", _scalesim((",1241,", ",")), "run 0: not as many values as there are colum"),
         ("--scalesim", _scalesim(("9,7,1,1", "9,7,1,8")), "run 1: filter_w is larger than ifmap_w"),
         ("--scalesim", _scalesim((",1,4,4,ws", ",0,4,4,ws")), "run 0: stride must be at least 1"),
+        ("--magma", "[]", "a list of schedules is needed, and at least one"),
+        ("--magma", "[3]", "schedule 0: 'latency' is missing"),
+        ("--magma", _magma(lambda s: s[1].pop("makespan")), "schedule 1: 'makespan' is missing"),
+        (
+            "--magma",
+            _magma(lambda s: s[0]["core"].__setitem__(0, 9)),
+            "schedule 0: core must be 0 to ",
+        ),
+        (
+            "--magma",
+            _magma(lambda s: s[0]["latency"][1].pop()),
+            "schedule 0: latency must be numbers: ",
+        ),
+        (
+            "--magma",
+            _magma(lambda s: s[2].update(priority="high")),
+            "schedule 2: priority must be numbers, got high",
+        ),
+        (
+            "--magma",
+            _magma(lambda s: s[2].update(bandwidth=[1, 2])),
+            "schedule 2: bandwidth and makespan must be one number each",
+        ),
+        (
+            "--magma",
+            _magma(lambda s: s[1].update(core=[s[1]["core"]], priority=[s[1]["priority"]])),
+            "schedule 1: core must be one number a job",
+        ),
     ],
 )
 def test_a_file_of_another_program_is_refused_with_words(option, text, message, tmp_path, capsys):
@@ -831,7 +897,7 @@ def test_a_file_of_another_program_is_refused_with_words(option, text, message, 
 
 
 def test_a_file_of_another_program_that_is_not_there(tmp_path, capsys):
-    for option in ("--timeloop", "--scalesim"):
+    for option in ("--timeloop", "--scalesim", "--magma"):
         assert parity.main([option, str(tmp_path / "none")]) == 1
         assert "No such file" in capsys.readouterr().err
 
@@ -846,3 +912,4 @@ def test_all_that_is_carried_is_compared_without_options(tmp_path, monkeypatch, 
     assert "few.parquet: 40 rows" in printed
     assert "150 points, 1800 values, 0 differ" in printed
     assert "192 points, 768 values, 0 differ" in printed
+    assert "30 points, 30 values, 0 differ" in printed

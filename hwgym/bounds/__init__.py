@@ -12,4 +12,8 @@ may or may not be allowed.
 And of loop nests:
 
 - :mod:`.movement`: how little they can move through a buffer that holds so much.
+
+And of many jobs on several cores:
+
+- :mod:`.schedules`: how soon all can be done, in closed form and as a linear programme for HiGHS.
 """

@@ -7,8 +7,12 @@ struct of arrays. They know layers and hardware and nothing of the problems that
 - :mod:`hwgym.costs.loopnest`: loop nests, equal to a walk through their loops, with capacities and
   DRAM; templates and their best mappings.
 - :mod:`hwgym.costs.systolic`: systolic arrays, SCALE-Sim's closed form and stalls of our own.
+
+Of what they say:
+
+- :mod:`hwgym.costs.schedules`: what many jobs take on several cores.
 """
 
-from hwgym.costs import loopnest, maestro, systolic
+from hwgym.costs import loopnest, maestro, schedules, systolic
 
-__all__ = ["loopnest", "maestro", "systolic"]
+__all__ = ["loopnest", "maestro", "schedules", "systolic"]
