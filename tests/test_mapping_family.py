@@ -608,8 +608,8 @@ def test_no_valid_mapping_pays_less_than_a_failure():
 
 @pytest.mark.parametrize("task", find_suite("map").tasks, ids=lambda task: task.label)
 def test_no_optimum_rests_on_a_defect(task):
-    """Inside a cluster MAESTRO may still forget what the last PE loads, and on a narrow network that
-    saves cycles; no optimum is worth less because of it."""
+    """Inside a cluster MAESTRO may still forget what the last PE loads, which saves cycles on a
+    narrow network; no optimum is worth less because of it."""
     problem = problem_of(task.env_id)
     best = problem.mappings.mappings(problem.optimum().assignment[None])
     array = problem.hardware.num_pes, problem.hardware.interconnect
