@@ -32,6 +32,7 @@ from hwgym.leaderboard import SUITES
 from hwgym.leaderboard.board import load
 from hwgym.leaderboard.report import markdown
 from hwgym.leaderboard.submission import submission_files
+from hwgym.workloads import MIXES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -466,6 +467,27 @@ def models() -> str:
     return table(("model", "layers", "distinct shapes", "million MACs"), rows, right=1)
 
 
+def mixes() -> str:
+    """The mixes of networks with their size."""
+    rows = []
+    for each in MIXES.values():
+        networks = each.instances()
+        macs = [network.macs for network in networks]
+        foreign = [f"{ours} for {theirs}" for ours, theirs in each.stand_ins.items()]
+        foreign += [f"no {theirs}" for theirs in each.missing]
+        rows.append((
+            each.name,
+            str(each),
+            each.about,
+            "; ".join(foreign),
+            sum(map(len, networks)),
+            f"{sum(macs) / 1e6:,.0f}",
+            f"{max(macs) / sum(macs):.0%}",
+        ))  # fmt: skip
+    header = ("mix", "networks", "after", "in place of others", "layers", "million MACs", "longest")
+    return table(header, rows, right=4)
+
+
 def suites() -> str:
     """The leaderboard's suites."""
     rows = [
@@ -495,6 +517,7 @@ def parts() -> dict[str, str]:
         "dataflows.part.md": dataflows(),
         "kinds.part.md": kinds(),
         "models.part.md": models(),
+        "mixes.part.md": mixes(),
         "suites.part.md": suites(),
         "results.part.md": results(),
         "speed.part.md": speed(),

@@ -1,8 +1,9 @@
-"""Layers, workloads, the networks that hwgym ships, and ConfuciuX's released layer tables."""
+"""Layers, workloads, the networks that hwgym ships, mixes of them, ConfuciuX's released tables."""
 
 from hwgym.workloads.imported import Imported, import_onnx, import_torch
 from hwgym.workloads.layer import LAYER_KINDS, Layer, input_size
 from hwgym.workloads.load import load_workload
+from hwgym.workloads.mixes import MIXES, Mix, draw_jobs, mix
 from hwgym.workloads.network import Workload
 from hwgym.workloads.operators import SkippedLayersWarning, SkippedOperator
 from hwgym.workloads.regroup import regroup
@@ -35,15 +36,18 @@ from hwgym.workloads.zoo import (
 
 __all__ = [
     "LAYER_KINDS",
+    "MIXES",
     "MODELS",
     "Imported",
     "Layer",
+    "Mix",
     "SkippedLayersWarning",
     "SkippedOperator",
     "Workload",
     "alexnet",
     "bert",
     "densenet121",
+    "draw_jobs",
     "fast_depth",
     "gnmt",
     "googlenet",
@@ -51,6 +55,7 @@ __all__ = [
     "import_torch",
     "input_size",
     "load_workload",
+    "mix",
     "mnasnet",
     "mobilenet_v2",
     "models",
