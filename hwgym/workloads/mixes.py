@@ -73,7 +73,9 @@ class Mix:
         """Give every network as often as it runs, in order.
 
         Raises:
-            ValueError, OSError, ImportError: As ``load_workload`` does.
+            ValueError: If a network is unknown or a file holds none, as ``load_workload`` says.
+            OSError: If a file cannot be read.
+            ImportError: If a package is missing that reads it.
         """
         return tuple(self._instances())
 
