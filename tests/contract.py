@@ -99,6 +99,7 @@ def lock_step(vector, sync, steps=40, seed=7, options=None):
     for name in ("observation_space", "action_space"):
         assert getattr(vector, name) == getattr(sync, name)
         assert getattr(vector, f"single_{name}") == getattr(sync, f"single_{name}")
+    half = max(steps // 2, 20)
     rng = np.random.default_rng(3)
     vector.action_space.seed(4)
     a, b = (envs.reset(seed=seed, options=options) for envs in (vector, sync))
@@ -107,9 +108,9 @@ def lock_step(vector, sync, steps=40, seed=7, options=None):
     for step in range(steps):
         actions = vector.action_space.sample()
         # Episodes of only allowed choices reach their end; of random ones, most break off.
-        if vector.action_mode != "continuous" and step % 20 < 14:
+        if vector.action_mode != "continuous" and step % half < 0.7 * half:
             actions = allowed(rng, vector)
-        elif vector.action_mode == "continuous" and step % 20 < 14:
+        elif vector.action_mode == "continuous" and step % half < 0.7 * half:
             actions[:, 0] = -1.0
         a, b = vector.step(actions), sync.step(actions)
         assert_same(a, b)
@@ -214,6 +215,9 @@ class Contract:
     bank: ClassVar[tuple] = ()
     lengths: ClassVar = 3
     """Of how many lengths the bank is; 1 where all problems of a family have as many steps."""
+    steps: ClassVar = 40
+    """So many are taken where environments are compared; episodes of more than a third are not
+    masked to their end."""
     exact_masks: ClassVar = None
     """Masked episodes always end feasibly: in every action mode (True), or in ``"discrete"`` only;
     by default the latter is asked where the walk is a ``TableWalk``."""
@@ -522,7 +526,9 @@ class Contract:
     def test_vector_equals_scalar(self, scalar, vector, problem, autoreset):
         succeeded = failed = 0
         for mode in action_modes(problem.space):
-            counts = self._compare(scalar, vector, problem, autoreset, action_mode=mode)
+            counts = self._compare(
+                scalar, vector, problem, autoreset, steps=self.steps, action_mode=mode
+            )
             succeeded, failed = succeeded + counts[0], failed + counts[1]
         assert succeeded
         assert failed
@@ -670,7 +676,12 @@ class Contract:
         ]
         for agent in [*totals, Climber()]:
             name = agent if isinstance(agent, str) else "climber"
-            before = solve(agent, problem, samples=50, seed=3, log=tmp_path / name)
+            try:
+                before = solve(agent, problem, samples=50, seed=3, log=tmp_path / name)
+            except ValueError as error:
+                if "agents that see totals work on any problem" not in str(error):
+                    raise
+                continue  # one for other families
             paid, _, _ = read_solutions(tmp_path / name, problem.statement)
             lying = corrupted(problem, paid)
             assert lying.score(problem.space.draw(np.random.default_rng(9), 50)).feasible.any()

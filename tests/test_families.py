@@ -5,6 +5,7 @@ from contract import Contract
 
 from hwgym import Layer, Workload
 from hwgym.families import FAMILIES, assignment, loopnest, mapping, mapping_loopnest, systolic
+from hwgym.families.mapping import network as mapping_network
 
 THREE = Workload(
     "three",
@@ -119,6 +120,41 @@ class TestMapping(Contract):
         {"layer": "MobileNetV2:2", "objective": "latency", "width": 32},
         {"layer": "ViT:6", "objective": "energy", "width": 32},
     )
+
+
+TWO = Workload(
+    "two",
+    (
+        Layer("row", "CONV", K=4, C=2, OY=2, OX=3, R=1, S=3),
+        Layer("depthwise", "DSCONV", K=1, C=6, OY=2, OX=2, R=2, S=1, repeat=3),
+    ),
+)
+SMALL_LEVELS = {"pe_levels": (4, 6, 8), "l1_levels": (40, 80), "l2_levels": (200, 400, 800)}
+
+
+class TestMappingNetwork(Contract):
+    family = mapping_network.FAMILY
+    steps = 80
+    exact_masks = True
+    small = {"workload": TWO, "hardware": SMALL_ARRAY}  # noqa: RUF012
+    bank = (
+        {"workload": TWO, "hardware": SMALL_ARRAY, "coupling": "order", "width": 67},
+        {"workload": "AlexNet", "hardware": "1024", "objective": "latency"},
+        {"workload": Workload("one", TWO.layers[1:]), "objective": "energy", "width": 67},
+    )
+
+
+class TestMappingNetworkHardware(Contract):
+    family = mapping_network.FAMILY
+    steps = 90
+    exact_masks = True
+    small = {"workload": TWO, "coupling": "hardware", **SMALL_LEVELS}  # noqa: RUF012
+    bank = (
+        {"workload": TWO, "coupling": "hardware", **SMALL_LEVELS, "width": 40},
+        {"workload": THREE, "coupling": "hardware", "objective": "latency", "width": 40},
+        {"workload": Workload("one", TWO.layers[1:]), "coupling": "hardware",
+         "objective": "energy", **SMALL_LEVELS, "area": 2_000.0, "width": 40},
+    )  # fmt: skip
 
 
 SMALL_GRID = {"rows": 2, "columns": 3, "l1_bytes": 40, "l2_bytes": 200}

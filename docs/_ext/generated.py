@@ -145,6 +145,11 @@ GROUPS = {
         "a layer's mapping, decision by decision, by a cost model to trust",
         lambda i, kwargs: _of("mapping_loopnest", i, kwargs),
     ),
+    "mapping-network": Group(
+        "HWMapNet-MobileNetV2-Edge-Cluster-EDP-v0",
+        "the mappings of a network's layers, which share cluster, loop orders or hardware",
+        lambda i, kwargs: _of("mapping-network", i, kwargs),
+    ),
     "own": Group(
         "HWAssign-v0",
         "your own network, accelerator, budget; one configuration for all layers; several problems",
@@ -180,13 +185,14 @@ def glance(group: Group) -> str:
     of_networks = all("workload" in asked for asked in posed)
     over = {str(asked["workload" if of_networks else "layer"]) for asked in posed}
     between = f"{len(over)}, of " + " to ".join(map(str, sorted({steps[0], steps[-1]})))
+    each = "decision" if problem_of(group.example).space.own else "layer"
     rows = [
         ("Ids", f"{len(ids)}, for example `{group.example}`"),
         ("Import", f'`gym.make("hwgym:{group.example}")`'),
         *((f"Action space, `{mode}`", f"`{space}`") for mode, space in modes),
         ("Observation space", f"`Box(-1.0, 1.0, {env.observation_space.shape}, float32)`"),
-        ("Networks", f"{between} layers") if of_networks else ("Layers", f"{between} decisions"),
-        ("Steps of an episode", f"one a {'layer' if of_networks else 'decision'}"),
+        ("Networks" if of_networks else "Layers", f"{between} {each}s"),
+        ("Steps of an episode", f"one a {each}"),
         ("Choices of a step", problem_of(group.example).space.num_actions),
     ]
     if hasattr(env.unwrapped, "reward_space"):
@@ -246,19 +252,20 @@ def optima(group: Group) -> str:
     return "\n".join(out)
 
 
-def layer_optima(group: Group) -> str:
-    """What is proven of the ids over single layers, a row each."""
-    rows = []
+def mapping_optima(group: Group) -> str:
+    """What is proven of the ids of mapping search, a row each."""
+    rows, units = [], {}
     for entry in entries():
         if not group.belongs(entry.env_id, entry.kwargs):
             continue
         found, statement = entry.problem.certificate(), entry.problem.statement
         scores = entry.problem.evaluate(found.assignment)
-        metrics = [brief(float(scores[m.name][0])) for m in statement.metrics]
+        metrics = [brief(float(m.shown(scores[m.name][0]))) for m in statement.metrics]
+        units = {m.name: m.shown_unit for m in statement.metrics}
         proven = "proven" if found.exact else f"at most {found.gap:.2%} above the optimum"
         rows.append((f"`{entry.env_id}`", brief(found.objective), *metrics, proven,
                      f"{found.objective / (found.relaxation or 1):.3f}"))  # fmt: skip
-    header = ("id", "best", "cycles", "nJ", "proof", "over the simplest bound")
+    header = ("id", "best", *units.values(), "proof", "over the simplest bound")
     return table(header, rows, right=1)
 
 
@@ -535,8 +542,8 @@ def parts() -> dict[str, str]:
         made[f"{name}.glance.part.md"] = glance(group)
         made[f"{name}.reference.part.md"] = reference(group)
         if group.example in ranked_ids():
-            over_layers = "layer" in kwargs_of(group.example)
-            made[f"{name}.optima.part.md"] = (layer_optima if over_layers else optima)(group)
+            of_mappings = bool(problem_of(group.example).space.own)
+            made[f"{name}.optima.part.md"] = (mapping_optima if of_mappings else optima)(group)
     return made
 
 

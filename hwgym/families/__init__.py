@@ -12,10 +12,18 @@ from hwgym.core.family import Family
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
 from hwgym.families.loopnest import FAMILY as LOOPNEST
 from hwgym.families.mapping import FAMILY as MAPPING
+from hwgym.families.mapping.network import FAMILY as MAPPING_NETWORK
 from hwgym.families.mapping_loopnest import FAMILY as MAPPING_LOOPNEST
 from hwgym.families.systolic import FAMILY as SYSTOLIC
 
 __all__ = ["FAMILIES"]
 
-FAMILIES: tuple[Family, ...] = (ASSIGNMENT, LOOPNEST, MAPPING, MAPPING_LOOPNEST, SYSTOLIC)
+FAMILIES: tuple[Family, ...] = (
+    ASSIGNMENT,
+    LOOPNEST,
+    MAPPING,
+    MAPPING_LOOPNEST,
+    MAPPING_NETWORK,
+    SYSTOLIC,
+)
 """Every family of this suite; a new one is a line here."""
