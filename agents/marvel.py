@@ -52,6 +52,7 @@ class Marvel:
     """Mappings that take this share more steps than the fastest of a plan are not tried."""
 
     sees: ClassVar[Sees] = "totals"
+    deterministic: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
         "plans": (1, 8, 32, 128),
         "idle": (0.0, 0.1, 0.5),
@@ -63,12 +64,13 @@ class Marvel:
             raise ValueError(f"idle must not be negative, got {self.idle!r}")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
-        """Follow the plans that move least until the budget is spent.
+        """Follow the plans that move least until the budget is spent; whatever the seed, which
+        changed nothing but what it tries last.
 
         Raises:
             ValueError: If it is not a mapping problem.
         """
-        view, rng = MappingView(evaluator.statement, "marvel"), np.random.default_rng(seed)
+        view, rng = MappingView(evaluator.statement, "marvel"), np.random.default_rng(0)
         racing = [
             _Plan(view, on_chip(view, tile, order, self.idle))
             for tile, order in off_chip(view, self.plans)
