@@ -21,9 +21,7 @@ from hwgym.families import FAMILIES
 from hwgym.families.layered import says_something
 
 NAMES = tuple(
-    family.name
-    for family in FAMILIES
-    if files(f"hwgym.families.{family.name}").joinpath("silent.txt").is_file()
+    family.name for family in FAMILIES if files(family.module).joinpath("silent.txt").is_file()
 )
 """The families whose ids are every combination but those that say nothing."""
 

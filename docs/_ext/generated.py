@@ -148,7 +148,7 @@ GROUPS = {
     "mapping-network": Group(
         "HWMapNet-MobileNetV2-Edge-Cluster-EDP-v0",
         "the mappings of a network's layers, which share cluster, loop orders or hardware",
-        lambda i, kwargs: _of("mapping-network", i, kwargs),
+        lambda i, kwargs: _of("mapping_network", i, kwargs),
     ),
     "own": Group(
         "HWAssign-v0",

@@ -35,7 +35,7 @@ from hwgym.families.mapping.network.space import ORDERS, LayerSpace, NetworkSpac
 
 __all__ = ["certify", "simple_bound"]
 
-MOST_SHARED = 40
+MOST_SHARED = 100
 """Choices of what is shared whose layers are solved."""
 MOST_WEIGHTS = 16
 """Weights of energy and latency that are tried for one of them."""

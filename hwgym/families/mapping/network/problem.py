@@ -34,7 +34,7 @@ from hwgym.workloads import Workload, load_workload
 
 __all__ = ["OBJECTIVES", "NetworkProblem", "network_problem"]
 
-NAME, VERSION = "mapping-network", 0
+NAME, VERSION = "mapping_network", 0
 AT_ONCE = 1 << 15
 """Mappings costed together."""
 
