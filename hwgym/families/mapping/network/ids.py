@@ -30,8 +30,8 @@ ASKED = (
     "ResNet50-Edge-Area-EDP",
     "BERT-Cloud-Area-EDP",
 )
-"""Where a cluster is shared, layers would do better by themselves, by 0.6 to 15 %; where orders are,
-some pair of them is best for every layer."""
+"""Where a cluster is shared, layers would do better by themselves, by 0.6 to 15 %; where orders
+are, some pair of them is best for every layer."""
 
 
 def ids() -> Iterator[Id]:
