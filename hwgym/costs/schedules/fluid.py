@@ -21,7 +21,7 @@ from hwgym.costs.schedules._arrays import indices, numbers
 
 __all__ = ["FluidSchedule", "fluid"]
 
-CHUNK = 2**17  # numbers an array: large enough that calls cost little, small enough for caches
+CHUNK = 2**15  # numbers an array: large enough that calls cost little, small enough for caches
 
 
 @dataclass(frozen=True)
