@@ -32,7 +32,7 @@ def draw_allowed(
     space: Space, allowed: Callable[[Ints, int], Bools], rng: np.random.Generator, count: int
 ) -> Ints:
     """Random genes (count, steps, axes), step by step among the choices that are allowed, as
-    :attr:`Statement.allowed` says them."""
+    ``Statement.allowed`` says them."""
     genes = np.full((count, space.num_steps, len(space.axes)), -1)
     ends = np.cumsum(space.shape)[:-1]
     rows = max(AT_ONCE // sum(space.shape), 1)
@@ -108,14 +108,14 @@ class Statement:
 
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """Random genes (count, steps, axes): at each step any choice that can still lead to a valid
-        solution, as far as :attr:`allowed` says; else each as likely as any other."""
+        solution, as far as ``allowed`` says; else each as likely as any other."""
         if self.allowed is None:
             return self.space.draw(rng, count)
         return draw_allowed(self.space, self.allowed, rng, count)
 
     def repair(self, genes: Ints, rng: np.random.Generator) -> Ints:
         """Genes (N, steps, axes) that can be valid: step by step each choice after which no valid
-        solution can follow, as :attr:`allowed` says, gives way to the nearest that can be, the
+        solution can follow, as ``allowed`` says, gives way to the nearest that can be, the
         lower of two; one among categories to any. Without that, they stay as they are."""
         if self.allowed is None:
             return genes

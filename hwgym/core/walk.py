@@ -35,7 +35,7 @@ class Walk:
 
     An episode takes the steps in order; once it has them all, the problem says what it is worth,
     and one that is not feasible has failed. Masks are what the statement says of
-    :attr:`~hwgym.core.problem.Statement.allowed`. A family says more by overriding :meth:`allowed`
+    ``Statement.allowed``. A family says more by overriding :meth:`allowed`
     (masks) and :meth:`broken` (what ends an episode early). An observation has, each mapped from
     [0, 1] to [-1, 1]: the features of the step to be taken (zeros when none is left), the previous
     choice, (index + 1) / size on each axis, and steps done / steps.

@@ -277,7 +277,7 @@ def outer_costs(
         layers: One layer for all, or one a row.
         units: (N,) or one: clusters of the array.
         parallel: (N,) the dimension spread over them, an index of
-            :data:`~hwgym.costs.maestro.MAPPED`.
+            :data:`~hwgym.costs.maestro.mappings.MAPPED`.
         tiles: (N, 4) what a cluster holds.
         orders: (N, 4) loops, outermost first.
         hardware: As :func:`evaluate_mappings`.

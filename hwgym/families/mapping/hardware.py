@@ -54,7 +54,7 @@ class MappingHardware:
         return f"{self.num_pes:,} PEs, L1 {self.l1_bytes:,} B, L2 {self.l2_bytes:,} B{noc}"
 
     def to_dict(self) -> dict[str, int]:
-        """What :func:`mapping_hardware` takes as equal hardware."""
+        """What ``mapping_hardware`` takes as equal hardware."""
         return asdict(self)
 
     @property

@@ -141,7 +141,7 @@ class MappingProblem(Problem):
         """All that the cost model says of mappings, genes (N, 13, 1) each of which its step has.
 
         Raises:
-            ValueError: As :meth:`evaluate`.
+            ValueError: As ``evaluate``.
             Withheld: While an agent searches.
         """
         checked = self.space.check(genes)
@@ -243,7 +243,7 @@ def mapping_problem(
             accesses).
         latency_cap: Cycles that a mapping may take; or instead of it
         latency_ratio: The same, as a multiple of what
-            :func:`~hwgym.families.mapping.bounds.least_cycles` says.
+            ``hwgym.families.mapping.bounds.least_cycles`` says.
         tiles: ``divisors`` or ``any``.
         fixed: Whether MAESTRO's defects are mended; by default where tiles are ``any``, which
             need it.

@@ -78,7 +78,7 @@ class Accelerator:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What :func:`accelerator` takes as an equal one, JSON values."""
+        """What ``accelerator`` takes as an equal one, JSON values."""
         return asdict(self)
 
 

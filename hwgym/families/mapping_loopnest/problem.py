@@ -49,7 +49,7 @@ class MappingProblem(Problem):
     Attributes:
         mappings: The layer, the accelerator and all mappings.
         objective: ``edp`` (energy x latency), ``latency`` or ``energy``.
-        width: Choices of every step, as :meth:`MappingSpace.space` takes it.
+        width: Choices of every step, as ``MappingSpace.space`` takes it.
     """
 
     suits: ClassVar[str] = "relative"
