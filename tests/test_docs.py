@@ -192,7 +192,7 @@ def test_every_group_has_its_parts(generated, monkeypatch):
     """Whatever a page includes is made, and the other way round."""
     some = tuple(e for e in generated.entries() if e.kwargs.get("workload") == "AlexNet")
     monkeypatch.setattr(generated, "entries", lambda: some)
-    monkeypatch.setattr(generated, "results", lambda: "")
+    monkeypatch.setattr(generated, "results", lambda suite: "")
     made = {name for name in generated.parts() if name.endswith(".part.md")}
     text = "\n".join(PAGES.values())
     assert made == set(re.findall(r"_generated/(\S+\.part\.md)", text))
@@ -218,12 +218,12 @@ def test_the_speed_column_is_there_when_speeds_have_been_measured(generated, mon
 
 
 def test_results_are_there_when_there_are_submissions(generated, monkeypatch, tmp_path):
-    monkeypatch.setattr(generated, "SUBMISSIONS", tmp_path / "lite")
-    assert generated.results() == "No submissions on this copy.\n"
+    monkeypatch.setattr(generated, "SUBMISSIONS", tmp_path)
+    assert generated.results("lite") == "No submissions on this copy.\n"
     monkeypatch.chdir(tmp_path)
     run_command("hwgym leaderboard run --suite smoke --agents uniform --out runs")
     run_command("hwgym leaderboard submit runs --suite smoke --out lite")
-    assert "| 1 | `uniform` |" in generated.results()
+    assert "| 1 | `uniform` |" in generated.results("lite")
 
 
 def test_broken_links_are_found(tmp_path, capsys):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parents[1]
 SPEEDS = HERE.parent / "benchmarks" / "speed.json"
-SUBMISSIONS = HERE.parent / "leaderboard" / "lite"
+SUBMISSIONS = HERE.parent / "leaderboard"
 
 
 @dataclass(frozen=True)
@@ -505,11 +505,12 @@ def suites() -> str:
     return table(("suite", "tasks", "samples", "time limit", "what"), rows)
 
 
-def results() -> str:
-    """The ranking of the repository's submissions, costed anew."""
-    if not SUBMISSIONS.is_dir() or not submission_files(SUBMISSIONS):
+def results(suite: str) -> str:
+    """The ranking of the repository's submissions to a suite, costed anew."""
+    folder = SUBMISSIONS / suite
+    if not folder.is_dir() or not submission_files(folder):
         return "No submissions on this copy.\n"
-    return markdown(load([SUBMISSIONS]))
+    return markdown(load([folder]))
 
 
 def parts() -> dict[str, str]:
@@ -526,7 +527,8 @@ def parts() -> dict[str, str]:
         "models.part.md": models(),
         "mixes.part.md": mixes(),
         "suites.part.md": suites(),
-        "results.part.md": results(),
+        "results.part.md": results("lite"),
+        "results-map.part.md": results("map"),
         "speed.part.md": speed(),
         "groups.part.md": groups(),
         "gamma-counts.part.md": gamma.counts_markdown(),
