@@ -161,7 +161,7 @@ def certificate_facts(
             "proven bound": f"{metric.text(best.lower_bound)}, a gap of {best.gap:.2%}",
         }
     shown |= view.solution_facts(problem, found)
-    if problem.space.joint is not None:
+    if problem.space.joint is not None and not problem.space.own:
         uniform = problem.best_uniform()
         shown["best uniform"] = "none fits the budget"
         if np.isfinite(uniform):

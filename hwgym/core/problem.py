@@ -350,8 +350,8 @@ class Problem(ABC):
 
     def best_uniform(self) -> float:
         """The best feasible objective of the same choice at every step; infinite if none is
-        feasible or the choices cannot be enumerated."""
-        if self.space.joint is None:
+        feasible, the choices cannot be enumerated, or steps differ in what they choose."""
+        if self.space.joint is None or self.space.own:
             return np.inf
         return self.evaluate(self.space.uniform()).best
 
