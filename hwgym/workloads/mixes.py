@@ -9,7 +9,8 @@ Chandra, Jiang, Shi, "Co-Exploration of Neural Architectures and Heterogeneous A
 Designs Targeting Multiple Tasks" (NASAIC), DAC 2020, arXiv:2002.04116; Kao, Krishna, "MAGMA: An
 Optimization Framework for Mapping Multiple DNNs on Multiple Accelerator Cores", HPCA 2022,
 arXiv:2104.13997. Their networks are not all in the zoo: a mix says which stand in and which are
-missing, so that no published number is that of a mix here.
+missing, so that no published number is that of a mix here. Nor were the counts held against the
+papers' tables.
 """
 
 from __future__ import annotations
