@@ -8,7 +8,7 @@ and ``OX`` are the output's rows and columns, derived from Y and R, X and S.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,16 @@ class Interconnect:
     latency: Ints
     lanes: Ints
     offchip: Ints
+
+    @classmethod
+    def of(cls, numbers: Mapping[str, Ints]) -> Interconnect:
+        """From columns of :class:`~hwgym.hardware.Hardware`."""
+        return cls(
+            numbers["noc_bandwidth"],
+            np.asarray(numbers["noc_hops"] * numbers["noc_hop_latency"]),
+            numbers["simd_lanes"],
+            numbers["offchip_bandwidth"],
+        )
 
     def take(self, rows: Rows) -> Interconnect:
         return Interconnect(*(v if v.ndim == 0 else v[rows] for v in vars(self).values()))

@@ -32,7 +32,7 @@ from hwgym.costs.maestro.dataflow import Dataflow
 from hwgym.costs.maestro.levels import TENSORS, Interconnect, Level, Map, build_levels
 from hwgym.costs.maestro.limits import LIMIT, greatest_count
 from hwgym.costs.maestro.mappings import MAPPED, Mappings
-from hwgym.costs.maestro.model import Costs, evaluate
+from hwgym.costs.maestro.model import Answered, Costs, evaluate
 from hwgym.costs.maestro.printed import printed, printed_energy
 from hwgym.costs.maestro.rowwise import DIMS, Nest, analyse, outermost
 from hwgym.costs.maestro.shapes import Shapes
@@ -53,15 +53,9 @@ CHUNK = 1 << 14
 """Mappings analysed at once: bounds memory."""
 
 
-class _Possible:
+class _Possible(Answered):
     """Which of MAESTRO's answers a machine could give; for classes with these columns."""
 
-    mappable: Bools
-    num_pes: Ints
-    vector_width: Ints
-    runtime_cycles: Ints
-    num_macs: Ints
-    true_macs: Ints
     own_steps: Ints
     input_l2_read: Ints
     weight_l2_read: Ints
@@ -70,11 +64,6 @@ class _Possible:
     compulsory_weights: Ints
     compulsory_outputs: Ints
     forgets: Bools
-
-    @property
-    def compulsory_reads(self) -> Ints:
-        """(N,) elements of inputs and weights."""
-        return self.compulsory_inputs + self.compulsory_weights
 
     @property
     def complete(self) -> Bools:
@@ -100,12 +89,9 @@ class _Possible:
         )
 
     @property
-    def possible(self) -> Bools:
-        """(N,) all of these, within the array's peak rate."""
-        lanes = np.maximum(self.vector_width, 1)
-        peak = -(-self.true_macs // self.num_pes // lanes)
-        within: Bools = (self.runtime_cycles >= peak) & (self.runtime_cycles > 0)
-        return self.mappable & self.complete & within & self.honest & self.moves_all
+    def valid(self) -> Bools:
+        """(N,) where a machine could do it: all of these, within the array's peak rate."""
+        return super().valid & self.honest & self.moves_all
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,11 +110,6 @@ class MappingCosts(_Possible, Costs):
     compulsory_weights: Ints
     compulsory_outputs: Ints
     forgets: Bools
-
-    @property
-    def valid(self) -> Bools:
-        """(N,) where a machine could do it; see :attr:`possible`."""
-        return self.possible & (self.energy_nj > 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -157,11 +138,6 @@ class MappingTotals(_Possible, Columns):
     compulsory_weights: Ints
     compulsory_outputs: Ints
     forgets: Bools
-
-    @property
-    def valid(self) -> Bools:
-        """(N,) where a machine could do it; see :attr:`possible`."""
-        return self.possible & (self.energy_nj > 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -353,9 +329,10 @@ def evaluate_each(
         for depth, some in kinds.items():
             part = {name: column[some] for name, column in q.items()}
             nests = [_stacked([built[i][level] for i in some]) for level in range(depth)]
-            _check_counts(nests, part)
+            noc = _noc(part)
+            _check_counts(nests, part, noc)
             dims = np.stack([part[d] for d in DIMS])
-            total, irregular = analyse(nests, dims, _noc(part), depthwise=depthwise)
+            total, irregular = analyse(nests, dims, noc, depthwise=depthwise)
             with np.errstate(divide="ignore", invalid="ignore"):
                 found = printed(part, total, query.tech, depthwise=depthwise)
             found |= {
@@ -463,15 +440,10 @@ class _Query:
 def _noc(q: dict[str, Ints]) -> Interconnect:
     def plain(values: Ints) -> Ints:
         """One number where all are the same: it divides faster."""
-        same = len(values) and (values == values[0]).all()
-        return values[0].reshape(()) if same else values
+        return values[0].reshape(()) if (values == values[0]).all() else values
 
-    return Interconnect(
-        plain(q["noc_bandwidth"]),
-        plain(q["noc_hops"] * q["noc_hop_latency"]),
-        plain(q["simd_lanes"]),
-        plain(q["offchip_bandwidth"]),
-    )
+    names = ("noc_bandwidth", "noc_hops", "noc_hop_latency", "simd_lanes", "offchip_bandwidth")
+    return Interconnect.of({name: plain(q[name]) for name in names})
 
 
 def _nests(
@@ -514,7 +486,7 @@ def _analysed(
     q: dict[str, Ints], mappings: Mappings, depthwise: bool, fixed: bool, *, statistics: bool
 ) -> tuple[Totals, Bools, Bools]:
     levels, dims, noc, mappable = _nests(q, mappings, depthwise, fixed)
-    _check_counts(levels, q)
+    _check_counts(levels, q, noc)
     total, irregular = analyse(
         levels, dims, noc, depthwise=depthwise, fixed=fixed, statistics=statistics
     )
@@ -618,7 +590,7 @@ def _place(
         out[name][rows] = np.where(keep, values, np.zeros(1, values.dtype))
 
 
-def _check_counts(nests: Sequence[Nest], q: dict[str, Ints]) -> None:
+def _check_counts(nests: Sequence[Nest], q: dict[str, Ints], noc: Interconnect) -> None:
     """See that no count leaves 64 bits.
 
     Raises:
@@ -632,7 +604,7 @@ def _check_counts(nests: Sequence[Nest], q: dict[str, Ints]) -> None:
         ]
         maps += [Map(d, False, *[n.filters[j]] * 5) for j, d in enumerate(DIMS[len(n.size) :])]
         levels.append(Level(tuple(maps), {}, {}, n.units, n.edge_units))
-    greatest = greatest_count(levels, {d: q[d] for d in DIMS}, _noc(q))
+    greatest = greatest_count(levels, {d: q[d] for d in DIMS}, noc)
     row = int(greatest.argmax())
     if greatest[row] > LIMIT:
         shown = ", ".join(f"{d}={q[d][row]}" for d in DIMS)

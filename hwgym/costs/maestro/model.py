@@ -27,8 +27,37 @@ __all__ = ["Costs", "evaluate", "evaluate_chunks"]
 CHUNK = 1 << 15  # design points analysed at once: bounds memory, and keeps arrays near the cache
 
 
+class Answered:
+    """Which answers of the model can be true; for classes with these columns."""
+
+    mappable: Bools
+    num_pes: Ints
+    vector_width: Ints
+    num_macs: Ints
+    true_macs: Ints
+    runtime_cycles: Ints
+    energy_nj: Floats
+
+    @property
+    def valid(self) -> Bools:
+        """Where the design point does all of the layer's work within the array's peak rate.
+
+        The mapping can be built, performs at least the layer's MACs, takes at least as long as its
+        PEs and lanes need for them, and has a positive runtime and energy.
+        """
+        lanes = np.maximum(self.vector_width, 1)  # 0 where it is not mappable
+        valid: Bools = (
+            self.mappable
+            & (self.num_macs >= self.true_macs)
+            & (self.runtime_cycles >= -(-self.true_macs // self.num_pes // lanes))
+            & (self.runtime_cycles > 0)
+            & (self.energy_nj > 0)
+        )
+        return valid
+
+
 @dataclass(frozen=True, repr=False)
-class Costs(Columns):
+class Costs(Answered, Columns):
     """What a query costs, as arrays of its broadcast shape.
 
     The fields are named after MAESTRO's CSV columns and hold what it prints, defects included (see
@@ -124,23 +153,6 @@ class Costs(Columns):
     def shape(self) -> tuple[int, ...]:
         """The broadcast shape of the query."""
         return self.runtime_cycles.shape
-
-    @property
-    def valid(self) -> Bools:
-        """Where the design point does all of the layer's work within the array's peak rate.
-
-        The mapping can be built, performs at least the layer's MACs, takes at least as long as its
-        PEs and lanes need for them, and has a positive runtime and energy.
-        """
-        lanes = np.maximum(self.vector_width, 1)  # 0 where it is not mappable
-        valid: Bools = (
-            self.mappable
-            & (self.num_macs >= self.true_macs)
-            & (self.runtime_cycles >= -(-self.true_macs // self.num_pes // lanes))
-            & (self.runtime_cycles > 0)
-            & (self.energy_nj > 0)
-        )
-        return valid
 
     def __repr__(self) -> str:
         return f"<Costs of {self.shape}: {', '.join(f.name for f in fields(self)[:6])}, ...>"
@@ -287,12 +299,7 @@ class _Query:
             parameters,
             depthwise=depthwise,
         )
-        noc = Interconnect(
-            columns["noc_bandwidth"],
-            np.asarray(columns["noc_hops"] * columns["noc_hop_latency"]),
-            columns["simd_lanes"],
-            columns["offchip_bandwidth"],
-        )
+        noc = Interconnect.of(columns)
         self._check_counts(greatest_count(levels, dims, noc), q, depthwise=depthwise)
         total = analyse(levels, dims, noc, depthwise=depthwise)
         mappable = ~(too_small | total.aborted)

@@ -201,13 +201,7 @@ def analyse(
     for cells, below in _with_below(levels, dims, noc, depthwise, fixed, statistics):
         parts.append(cells.totals(below, levels[-1].take(cells.rows), statistics))
         rows.append(cells.rows)
-    order = np.concatenate(rows)
-
-    def gather(arrays: list[Array]) -> Array:
-        found = np.empty(len(order), arrays[0].dtype)
-        found[order] = np.concatenate(arrays)
-        return found
-
+    gather = _gathering(rows)
     answers = [p[0] for p in parts]
     values: dict[str, Any] = {
         name: {k: gather([vars(a)[name][k] for a in answers]) for k in first}
@@ -224,22 +218,27 @@ def outermost(nest: Nest, dims: Ints, noc: Interconnect, *, depthwise: bool) -> 
     for cells in _cells(nest, dims, noc, depthwise):
         found.append(cells.alone())
         rows.append(cells.rows)
+    gather = _gathering(rows)
+    return Outermost(
+        {t: gather([f.read[t] for f in found]) for t in INPUTS},
+        gather([f.written for f in found]),
+        {t: gather([f.first[t] for f in found]) for t in TENSORS[False]},
+        gather([f.ingress_cycles for f in found]),
+        gather([f.egress_cycles for f in found]),
+        gather([f.irregular for f in found]),
+    )
+
+
+def _gathering(rows: Sequence[Ints]) -> Callable[[Sequence[Array]], Array]:
+    """What puts values of parts, which hold these rows, where they belong."""
     order = np.concatenate(rows)
 
-    def gather(pick: Callable[[Outermost], Array]) -> Array:
-        values = np.concatenate([pick(f) for f in found])
-        placed = np.empty(len(order), values.dtype)
-        placed[order] = values
-        return placed
+    def gather(parts: Sequence[Array]) -> Array:
+        found = np.empty(len(order), parts[0].dtype)
+        found[order] = np.concatenate(parts)
+        return found
 
-    return Outermost(
-        {t: gather(lambda f, t=t: f.read[t]) for t in INPUTS},  # type: ignore[misc]
-        gather(lambda f: f.written),
-        {t: gather(lambda f, t=t: f.first[t]) for t in TENSORS[False]},  # type: ignore[misc]
-        gather(lambda f: f.ingress_cycles),
-        gather(lambda f: f.egress_cycles),
-        gather(lambda f: f.irregular),
-    )
+    return gather
 
 
 def _with_below(

@@ -82,13 +82,7 @@ def time_split(
     )
     if too_small[0]:
         raise ValueError(f"an array of {num_pes} PEs is too small for a cluster of {dataflow.name}")
-    numbers_of = (hardware or Hardware()).arrays()
-    noc = Interconnect(
-        numbers_of["noc_bandwidth"],
-        np.asarray(numbers_of["noc_hops"] * numbers_of["noc_hop_latency"]),
-        numbers_of["simd_lanes"],
-        numbers_of["offchip_bandwidth"],
-    )
+    noc = Interconnect.of((hardware or Hardware()).arrays())
     found = _Splitter(levels, noc, TENSORS[depthwise]).split(0, numbers)
     innermost = len(levels) - 1
     keys = [(innermost, "steps")]

@@ -43,13 +43,7 @@ Worth = Callable[[Array, Array], Floats]
 
 def interconnect(space: MappingSpace) -> Interconnect:
     """The hardware's network, lanes and off-chip bandwidth."""
-    numbers = space.hardware.interconnect.arrays()
-    return Interconnect(
-        numbers["noc_bandwidth"],
-        np.asarray(numbers["noc_hops"] * numbers["noc_hop_latency"]),
-        numbers["simd_lanes"],
-        numbers["offchip_bandwidth"],
-    )
+    return Interconnect.of(space.hardware.interconnect.arrays())
 
 
 def elements_of(space: MappingSpace) -> tuple[int, int, int]:
