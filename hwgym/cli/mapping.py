@@ -27,13 +27,11 @@ from hwgym.cli.train import (
     check_search,
     load_agent,
     parse_settings,
-    search_progress,
+    searched,
 )
 from hwgym.core.certificate import Certificate
 from hwgym.core.evaluator import Evaluator
 from hwgym.core.problem import InfeasibleError
-from hwgym.core.search import solve
-from hwgym.core.veil import Withheld
 from hwgym.core.view import brief
 from hwgym.costs.maestro import Mappings
 from hwgym.families.mapping import (
@@ -160,7 +158,7 @@ def map_layer(
     if out is not None:
         folder(out)  # before the work
     start = time.perf_counter()
-    evaluator, interrupted = _search(problem, agent, samples, seed, chosen, log, resume)
+    evaluator, interrupted = searched(agent, problem, problem, samples, seed, chosen, log, resume)
     seconds = time.perf_counter() - start
     with working("Proving"):
         proven = _certificate(problem)
@@ -263,41 +261,6 @@ def _hardware(
 
 
 # --- a search -------------------------------------------------------------------------------------
-
-
-def _search(
-    problem: MappingProblem,
-    agent: str,
-    samples: int,
-    seed: int,
-    settings: dict[str, Any],
-    log: Path | None,
-    resume: bool,
-) -> tuple[Evaluator, bool]:
-    """What was found, and whether somebody interrupted it."""
-    caught: list[Evaluator] = []
-    interrupted = False
-    try:
-        with search_progress(samples, caught) as show:
-            solve(
-                agent,
-                problem,
-                samples=samples,
-                seed=seed,
-                log=log,
-                settings=settings,
-                progress=show,
-                resume=resume,
-            )
-    except KeyboardInterrupt:
-        interrupted = True
-    except (OSError, TypeError, ValueError) as error:  # a file or a setting is wrong
-        if isinstance(error, OSError) and error.errno is not None:  # the system's own, of a file
-            raise
-        raise ValueError(f"{agent}: {error}") from error
-    except Withheld as error:
-        raise Failure(f"{agent} was stopped: {error}") from error
-    return (caught[0] if caught else Evaluator(problem, samples)), interrupted
 
 
 def _certificate(problem: MappingProblem) -> Certificate:

@@ -251,11 +251,47 @@ def _run(
 ) -> None:
     if out is not None:
         folder(out)
-    caught: list[Evaluator] = []
     start = time.perf_counter()
+    evaluator, interrupted = searched(agent, where, problem, samples, seed, settings, log, resume)
+    report = _report(agent, name, seed, problem, evaluator, log)
+    report |= {"seconds": time.perf_counter() - start, "interrupted": interrupted}
+    if before is not None:
+        report["before"] = before
+    files = [] if out is None else _write(out, agent, problem, evaluator)
+    if json:
+        print_json(report)
+    else:
+        _print(report, problem, files)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if report["objective"] is None:
+        raise Failure(f"{agent} found no feasible solution in {evaluator.spent:,} samples")
+
+
+def searched(
+    agent: str,
+    where: Problem | str,
+    problem: Problem,
+    samples: int,
+    seed: int,
+    settings: dict[str, Any],
+    log: Path | None,
+    resume: bool,
+) -> tuple[Evaluator, bool]:
+    """What an agent bought, with a progress bar meanwhile, and whether somebody interrupted it.
+
+    Args:
+        where: What is searched: ``problem``, or the environment id that the log is to carry.
+
+    Raises:
+        Failure: If the agent asked for what it had not paid for.
+        ValueError: If a file or a setting is wrong.
+        OSError: The system's own, of a file.
+    """
+    caught: list[Evaluator] = []
     interrupted = False
     try:
-        with search_progress(samples, caught) as show:
+        with _progress(samples, caught) as show:
             solve(
                 agent,
                 where,
@@ -274,24 +310,11 @@ def _run(
         raise ValueError(f"{agent}: {error}") from error
     except Withheld as error:
         raise Failure(f"{agent} was stopped: {error}") from error
-    evaluator = caught[0] if caught else Evaluator(problem, samples)
-    report = _report(agent, name, seed, problem, evaluator, log)
-    report |= {"seconds": time.perf_counter() - start, "interrupted": interrupted}
-    if before is not None:
-        report["before"] = before
-    files = [] if out is None else _write(out, agent, problem, evaluator)
-    if json:
-        print_json(report)
-    else:
-        _print(report, problem, files)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
-    if report["objective"] is None:
-        raise Failure(f"{agent} found no feasible solution in {evaluator.spent:,} samples")
+    return (caught[0] if caught else Evaluator(problem, samples)), interrupted
 
 
 @contextmanager
-def search_progress(samples: int, caught: list[Evaluator]) -> Iterator[Callable[[Evaluator], None]]:
+def _progress(samples: int, caught: list[Evaluator]) -> Iterator[Callable[[Evaluator], None]]:
     """A progress bar on standard error while the search goes on, if that is a terminal.
 
     Gives what is to be called after each batch of samples; the evaluator is left in ``caught``.
