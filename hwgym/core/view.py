@@ -114,11 +114,15 @@ class View:
     def describe(self, problem: Problem) -> dict[str, Any]:
         """What is asked, as JSON values."""
         statement = problem.statement
-        limit = statement.limit
+        space, limit = statement.space, statement.limit
+        axes: dict[str, Any] = {axis.name: axis.size for axis in space.axes}
+        if space.own:  # a step's, by its name; one number where it has one axis
+            sizes = [own[0] if len(own) == 1 else own for own in space.sizes.tolist()]
+            axes = dict(zip(statement.names, sizes, strict=True))
         return {
             **statement.key,
-            "steps": statement.space.num_steps,
-            "axes": {axis.name: axis.size for axis in statement.space.axes},
+            "steps": space.num_steps,
+            "axes": axes,
             "objective": statement.objective.name,
             "objective_unit": statement.objective.unit,
             "constraint": None if statement.constraint is None else statement.constraint.name,
@@ -241,6 +245,16 @@ class View:
             lines.append("  ".join(padded).rstrip())
         lines.append(self.summary(problem, genes))
         return "\n".join(lines)
+
+    def choices(self, problem: Problem, genes: Ints) -> list[str]:
+        """A line a step of a solution (steps, axes): its name, and what was chosen so far."""
+        names, lines = problem.statement.names, []
+        width = max(map(len, names))
+        for step, name in enumerate(names):
+            labels = problem.space.describe(genes[step], step)
+            chosen = "  ".join("-" if label is None else str(label) for label in labels)
+            lines.append(f"{name:<{width}}  {chosen}")
+        return lines
 
     def summary(self, problem: Problem, genes: Ints) -> str:
         """How far a solution is, and what it is worth, in one line."""

@@ -34,11 +34,12 @@ class Walk:
     """The walk over a bank of problems of any kind.
 
     An episode takes the steps in order; once it has them all, the problem says what it is worth,
-    and one that is not feasible has failed. Masks are what the statement says of
-    ``Statement.allowed``. A family says more by overriding :meth:`allowed`
-    (masks) and :meth:`broken` (what ends an episode early). An observation has, each mapped from
-    [0, 1] to [-1, 1]: the features of the step to be taken (zeros when none is left), the previous
-    choice, (index + 1) / size on each axis, and steps done / steps.
+    and one that is not feasible has failed. Masks are those of ``Statement.allowed``. A family says
+    more by overriding :meth:`allowed` (masks), :meth:`broken` (what ends an episode early) and
+    :meth:`seen` with :attr:`seen_size` (what is observed of the choices so far). An observation
+    has, each mapped from [0, 1] to [-1, 1]: the features of the step to be taken (zeros when none
+    is left), what is seen of the choices, by default the previous one, (index + 1) / size on each
+    axis, and steps done / steps.
 
     Attributes:
         problems: The bank.
@@ -57,7 +58,7 @@ class Walk:
         self._features = np.zeros((len(self.problems), most + 1, width))
         for i, problem in enumerate(self.problems):
             self._features[i, : problem.num_steps] = problem.statement.features
-        self.observation_size = width + len(self.shape) + 1
+        self.observation_size = width + self.seen_size + 1
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> Any:
@@ -86,6 +87,17 @@ class Walk:
                 genes = state.genes[rows, : statement.space.num_steps]
                 masks[rows] = statement.allowed(genes, step)
         return np.split(masks, np.cumsum(self.shape)[:-1], axis=1)
+
+    @property
+    def seen_size(self) -> int:
+        """Entries of :meth:`seen`."""
+        return len(self.shape)
+
+    def seen(self, state: WalkState) -> Floats:
+        """(N, seen_size) in [0, 1]: what is observed of the choices so far."""
+        rows = np.arange(len(state.step))
+        previous: Floats = (state.genes[rows, np.maximum(state.step - 1, 0)] + 1.0) / self.shape
+        return previous
 
     def broken(self, state: WalkState) -> Bools:
         """(N,): the episode cannot become a valid solution any more, and ends."""
@@ -117,11 +129,10 @@ class Walk:
         return after, Outcome(failed, finished & ~failed, None, objective)
 
     def observe(self, state: WalkState, room: int = 0) -> Observations:
-        rows = np.arange(len(state.step))
         features = self._features[state.which, state.step]
-        previous = (state.genes[rows, np.maximum(state.step - 1, 0)] + 1.0) / self.shape
         progress = (state.step / self.num_steps[state.which])[:, None]
-        parts = np.concatenate([features, previous, progress, np.zeros((len(rows), room))], axis=1)
+        left = np.zeros((len(state.step), room))
+        parts = np.concatenate([features, self.seen(state), progress, left], axis=1)
         return (parts * 2.0 - 1.0).astype(np.float32)
 
     def masks(self, state: WalkState, mode: str) -> Bools | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Problem, Scores, Statement
 from hwgym.core.veil import check_lifted
 from hwgym.costs.maestro import MappingCosts, Mappings, evaluate_mappings, mapping_totals
-from hwgym.families.mapped import find_layer
+from hwgym.families.mapped import POOR, find_layer, whole_metrics
 from hwgym.families.mapping.bounds import certify, compulsory_elements, least_cycles
 from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
 from hwgym.families.mapping.space import DECISIONS, SMALLEST, MappingSpace, TileChoice
@@ -30,15 +30,8 @@ NAME, VERSION = "mapping", 0
 COST_MODEL = {"name": "maestro", "version": 1}
 TILES = ("divisors", "any")
 KINDS = {"CONV": 0.0, "DSCONV": 0.5, "GEMM": 1.0}
-POOR = 1000.0
-"""How far above the bound of a single PE the scale of rewards is: of 2,000 random mappings of each
-of six problems none was above it."""
 
-# A mapping is one whole: its costs are not those of its decisions.
-_WHOLE = {
-    name: replace(METRICS[name], join="whole", about=about)
-    for name, about in (("latency", ""), ("energy", ""), ("edp", "energy x latency"))
-}
+_WHOLE = whole_metrics(latency="", energy="", edp="energy x latency")
 OBJECTIVES = tuple(_WHOLE)
 """What can be minimised."""
 

@@ -28,14 +28,6 @@ class MappingView(View):
     def label(self, env_id: str) -> str:
         return env_id.removeprefix("HWMap-").removesuffix("-v0")
 
-    def describe(self, problem: Problem) -> dict[str, Any]:
-        found = super().describe(problem)
-        found["axes"] = {
-            name: int(size)
-            for name, size in zip(problem.statement.names, problem.space.sizes[:, 0], strict=True)
-        }
-        return found
-
     def facts(self, problem: Problem) -> dict[str, str]:
         posed = _posed(problem)
         mappings, layer, hardware = posed.mappings, posed.layer, posed.hardware
@@ -100,11 +92,7 @@ class MappingView(View):
     def text(self, problem: Problem, genes: Ints) -> str:
         """The decisions taken, and the loop nest and what it takes once they all are."""
         posed, (checked,) = _posed(problem), problem.space.check(genes)
-        lines = [self.title(problem)]
-        width = max(map(len, problem.statement.names))
-        for step, name in enumerate(problem.statement.names):
-            [label] = problem.space.describe(checked[step], step)
-            lines.append(f"{name:<{width}}  {'-' if label is None else label}")
+        lines = [self.title(problem), *self.choices(problem, checked)]
         if problem.space.within(checked):
             mapping = posed.mappings.mappings(checked[None])
             level = ""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from hwgym._arrays import Observations
-from hwgym.core.problem import Problem
+from hwgym._arrays import Floats
 from hwgym.core.walk import Walk, WalkState
 from hwgym.families.mapping.problem import MappingProblem
 from hwgym.families.mapping.space import DECISIONS
@@ -21,13 +18,12 @@ class MappingWalk(Walk):
     nothing is yet; the shares of L1 and of L2 that what was chosen leaves at most; and steps done /
     steps. Every episode goes on to its end; masks keep to what can still become valid."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(problems)
-        self.observation_size = self._features.shape[2] + len(DECISIONS) + 3
+    @property
+    def seen_size(self) -> int:
+        return len(DECISIONS) + 2
 
-    def observe(self, state: WalkState, room: int = 0) -> Observations:
-        count = len(state.step)
-        about = np.zeros((count, len(DECISIONS) + 2))
+    def seen(self, state: WalkState) -> Floats:
+        about = np.zeros((len(state.step), self.seen_size))
         for which in np.unique(state.which):
             problem = self.problems[which]
             assert isinstance(problem, MappingProblem)  # the family makes no other
@@ -38,7 +34,4 @@ class MappingWalk(Walk):
             l1, l2 = problem.mappings.needed(genes)
             about[rows, -2] = np.maximum(1 - l1 / problem.hardware.l1_bytes, 0.0)
             about[rows, -1] = np.maximum(1 - l2 / problem.hardware.l2_bytes, 0.0)
-        features = self._features[state.which, state.step]
-        progress = (state.step / len(DECISIONS))[:, None]
-        parts = np.concatenate([features, about, progress, np.zeros((count, room))], axis=1)
-        return (parts * 2.0 - 1.0).astype(np.float32)
+        return about

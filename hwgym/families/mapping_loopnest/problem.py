@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from hwgym.core.certificate import Certificate
 from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import Problem, Scores, Statement
 from hwgym.costs.loopnest import DIMS
-from hwgym.families.mapped import find_layer
+from hwgym.families.mapped import POOR, find_layer, whole_metrics
 from hwgym.families.mapping_loopnest.accelerator import Accelerator, accelerator
 from hwgym.families.mapping_loopnest.bounds import Search
 from hwgym.families.mapping_loopnest.costs import MappingCosts
@@ -29,15 +29,8 @@ __all__ = ["OBJECTIVES", "MappingProblem", "mapping_problem"]
 NAME, VERSION = "mapping_loopnest", 1
 COST_MODEL = {"name": "loopnest", "version": 1}
 KINDS = (*LEVELS, *(f"{level} order" for level in ORDERS))
-POOR = 1000.0
-"""How far above the bound of a single PE the scale of rewards is: of 2,000 random mappings of each
-of six problems none was above it."""
 
-# A mapping is one whole: its costs are not those of its decisions.
-_WHOLE = {
-    name: replace(METRICS[name], join="whole", about=about)
-    for name, about in (("edp", "energy x latency"), ("latency", ""), ("energy", ""))
-}
+_WHOLE = whole_metrics(edp="energy x latency", latency="", energy="")
 OBJECTIVES = tuple(_WHOLE)
 """What can be minimised."""
 

@@ -25,12 +25,6 @@ class LoopnestMappingView(View):
     def label(self, env_id: str) -> str:
         return env_id.removeprefix("HWMap-")
 
-    def describe(self, problem: Problem) -> dict[str, Any]:
-        found = super().describe(problem)
-        sizes = problem.space.sizes[:, 0].tolist()
-        found["axes"] = dict(zip(problem.statement.names, sizes, strict=True))
-        return found
-
     def facts(self, problem: Problem) -> dict[str, str]:
         posed = _posed(problem)
         mappings, layer = posed.mappings, posed.layer
@@ -68,11 +62,7 @@ class LoopnestMappingView(View):
     def text(self, problem: Problem, genes: Ints) -> str:
         """The decisions taken, and the loop nest and what it takes once they all are."""
         posed, [checked] = _posed(problem), problem.space.check(genes)
-        names = problem.statement.names
-        lines, width = [self.title(problem)], max(map(len, names))
-        for step, name in enumerate(names):
-            [label] = problem.space.describe(checked[step], step)
-            lines.append(f"{name:<{width}}  {'-' if label is None else label}")
+        lines = [self.title(problem), *self.choices(problem, checked)]
         found = _told(posed, checked[:, 0])
         if found:
             lines += found["nest"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from hwgym._arrays import Floats, Ints, Observations
-from hwgym.core.problem import Problem
+from hwgym._arrays import Floats, Ints
 from hwgym.core.walk import Walk, WalkState
 from hwgym.costs.loopnest import DIMS
 from hwgym.families.mapping_loopnest.problem import MappingProblem
@@ -26,23 +23,18 @@ class MappingWalk(Walk):
     shares of L1 and of L2 left if all that is open is as small as it can be; and steps done /
     steps. Every episode goes on to its end; masks keep to what can still fit."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(problems)
-        width = problems[0].statement.features.shape[1]
-        self.observation_size = width + SLOTS + 3
+    @property
+    def seen_size(self) -> int:
+        return SLOTS + 2
 
-    def observe(self, state: WalkState, room: int = 0) -> Observations:
-        count = len(state.step)
-        about = np.zeros((count, SLOTS + 2))
+    def seen(self, state: WalkState) -> Floats:
+        about = np.zeros((len(state.step), self.seen_size))
         for which in np.unique(state.which):
             problem = self.problems[which]
             assert isinstance(problem, MappingProblem)  # the family makes no other
             rows = np.flatnonzero(state.which == which)
             about[rows] = _about(problem, state.genes[rows, : problem.num_steps, 0])
-        features = self._features[state.which, state.step]
-        progress = (state.step / self.num_steps[state.which])[:, None]
-        parts = np.concatenate([features, about, progress, np.zeros((count, room))], axis=1)
-        return (parts * 2.0 - 1.0).astype(np.float32)
+        return about
 
 
 def _about(problem: MappingProblem, genes: Ints) -> Floats:

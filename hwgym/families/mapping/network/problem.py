@@ -17,6 +17,7 @@ from hwgym.core.certificate import Certificate
 from hwgym.core.metric import METRICS, Metric, find_metric
 from hwgym.core.problem import InfeasibleError, Problem, Scores, Statement
 from hwgym.costs.maestro import Mappings, Shapes, mapping_totals
+from hwgym.families.mapped import POOR, whole_metrics
 from hwgym.families.mapping.hardware import MappingHardware, mapping_hardware
 from hwgym.families.mapping.network.bounds import certify, simple_bound
 from hwgym.families.mapping.network.space import (
@@ -27,7 +28,7 @@ from hwgym.families.mapping.network.space import (
     area_of,
     distinct_layers,
 )
-from hwgym.families.mapping.problem import COST_MODEL, KINDS, POOR, SIZES
+from hwgym.families.mapping.problem import COST_MODEL, KINDS, SIZES
 from hwgym.families.mapping.space import DECISIONS
 from hwgym.hardware import integers
 from hwgym.workloads import Workload, load_workload
@@ -38,14 +39,11 @@ NAME, VERSION = "mapping_network", 0
 AT_ONCE = 1 << 15
 """Mappings costed together."""
 
-_WHOLE = {
-    name: replace(METRICS[name], join="whole", about=about)
-    for name, about in (
-        ("latency", "latency of all layers, one after the other"),
-        ("energy", "energy of all layers"),
-        ("edp", "energy x latency, each of all layers"),
-    )
-}
+_WHOLE = whole_metrics(
+    latency="latency of all layers, one after the other",
+    energy="energy of all layers",
+    edp="energy x latency, each of all layers",
+)
 OBJECTIVES = tuple(_WHOLE)
 """What can be minimised. ``edp`` is the network's energy x the network's latency, as a battery and
 a user have them; where each layer has a share of its own, ``METRICS["edp"]`` is the sum of the

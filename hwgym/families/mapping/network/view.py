@@ -26,14 +26,6 @@ class NetworkView(View):
     def label(self, env_id: str) -> str:
         return env_id.removeprefix("HWMapNet-").removesuffix("-v0")
 
-    def describe(self, problem: Problem) -> dict[str, Any]:
-        found = super().describe(problem)
-        found["axes"] = {
-            name: int(size)
-            for name, size in zip(problem.statement.names, problem.space.sizes[:, 0], strict=True)
-        }
-        return found
-
     def facts(self, problem: Problem) -> dict[str, str]:
         posed = _posed(problem)
         network, statement = posed.network, posed.statement
@@ -104,12 +96,7 @@ class NetworkView(View):
     def text(self, problem: Problem, genes: Ints) -> str:
         """The decisions taken, and the table of layers."""
         [checked] = problem.space.check(genes)
-        names = problem.statement.names
-        lines = [self.title(problem)]
-        width = max(map(len, names))
-        for step, name in enumerate(names):
-            [label] = problem.space.describe(checked[step], step)
-            lines.append(f"{name:<{width}}  {'-' if label is None else label}")
+        lines = [self.title(problem), *self.choices(problem, checked)]
         if problem.space.within(checked):
             for row in self.rows(problem, checked):
                 lines.append(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from hwgym._arrays import Observations
-from hwgym.core.problem import Problem
+from hwgym._arrays import Floats
 from hwgym.core.walk import Walk, WalkState
 from hwgym.families.mapping.network.problem import NetworkProblem
 from hwgym.families.mapping.space import DECISIONS
@@ -25,13 +22,12 @@ class NetworkWalk(Walk):
     and of L2 that this leaves at most; and steps done / steps. Every episode goes on to its end;
     masks keep to what can still become valid."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__(problems)
-        self.observation_size = self._features.shape[2] + SHARED + len(DECISIONS) + 3
+    @property
+    def seen_size(self) -> int:
+        return SHARED + len(DECISIONS) + 2
 
-    def observe(self, state: WalkState, room: int = 0) -> Observations:
-        count = len(state.step)
-        about = np.zeros((count, SHARED + len(DECISIONS) + 2))
+    def seen(self, state: WalkState) -> Floats:
+        about = np.zeros((len(state.step), self.seen_size))
         where = state.which * (state.genes.shape[1] + 1) + state.step
         for place in np.unique(where):
             rows = np.flatnonzero(where == place)
@@ -53,7 +49,4 @@ class NetworkWalk(Walk):
                 l1, l2 = space.needed(own[some])
                 about[rows[some], -2] = np.maximum(1 - l1 / space.hardware.l1_bytes, 0.0)
                 about[rows[some], -1] = np.maximum(1 - l2 / space.hardware.l2_bytes, 0.0)
-        features = self._features[state.which, state.step]
-        progress = (state.step / self.num_steps[state.which])[:, None]
-        parts = np.concatenate([features, about, progress, np.zeros((count, room))], axis=1)
-        return (parts * 2.0 - 1.0).astype(np.float32)
+        return about
