@@ -106,6 +106,10 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "area", "um^2", "area", column="area_um2", shown_unit="mm²", shown_scale=1e-6
             ),
             Metric("power", "mW", "power", column="power_mw"),
+            Metric(
+                "makespan", "cycles", "makespan", "whole", column="makespan_cycles",
+                about="the time until the last job ends",
+            ),
         )
     }
 )  # fmt: skip

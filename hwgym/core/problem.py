@@ -68,6 +68,8 @@ class Statement:
             axes), of which those before a step are looked at, and that step, (N, entries) bools,
             the axes' entries side by side; at least one an axis. None where nothing is known, or
             where all can. Environments mask with it.
+        known: What else is known, arrays by name, for agents that are made for the family: the
+            cycles that each job takes on each core, say. Its page says which.
     """
 
     key: Mapping[str, Any]
@@ -83,6 +85,7 @@ class Statement:
     names: tuple[str, ...] = ()
     scale: float = 1.0
     allowed: Callable[[Ints, int], Bools] | None = field(default=None, repr=False)
+    known: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limit", float(self.limit))  # a step's flags are to be bools

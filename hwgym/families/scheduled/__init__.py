@@ -1,0 +1,5 @@
+"""What the families share that schedule jobs on several cores: cores, and Gantt charts."""
+
+from hwgym.families.scheduled.cores import Core, JobCosts, core_of, job_costs
+
+__all__ = ["Core", "JobCosts", "core_of", "job_costs"]
