@@ -4,7 +4,15 @@ import tiny_families
 from contract import Contract
 
 from hwgym import Layer, Workload
-from hwgym.families import FAMILIES, assignment, loopnest, mapping, mapping_loopnest, systolic
+from hwgym.families import (
+    FAMILIES,
+    assignment,
+    group,
+    loopnest,
+    mapping,
+    mapping_loopnest,
+    systolic,
+)
 from hwgym.families.mapping import network as mapping_network
 
 THREE = Workload(
@@ -169,6 +177,20 @@ class TestLoopnestMapping(Contract):
         {"layer": PRODUCT, "hardware": SMALL_GRID, "width": 32},
         {"layer": {"K": 6, "OY": 4}, "objective": "latency", "width": 32},
         {"layer": "MobileNetV2:22", "objective": "energy", "width": 32},
+    )
+
+
+TINY_CORES = ["nv:64", "yxp:32"]
+
+
+class TestGroup(Contract):
+    family = group.FAMILY
+    exact_masks = True
+    small = {"mix": THREE, "cores": TINY_CORES, "width": 3, "priorities": 4}  # noqa: RUF012
+    bank = (
+        {"mix": THREE, "cores": TINY_CORES, "width": 4, "priorities": 4},
+        {"mix": "Vision", "jobs": 5, "cores": "S2", "bandwidth": 99, "priorities": 4},
+        {"mix": "All", "jobs": 7, "seed": 1, "cores": "S1", "priorities": 4},
     )
 
 

@@ -150,6 +150,11 @@ GROUPS = {
         "the mappings of a network's layers, which share cluster, loop orders or hardware",
         lambda i, kwargs: _of("mapping_network", i, kwargs),
     ),
+    "group": Group(
+        "HWGroup-Vision-S2-v0",
+        "a core and a priority for each of 100 jobs that share a bandwidth: MAGMA's search",
+        lambda i, kwargs: _of("group", i, kwargs),
+    ),
     "own": Group(
         "HWAssign-v0",
         "your own network, accelerator, budget; one configuration for all layers; several problems",
@@ -164,6 +169,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: int = 
     rules = ["---:" if i >= right else "---" for i in range(len(header))]
     lines = [header, rules, *[[str(cell) for cell in row] for row in rows]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+OVER = {"workload": "Networks", "layer": "Layers", "mix": "Mixes"}
+"""The argument that says what problems are of, and what those are called."""
 
 
 def groups() -> str:
@@ -182,16 +191,18 @@ def glance(group: Group) -> str:
     problems = [problem_of(env_id) for env_id in ids]
     steps = sorted({problem.num_steps for problem in problems})
     posed = [kwargs_of(env_id) for env_id in ids]
-    of_networks = all("workload" in asked for asked in posed)
-    over = {str(asked["workload" if of_networks else "layer"]) for asked in posed}
-    between = f"{len(over)}, of " + " to ".join(map(str, sorted({steps[0], steps[-1]})))
+    given = next(name for name in OVER if all(name in asked for asked in posed))
+    over = {str(asked[given]) for asked in posed}
     each = "decision" if problem_of(group.example).space.own else "layer"
+    if given == "mix":
+        each = "job"
+    between = f"{len(over)}, of " + " to ".join(map(str, sorted({steps[0], steps[-1]})))
     rows = [
         ("Ids", f"{len(ids)}, for example `{group.example}`"),
         ("Import", f'`gym.make("hwgym:{group.example}")`'),
         *((f"Action space, `{mode}`", f"`{space}`") for mode, space in modes),
         ("Observation space", f"`Box(-1.0, 1.0, {env.observation_space.shape}, float32)`"),
-        ("Networks" if of_networks else "Layers", f"{between} {each}s"),
+        (OVER[given], f"{between} {each}s"),
         ("Steps of an episode", f"one a {each}"),
         ("Choices of a step", problem_of(group.example).space.num_actions),
     ]
@@ -253,7 +264,7 @@ def optima(group: Group) -> str:
 
 
 def mapping_optima(group: Group) -> str:
-    """What is proven of the ids of mapping search, a row each."""
+    """What is proven of ids whose solutions have no table, a row each."""
     rows, units = [], {}
     for entry in entries():
         if not group.belongs(entry.env_id, entry.kwargs):
