@@ -7,17 +7,22 @@ From the bottom up:
 - ``model``: capacity, time, energy and area on a machine.
 - ``templates``: families of mappings as data; ``lattice``: their mappings, and the best of them for
   every size of buffers.
-- ``tables``: that for every layer, array and pair of sizes, kept on disk.
+- ``tables``: that for every layer, array and pair of sizes; ``cache`` keeps it on disk.
+- ``kinds``: sub-accelerators with nothing open but their PEs and their bandwidth.
 """
 
-from hwgym.costs.loopnest.lattice import Best, Choices, best, lattice
+from hwgym.costs.loopnest.cache import cache_folder
+from hwgym.costs.loopnest.kinds import KINDS, Kind, KindCosts, kind_costs
+from hwgym.costs.loopnest.lattice import LATENCY_SLACK, Best, Choices, best, lattice
 from hwgym.costs.loopnest.model import (
     BOUNDS,
     Energy,
+    Moves,
     Profile,
     array_area_um2,
     capacity,
     energy,
+    moves,
     profile,
 )
 from hwgym.costs.loopnest.nests import DIMS, TENSORS, Hold, Nests
@@ -28,7 +33,6 @@ from hwgym.costs.loopnest.tables import (
     SHAPES,
     Detail,
     Tables,
-    cache_folder,
     detail,
     layer_key,
     tabulate,
@@ -49,8 +53,10 @@ __all__ = [
     "CHOICES",
     "DIMS",
     "EYERISS",
+    "KINDS",
     "L1_BYTES",
     "L2_BYTES",
+    "LATENCY_SLACK",
     "NVDLA",
     "SHAPES",
     "SHIDIANNAO",
@@ -62,6 +68,9 @@ __all__ = [
     "Detail",
     "Energy",
     "Hold",
+    "Kind",
+    "KindCosts",
+    "Moves",
     "Nests",
     "Profile",
     "Tables",
@@ -74,8 +83,10 @@ __all__ = [
     "capacity",
     "detail",
     "energy",
+    "kind_costs",
     "lattice",
     "layer_key",
+    "moves",
     "profile",
     "tabulate",
     "template",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from hwgym.hardware.machine import Machine
 from hwgym.workloads import Layer
 
 __all__ = [
+    "LATENCY_SLACK",
     "OBJECTIVES",
     "Best",
     "Choices",
@@ -117,6 +119,8 @@ def lattice(
     machine: Machine,
     *,
     finer: int = 1,
+    least: bool = False,
+    narrow: bool = False,
 ) -> Nests:
     """Every mapping of a template's lattice for a layer on an array.
 
@@ -133,6 +137,8 @@ def lattice(
         choices: Sizes of buffers.
         machine: Bits of operands.
         finer: 1, or how many steps there are to a power of two; for tests.
+        least: The tile inside a PE that needs least is among them, too.
+        narrow: L2 tiles are cut along Q whatever P takes.
 
     Raises:
         ValueError: If rows or columns are not positive.
@@ -156,15 +162,17 @@ def lattice(
     probe = nests_of(tiles, spread, np.ones(8, np.int64), any_order, any_order)
     l1, _ = capacity(probe, machine, hold=style.hold)
     filling = _filling(l1.reshape([len(ladder) for ladder in inside]), choices.l1_bytes)
+    if least:
+        filling[l1.argmin()] = True
     tiles, spread = _distinct(tiles[filling], spread[filling])
 
     k, c, p, q = (DIMS.index(d) for d in "KCPQ")
     need = -(-extent // (tiles * spread))
     grids, index, shapes = [], [], []
     for i, wanted in enumerate(need):
-        cut = [k, c, q if wanted[p] == 1 else p]
+        cut = [k, c, p, q] if narrow else [k, c, q if wanted[p] == 1 else p]
         ladders = [_ladder(int(wanted[d]), finer) for d in cut]
-        grid = np.tile(wanted, (len(ladders[0]) * len(ladders[1]) * len(ladders[2]), 1))
+        grid = np.tile(wanted, (prod(len(ladder) for ladder in ladders), 1))
         grid[:, cut] = list(product(*ladders))
         grid[:, :2] = 1
         grids.append(grid)

@@ -13,10 +13,76 @@ from hwgym.costs.loopnest.nests import DIMS, INPUT, OUTPUT, WEIGHT, Hold, Nests
 from hwgym.costs.loopnest.traffic import AXES, RELEVANT, Traffic, analyse
 from hwgym.hardware.machine import Machine
 
-__all__ = ["BOUNDS", "Energy", "Profile", "array_area_um2", "capacity", "energy", "profile"]
+__all__ = [
+    "BOUNDS",
+    "Energy",
+    "Moves",
+    "Profile",
+    "array_area_um2",
+    "capacity",
+    "energy",
+    "moves",
+    "profile",
+]
 
 BOUNDS = ("compute", "DRAM read", "DRAM write", "L2 read", "L2 write")
 """What may take the longest."""
+
+
+@dataclass(frozen=True, repr=False)
+class Moves:
+    """What nests move, in bytes, whatever the bandwidths, arrays (N,).
+
+    Attributes:
+        cycles: In which the array computes.
+        dram_read, dram_write, l2_read, l2_write: In all.
+        fill: Of ``dram_read``, into L2 before the array can start.
+        bypass: Of ``dram_read``, past L2 into the array before it can start.
+        step: Of ``l2_read``, into the array before it can start.
+        end_dram, end_l2: Written to DRAM, and to L2, after the array has ended.
+        end_l2_read: Of ``l2_read``, what is then read to be written to DRAM.
+    """
+
+    cycles: Ints
+    dram_read: Floats
+    dram_write: Floats
+    l2_read: Floats
+    l2_write: Floats
+    fill: Floats
+    bypass: Floats
+    step: Floats
+    end_dram: Floats
+    end_l2: Floats
+    end_l2_read: Floats
+
+    def __getitem__(self, points: object) -> Moves:
+        """Those of some points: a slice, a mask or indices."""
+        return Moves(*(getattr(self, f.name)[points] for f in fields(self)))
+
+    def times(self, dram: ArrayLike, l2: ArrayLike) -> tuple[tuple[Ints, ...], Ints, Ints]:
+        """Cycles of each of ``BOUNDS``; of the first load; of the last store.
+
+        Latency is the longest of the first, plus both others.
+
+        Args:
+            dram, l2: Bytes per cycle, of reading and of writing each, which broadcast against (N,);
+                infinite where nothing waits.
+        """
+        dram, l2 = np.asarray(dram), np.asarray(l2)
+        store = _cycles(
+            self.end_l2, l2
+        )  # meanwhile L2 is read and DRAM written, of the tile before
+        parts = (
+            self.cycles,
+            _cycles(self.dram_read - self.fill - self.bypass, dram),
+            _cycles(self.dram_write - self.end_dram, dram) - store,
+            _cycles(self.l2_read - self.step - self.end_l2_read, l2) - store,
+            _cycles(self.l2_write - self.fill - self.end_l2, l2),
+        )
+        first_load: Ints = _cycles(self.fill, dram)
+        first_load = first_load + np.maximum(_cycles(self.bypass, dram), _cycles(self.step, l2))
+        last_store = store + _cycles(self.end_dram, dram)
+        return tuple(part.clip(0) for part in parts), first_load, last_store
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,6 +230,43 @@ def profile(
     """
     hold = hold or Hold()
     t = traffic or analyse(nests, hold=hold, halo=halo, forward=forward, reduce=reduce)
+    moved = moves(nests, machine, t, hold=hold)
+    times, first_load, last_store = moved.times(machine.dram_bandwidth, machine.l2_bandwidth)
+    parts = np.stack(times, axis=1)
+    weight, input_ = machine.weight_bits / 8, machine.input_bits / 8
+    partial = machine.partial_bits / 8
+    l1_read = t.weight_l1_read * weight + t.input_l1_read * input_
+    l1_read = l1_read + (t.output_l1_read + t.output_l1_drain) * partial
+    l1_write = t.weight_l1_fill * weight + t.input_l1_fill * input_
+    l1_write = l1_write + (t.output_l1_write + t.output_l1_fill) * partial
+    l1_bytes, l2_bytes = capacity(nests, machine, hold=hold)
+    return Profile(
+        latency_cycles=first_load + parts.max(axis=1) + last_store,
+        parts=parts,
+        first_load=first_load,
+        last_store=last_store,
+        l1_bytes=l1_bytes,
+        l2_bytes=l2_bytes,
+        macs=t.macs,
+        l1_read_bytes=l1_read,
+        l1_write_bytes=l1_write,
+        l2_read_bytes=moved.l2_read,
+        l2_write_bytes=moved.l2_write,
+        dram_read_bytes=moved.dram_read,
+        dram_write_bytes=moved.dram_write,
+    )
+
+
+def moves(nests: Nests, machine: Machine, traffic: Traffic, *, hold: Hold | None = None) -> Moves:
+    """Bytes that nests move, and which of them before and after the array works.
+
+    Args:
+        nests: The points.
+        machine: Bits of operands.
+        traffic: What :func:`~hwgym.costs.loopnest.traffic.analyse` says of them.
+        hold: As it has it.
+    """
+    hold, t = hold or Hold(), traffic
     weight, input_ = machine.weight_bits / 8, machine.input_bits / 8
     output, partial = machine.output_bits / 8, machine.partial_bits / 8
     outputs = _volume(nests.extent, RELEVANT[OUTPUT])
@@ -182,10 +285,6 @@ def profile(
     l2_read = l2_read + sums(t.output_l2_drain, in_l2)
     l2_write = t.weight_l2_fill * weight + t.input_l2_fill * input_ + t.output_l2_fill * partial
     l2_write = l2_write + sums(t.output_l2_write, in_l2)
-    l1_read = t.weight_l1_read * weight + t.input_l1_read * input_
-    l1_read = l1_read + (t.output_l1_read + t.output_l1_drain) * partial
-    l1_write = t.weight_l1_fill * weight + t.input_l1_fill * input_
-    l1_write = l1_write + (t.output_l1_write + t.output_l1_fill) * partial
 
     span = np.minimum(nests.tile * nests.spread, nests.extent)
     held = np.minimum(nests.tile * nests.spread * nests.steps, nests.extent)
@@ -208,44 +307,24 @@ def profile(
     last_step = (last_tile - 1) % (nests.tile * nests.spread) + 1
     if OUTPUT not in hold.l1:  # of the last cycle's PEs
         last_step = -(-(last_step - np.minimum(nests.tile, last_step) + 1) // nests.tile)
-    end_step = _elements(nests, OUTPUT, last_step) * output
-    end_dram = _elements(nests, OUTPUT, last_tile) * output if in_l2 else end_step
-    end_l2 = end_step if in_l2 else none
-
-    dram, l2 = machine.dram_bandwidth, machine.l2_bandwidth
-    store = _cycles(end_l2, l2)  # meanwhile L2 is read and DRAM written, of the tile before
-    parts = np.stack(
-        [
-            t.cycles,
-            _cycles(dram_read - fill - bypass, dram),
-            _cycles(dram_write - end_dram, dram) - store,
-            _cycles(l2_read - step - (end_dram if in_l2 else 0.0), l2) - store,
-            _cycles(l2_write - fill - end_l2, l2),
-        ],
-        axis=1,
-    ).clip(0)
-    first_load: Ints = _cycles(fill, dram)
-    first_load = first_load + np.maximum(_cycles(bypass, dram), _cycles(step, l2))
-    last_store = store + _cycles(end_dram, dram)
-    l1_bytes, l2_bytes = capacity(nests, machine, hold=hold)
-    return Profile(
-        latency_cycles=first_load + parts.max(axis=1) + last_store,
-        parts=parts,
-        first_load=first_load,
-        last_store=last_store,
-        l1_bytes=l1_bytes,
-        l2_bytes=l2_bytes,
-        macs=t.macs,
-        l1_read_bytes=l1_read,
-        l1_write_bytes=l1_write,
-        l2_read_bytes=l2_read,
-        l2_write_bytes=l2_write,
-        dram_read_bytes=dram_read,
-        dram_write_bytes=dram_write,
+    end_step = none + _elements(nests, OUTPUT, last_step) * output
+    end_dram = none + _elements(nests, OUTPUT, last_tile) * output if in_l2 else end_step
+    return Moves(
+        cycles=t.cycles,
+        dram_read=dram_read,
+        dram_write=dram_write,
+        l2_read=l2_read,
+        l2_write=l2_write,
+        fill=fill,
+        bypass=bypass,
+        step=step,
+        end_dram=end_dram,
+        end_l2=end_step if in_l2 else none,
+        end_l2_read=end_dram if in_l2 else none,
     )
 
 
-def _cycles(byte_count: Array, bandwidth: float) -> Ints:
+def _cycles(byte_count: Array, bandwidth: Array) -> Ints:
     return np.ceil(np.maximum(byte_count, 0.0) / bandwidth).astype(np.int64)
 
 

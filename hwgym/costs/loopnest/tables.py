@@ -3,29 +3,22 @@
 An array may leave rows and columns idle: what runs on a smaller one of those to choose from runs on
 it, too.
 
-A layer's tables are kept in memory, and on disk in the folder that ``HWGYM_CACHE`` names (by
-default ``hwgym`` in the user's cache folder; empty: nowhere), under a name that is a digest of all
-that they depend on. A file that cannot be read or written is done without.
+A layer's tables are kept in memory, and on disk (:mod:`hwgym.costs.loopnest.cache`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym._files import replacing
 from hwgym._names import nearest
+from hwgym.costs.loopnest.cache import VERSION, cache_file, read_arrays, write_arrays
 from hwgym.costs.loopnest.lattice import (
     OBJECTIVES,
     Best,
@@ -47,14 +40,10 @@ __all__ = [
     "SHAPES",
     "Detail",
     "Tables",
-    "cache_folder",
     "detail",
     "layer_key",
     "tabulate",
 ]
-
-VERSION = 3
-"""Of the model and its lattice: tables of another are not read."""
 
 SHAPES = ((2, 4), (4, 4), (4, 8), (8, 8), (8, 16), (16, 16), (16, 32), (32, 32))
 """Rows and columns of arrays."""
@@ -327,16 +316,12 @@ def _row(
     machine: Machine,
 ) -> tuple[_Row, ...]:
     """By objective."""
-    asked = json.dumps(
-        [VERSION, [int(k) for k in key], asdict(style), shapes, choices, asdict(machine)]
+    path = cache_file(
+        "loopnest", VERSION, [int(k) for k in key], asdict(style), shapes, choices, asdict(machine)
     )
-    folder = cache_folder()
-    path = None
-    if folder is not None:
-        path = folder / f"loopnest-{hashlib.sha256(asked.encode()).hexdigest()[:32]}.npz"
-        found = _read(path)
-        if found is not None:
-            return found
+    found = read_arrays(path, [f"{o}.{name}" for o in OBJECTIVES for name in _ROW])
+    if found is not None:
+        return tuple(_Row(*(found[f"{o}.{name}"] for name in _ROW)) for o in OBJECTIVES)
     depthwise, k, c, oy, ox, r, s, stride, column_stride, dilation, column_dilation = key
     layer = Layer(
         "layer",
@@ -356,8 +341,8 @@ def _row(
         _with_idle_pes(shapes, one, objective)
         for one, objective in zip(by_objective, OBJECTIVES, strict=True)
     )
-    if path is not None:
-        _write(path, made)
+    rows_of = zip(OBJECTIVES, made, strict=True)
+    write_arrays(path, {f"{o}.{n}": getattr(row, n) for o, row in rows_of for n in _ROW})
     return made
 
 
@@ -385,38 +370,3 @@ def _with_idle_pes(
             taken[name].append(np.take_along_axis(arrays[name], at[None], axis=0)[0])
         taken["least"].append(arrays["least"][inside].min(axis=0))
     return _Row(*(np.stack(taken[name]) for name in _ROW))
-
-
-def cache_folder() -> Path | None:
-    """Where tables are kept on disk; None if nowhere."""
-    given = os.environ.get("HWGYM_CACHE")
-    if given is not None:
-        return Path(given).expanduser() if given else None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(base).expanduser() / "hwgym"
-    except RuntimeError:  # nobody's home is known
-        return None
-
-
-def _read(path: Path) -> tuple[_Row, ...] | None:
-    try:
-        with path.open("rb") as stream, np.load(stream) as file:  # numpy leaves damaged ones open
-            return tuple(
-                _Row(*(file[f"{objective}.{name}"] for name in _ROW)) for objective in OBJECTIVES
-            )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def _write(path: Path, rows: Sequence[_Row]) -> None:
-    arrays = {
-        f"{objective}.{name}": getattr(row, name)
-        for objective, row in zip(OBJECTIVES, rows, strict=True)
-        for name in _ROW
-    }
-    try:
-        with replacing(path) as partial:
-            np.savez_compressed(partial, **arrays)
-    except OSError:
-        return  # a full or read-only disk: it is computed again

@@ -1,5 +1,5 @@
 """What the families share that schedule jobs on several cores: cores, and Gantt charts."""
 
-from hwgym.families.scheduled.cores import Core, JobCosts, core_of, job_costs
+from hwgym.families.scheduled.cores import COST_MODELS, Core, JobCosts, core_of, job_costs
 
-__all__ = ["Core", "JobCosts", "core_of", "job_costs"]
+__all__ = ["COST_MODELS", "Core", "JobCosts", "core_of", "job_costs"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Bools, Floats
+from hwgym._arrays import Array, Bools, Floats
 from hwgym._names import nearest
+from hwgym.costs.loopnest import LATENCY_SLACK, kind_costs
 from hwgym.costs.maestro import KINDS, evaluate
 from hwgym.workloads import Layer
 
-__all__ = ["MOST_PES", "Core", "JobCosts", "core_of", "job_costs"]
+__all__ = ["COST_MODELS", "MOST_PES", "Core", "JobCosts", "core_of", "job_costs"]
+
+COST_MODELS = ("maestro", "loopnest")
+"""Where costs of jobs come from."""
 
 MOST_PES = 2**16
 
@@ -54,10 +59,8 @@ class JobCosts(NamedTuple):
 
     Attributes:
         latency: Cycles of a job that runs alone; 1 where it cannot run.
-        traffic: Elements that it moves between DRAM and the core: all that its mapping writes to
-            L2. 0 where it cannot run.
-        possible: The mapping can be built, does all of the layer's work, and no sooner than its
-            PEs can.
+        traffic: Elements that it moves between DRAM and the core. 0 where it cannot run.
+        possible: Whether it can run.
     """
 
     latency: Floats
@@ -65,16 +68,48 @@ class JobCosts(NamedTuple):
     possible: Bools
 
 
-def job_costs(layers: Sequence[Layer], cores: Sequence[Core]) -> JobCosts:
-    """What jobs take on cores, one run of each layer: MAESTRO's numbers of each kind."""
+def job_costs(layers: Sequence[Layer], cores: Sequence[Core], model: str = "maestro") -> JobCosts:
+    """What jobs take on cores, one run of each layer.
+
+    Under ``maestro`` a job's traffic is all that its mapping writes to L2, and it can run where the
+    mapping can be built, does all of the layer's work, and no sooner than its PEs can. Under
+    ``loopnest`` it is what the mapping reads from DRAM and writes there. Of the mappings whose
+    latency without a limit of DRAM is within 1 % of the least, that of least traffic is taken; it
+    may leave eighths of the PEs idle.
+
+    Args:
+        layers: A job each.
+        cores: Equal ones are asked for once.
+        model: One of :data:`COST_MODELS`.
+
+    Raises:
+        ValueError: If the model is unknown.
+    """
+    if model not in COST_MODELS:
+        raise ValueError(nearest("cost model", model, COST_MODELS))
+    costs = {"maestro": _by_maestro, "loopnest": _by_loopnest}[model]
     different = list(dict.fromkeys(cores))
     column = [different.index(core) for core in cores]
-    shape = (len(layers), len(different))
-    latency, traffic, possible = np.ones(shape), np.zeros(shape), np.zeros(shape, bool)
-    for i, core in enumerate(different):
-        found = evaluate(layers, KINDS[core.kind], core.num_pes, 1)
-        ok = possible[:, i] = found.valid
-        latency[ok, i] = found.runtime_cycles[ok]
-        written = found.input_l2_write + found.weight_l2_write + found.output_l2_write
-        traffic[ok, i] = written[ok]
-    return JobCosts(latency[:, column], traffic[:, column], possible[:, column])
+    found = [costs(layers, core) for core in different]
+    return JobCosts(*(np.stack(each, axis=1)[:, column] for each in zip(*found, strict=True)))
+
+
+def _by_maestro(layers: Sequence[Layer], core: Core) -> JobCosts:
+    """Arrays (jobs,)."""
+    found = evaluate(layers, KINDS[core.kind], core.num_pes, 1)
+    written = found.input_l2_write + found.weight_l2_write + found.output_l2_write
+    return _where(found.valid, found.runtime_cycles, written)
+
+
+def _by_loopnest(layers: Sequence[Layer], core: Core) -> JobCosts:
+    """Arrays (jobs,)."""
+    parts = sorted({max(core.num_pes * eighths // 8, 1) for eighths in range(1, 9)})
+    found = kind_costs(layers, core.kind, parts, [math.inf], slack=LATENCY_SLACK)
+    cycles, traffic = found.cycles[-1, 0], found.traffic[-1, 0]
+    return _where(np.isfinite(cycles), cycles, traffic)
+
+
+def _where(possible: Bools, latency: Array, traffic: Array) -> JobCosts:
+    return JobCosts(
+        np.where(possible, latency, 1.0), np.where(possible, traffic, 0.0), np.array(possible)
+    )
