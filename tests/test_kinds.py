@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hwgym import Layer, models, workload
+from hwgym import Hardware, Layer, models, workload
 from hwgym.costs.maestro import DEPTHWISE, KINDS, Cluster, Shapes, dataflow, evaluate
 
-GOLDEN = Path(__file__).parent / "golden" / "kinds.csv"
+GOLDEN = Path(__file__).parent / "golden"
 
 PARTS = sorted({unit * eighths for unit in (128, 512, 2048) for eighths in range(1, 9)})
 """PEs that a sub-accelerator may get: eighths of 1,024, 4,096 and 16,384."""
@@ -22,14 +22,17 @@ def cycles(kind, layers, pes=1024):
     return evaluate(Shapes.of(layers), KINDS[kind], pes, 1).runtime_cycles * repeat
 
 
+# With interconnects that do not bind, and with the shares of them that sub-accelerators get.
+@pytest.mark.parametrize(("file", "count"), [("kinds", 46), ("kinds_noc", 20)])
 @pytest.mark.parametrize("kind", KINDS)
-def test_costs_are_what_the_reference_prints(kind):
-    rows = pd.read_csv(GOLDEN)
+def test_costs_are_what_the_reference_prints(kind, file, count):
+    rows = pd.read_csv(GOLDEN / f"{file}.csv")
     rows = rows[rows["kind"] == kind]
-    assert len(rows) == 46
+    assert len(rows) == count
     layers = Shapes(*(rows[size] for size in "KCYXRS"), depthwise=rows["T"] == 2)
-    costs = evaluate(layers, KINDS[kind], rows["num_pes"], 1)
-    names = rows.columns[9:]
+    through = Hardware(noc_bandwidth=rows["noc_bw"]) if "noc_bw" in rows else None
+    costs = evaluate(layers, KINDS[kind], rows["num_pes"], 1, through)
+    names = rows.columns[rows.columns.get_loc("runtime_cycles") :]
     assert len(names) == 18
     for name in names:
         ours, theirs = getattr(costs, name), rows[name].to_numpy()
