@@ -8,6 +8,7 @@ from hwgym.families import (
     FAMILIES,
     assignment,
     group,
+    hetero,
     loopnest,
     mapping,
     mapping_loopnest,
@@ -24,6 +25,8 @@ THREE = Workload(
     ),
 )
 LEVELS = {"pe_levels": (1, 8, 64), "tile_levels": (1, 2, 5)}
+PAIR_OF = (Workload("one", THREE.layers[:2]), Workload("two", THREE.layers[2:]))
+PAIR = {"name": "pair", "networks": [[network, 1] for network in PAIR_OF]}
 
 
 class TestAssignment(Contract):
@@ -192,6 +195,18 @@ class TestGroup(Contract):
         {"mix": "Vision", "jobs": 5, "cores": "S2", "bandwidth": 99, "priorities": 4},
         {"mix": "All", "jobs": 7, "seed": 1, "cores": "S1", "priorities": 4},
     )
+
+
+class TestHetero(Contract):
+    family = hetero.FAMILY
+    exact_masks = True
+    small = {"mix": PAIR, "pes": 64, "parts": 2, "subs": 2}  # noqa: RUF012
+    bank = (
+        {"mix": PAIR, "pes": 64, "parts": 4, "width": 6},
+        {"mix": {"name": "twice", "networks": [[PAIR_OF[0], 2]]}, "pes": 128, "parts": 4,
+         "bandwidth": 16, "width": 6},
+        {"mix": PAIR, "pes": 64, "parts": 4, "width": 6, "kinds": ["nv", "yxp"], "bandwidth": 8},
+    )  # fmt: skip
 
 
 class TestBags(Contract):

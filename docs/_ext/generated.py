@@ -155,6 +155,11 @@ GROUPS = {
         "a core and a priority for each of 100 jobs that share a bandwidth: MAGMA's search",
         lambda i, kwargs: _of("group", i, kwargs),
     ),
+    "hetero": Group(
+        "HWHetero-Mobile-1024-v0",
+        "sub-accelerators of several kinds, and which layer each runs when: Herald's search",
+        lambda i, kwargs: _of("hetero", i, kwargs),
+    ),
     "own": Group(
         "HWAssign-v0",
         "your own network, accelerator, budget; one configuration for all layers; several problems",
@@ -194,7 +199,7 @@ def glance(group: Group) -> str:
     given = next(name for name in OVER if all(name in asked for asked in posed))
     over = {str(asked[given]) for asked in posed}
     each = "decision" if problem_of(group.example).space.own else "layer"
-    if given == "mix":
+    if given == "mix" and each == "layer":
         each = "job"
     between = f"{len(over)}, of " + " to ".join(map(str, sorted({steps[0], steps[-1]})))
     rows = [

@@ -11,6 +11,7 @@ that sees totals, episode log, leaderboard, command line, documentation page and
 from hwgym.core.family import Family
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
 from hwgym.families.group import FAMILY as GROUP
+from hwgym.families.hetero import FAMILY as HETERO
 from hwgym.families.loopnest import FAMILY as LOOPNEST
 from hwgym.families.mapping import FAMILY as MAPPING
 from hwgym.families.mapping.network import FAMILY as MAPPING_NETWORK
@@ -22,6 +23,7 @@ __all__ = ["FAMILIES"]
 FAMILIES: tuple[Family, ...] = (
     ASSIGNMENT,
     GROUP,
+    HETERO,
     LOOPNEST,
     MAPPING,
     MAPPING_LOOPNEST,
