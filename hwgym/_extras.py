@@ -17,6 +17,7 @@ EXTRAS = {
     "nbformat": "notebooks",
     "onnx": "onnx",
     "optuna": "search",
+    "ortools": "cpsat",
     "pandas": "tables",
     "pebble": "leaderboard",
     "plotly": "interactive",

@@ -15,5 +15,7 @@ And of loop nests:
 
 And of many jobs on several cores:
 
-- :mod:`.schedules`: how soon all can be done, in closed form and as a linear programme for HiGHS.
+- :mod:`.schedules`: how soon all can be done at best, in closed form, by weights that an ascent
+  finds, and as a linear programme for HiGHS.
+- :mod:`.cpsat`: schedules that CP-SAT proves best.
 """
