@@ -228,7 +228,7 @@ class _Jobs:
             self.model.add(sum(self.loads[c] for c in alike) <= len(alike) * self.makespan)
 
     def solve(self, seconds: float, core: Ints | None = None, bound: int = 0) -> tuple[Ints, int]:
-        """The core of each job, and a bound; better than those that are known, if there was time."""
+        """The core of each job, and a bound; better than those known, if there was time."""
         if core is not None:
             self.model.clear_hints()
             for (i, c), n in self.count.items():
