@@ -25,7 +25,9 @@ from hwgym.families.assignment.reports import to_csv
 
 ROOT = Path(__file__).parents[1]
 ENV = "HWAssign-AlexNet-NVDLA-v0"
-COMMANDS = ("list", "show", "cost", "optimize", "frontier", "compare", "map", "train", "refine")
+COMMANDS = (
+    "list", "show", "cost", "optimize", "frontier", "compare", "map", "schedule", "train", "refine",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
