@@ -84,15 +84,12 @@ def least_movement(
         sent = output.held(whole) * np.prod(
             counts[[d for d in range(len(extents)) if d not in output.dims]], axis=0
         )
-        share = [
-            {d: (tile[d] + t.more.get(d, 0)) / (whole[d] + t.more.get(d, 0)) for d in t.dims}
-            for t in inputs
-        ]
+        brought = [(t.held(whole), _Brought(t, tile, whole, counts)) for t in inputs]
         least = np.full(counts.shape[1], np.inf)
         for order in orders:
             total = sent
-            for t, held in zip(inputs, share, strict=True):
-                total = total + t.held(whole) * _times(t, order, held, counts)
+            for elements, each in brought:
+                total = total + elements * each.times(order)
             least = np.minimum(least, total)
         return least
 
@@ -141,20 +138,46 @@ def least_movement(
     return float(bound.min())
 
 
-def _times(t: Operand, order: Sequence[int], share: Mapping[int, Floats], counts: Floats) -> Floats:
+class _Brought:
     """How often each element of an input is brought in, on average.
 
     The innermost loop that is not at its first tile decides: its elements come once for each turn
-    of the loops further out that the input does not go through.
+    of the loops further out that the input does not go through. Many orders of the loops have that
+    in common, and it is worked out once for all of them.
     """
-    times: Floats = np.zeros(counts.shape[1])
-    outside = np.ones((len(order) + 1, counts.shape[1]))
-    for i, d in enumerate(order):
-        outside[i + 1] = outside[i] * (1.0 if d in t.dims else counts[d])
-    inner_first = np.ones(counts.shape[1])  # the share of it that is first in all loops further in
-    for i in reversed(range(len(order))):
-        d = order[i]
-        if d in t.dims:
-            times = times + inner_first * (1 - share[d]) * outside[i]
-            inner_first = inner_first * share[d]
-    return times + inner_first
+
+    def __init__(self, t: Operand, tile: Floats, whole: Floats, counts: Floats) -> None:
+        self._share = {
+            d: (tile[d] + t.more.get(d, 0)) / (whole[d] + t.more.get(d, 0)) for d in t.dims
+        }
+        self._counts = counts
+        one = np.ones(counts.shape[1])
+        # Of loops further in, inmost first, the share that is first in all; of those further out,
+        # outmost first, all turns.
+        self._first: dict[tuple[int, ...], Floats] = {(): one}
+        self._turns: dict[tuple[int, ...], Floats] = {(): one}
+        self._moving: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Floats] = {}
+
+    def times(self, order: Sequence[int]) -> Floats:
+        """With the loops in this order, outermost first."""
+        total: Floats = np.zeros(self._counts.shape[1])
+        inner: tuple[int, ...] = ()
+        outer = tuple(d for d in order if d not in self._share)
+        for d in reversed(order):
+            if d not in self._share:
+                outer = outer[:-1]
+                continue
+            key = (d, inner, outer)
+            if key not in self._moving:
+                moves = self._first[inner] * (1 - self._share[d])
+                self._moving[key] = moves * self._turns_of(outer)
+            total = total + self._moving[key]
+            if (further := (*inner, d)) not in self._first:
+                self._first[further] = self._first[inner] * self._share[d]
+            inner = further
+        return total + self._first[inner]
+
+    def _turns_of(self, loops: tuple[int, ...]) -> Floats:
+        if loops not in self._turns:
+            self._turns[loops] = self._turns_of(loops[:-1]) * self._counts[loops[-1]]
+        return self._turns[loops]

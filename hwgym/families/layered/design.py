@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = ["MOST_CYCLES", "LayerDesign", "check_total", "increasing"]
 MOST_CYCLES = 2**53
 """Up to here floats are exact, so that sums of cycles are, and the optimum is one to the cycle."""
 
+_SHAPE = attrgetter(*(field.name for field in fields(Layer) if field.name != "name"))
 _SIZES = ("K", "C", "OY", "OX", "R", "S", "stride", "dilation", "repeat")
 
 
@@ -107,7 +109,8 @@ class LayerDesign(Design):
 
 def shape_of(layer: Layer) -> tuple[Any, ...]:
     """All of a layer but its name."""
-    return astuple(layer)[1:]
+    shape: tuple[Any, ...] = _SHAPE(layer)
+    return shape
 
 
 def increasing(what: str, given: Sequence[int]) -> tuple[int, ...]:

@@ -78,13 +78,15 @@ def least_cycles(space: MappingSpace) -> int:
     noc = interconnect(space)
     clusters, dims = space.clusters, space.parallels.tolist()
     units = space.hardware.num_pes // clusters
+    # A dimension by how it is shared: over neither, PEs of a cluster, clusters, both.
+    ways = np.stack([np.ones_like(clusters), clusters, units, units * clusters])
+    sizes = -(-space.sizes[:, None, None] // ways)
     steps = []
     for outer in dims:
         for inner in dims:
             total = np.full(len(clusters), space.layer.R * space.layer.S)
-            for d, size in enumerate(space.sizes.tolist()):
-                share = np.where(d == outer, units, 1) * np.where(d == inner, clusters, 1)
-                total = total * -(-size // share)
+            for d, size in enumerate(sizes):
+                total = total * size[2 * (d == outer) + (d == inner)]
             steps.append(total)
     inputs, weights, outputs = elements_of(space)
     computed = ceil(int(np.min(steps)) / int(noc.lanes)) + 2 * int(noc.latency)

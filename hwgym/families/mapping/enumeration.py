@@ -19,7 +19,7 @@ import numpy as np
 
 from hwgym._arrays import Array, Floats, Ints
 from hwgym.costs.maestro import Mappings
-from hwgym.costs.maestro.even import EvenLevel
+from hwgym.costs.maestro.even import EvenLevel, Known
 from hwgym.costs.maestro.levels import Interconnect
 from hwgym.families.mapping.space import MappingSpace, divisors
 
@@ -116,6 +116,18 @@ class _Chances(NamedTuple):
         return _Chances(self.orders, *(v[rows] for v in self[1:]))
 
 
+class _Timed(NamedTuple):
+    """A point in an order with the best inside its clusters."""
+
+    value: float
+    spread: int
+    tile: tuple[int, ...]
+    order: tuple[int, ...]
+    inner: _Inner
+    elements: int
+    cycles: int
+
+
 class Search:
     """All mappings of a space whose tiles divide.
 
@@ -163,7 +175,7 @@ class Search:
 
         timed = objective != "energy" or bool(np.isfinite(cap))
         codes, bounds = self._bounded(worth)
-        best: tuple[EvenLevel, _Inner, int, int] | None = None
+        best: _Timed | None = None
         limit, start, step, ends = np.inf, 0, FIRST, len(self._fastest) + MOST_INNER
         while start < len(codes) and bounds[start] < limit:
             stop = min(start + step, int(np.searchsorted(bounds, limit)))
@@ -174,9 +186,9 @@ class Search:
                 if len(self._fastest) >= ends:
                     break
                 some = chances.take(slice(done, done + few))
-                for value, found in self._timed(points, some.take(some.worth < limit), worth):
-                    if value < limit:
-                        limit, best = value, found
+                found = self._timed(points, some.take(some.worth < limit), worth)
+                if found.value < limit:
+                    limit, best = found.value, found
                 done, few = done + few, BATCH
             else:
                 start, step = stop, CHUNK
@@ -184,15 +196,15 @@ class Search:
             break
         if best is None:
             return None
-        level, inner, elements, cycles = best
+        inner = best.inner
         mapping = Mappings(
             np.array([inner.cluster]),
-            np.array([[level.spread, inner.spread]]),
-            np.array([[level.tile, inner.tile]]),
-            np.array([self.orders or [self._whole(level.order), self._whole(inner.order)]]),
+            np.array([[best.spread, inner.spread]]),
+            np.array([[best.tile, inner.tile]]),
+            np.array([self.orders or [self._whole(best.order), self._whole(inner.order)]]),
         )
         lower = min(limit, float(bounds[start])) if start < len(bounds) else limit
-        return Best(mapping, elements, cycles, limit, lower if self.complete else 0.0)
+        return Best(mapping, best.elements, best.cycles, limit, lower if self.complete else 0.0)
 
     def _turning(self, level: int, dims: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """The orders of the loops of a level that turn."""
@@ -262,17 +274,17 @@ class Search:
         """
         tile, units = list(points.tile.T), points.units
         turning = [d for d in self.dims if len(self.tiles[d]) > 1 or d == spread]
+        level = self._level(spread, units, tile, self.dims)
         reads: Ints = np.zeros(1, np.int64)
         for tensor, dims in (("input", (1, 2, 3)), ("weight", (0, 1))):
             through = [d for d in turning if d in dims]
             past = [d for d in turning if d not in dims]
             each = [
-                self._level(spread, units, tile, (*order, *past)).moved([tensor])[0]
+                level.in_order((*order, *past)).moved([tensor])[0]
                 for order in permutations(through)
             ]
             reads = reads + np.min(each, axis=0)
         reads = np.maximum(reads, self.inputs + self.weights)
-        level = self._level(spread, units, tile, self.dims)
         (sent,) = level.moved(["output"])
         sent = np.maximum(sent, self.outputs)
         elements = self.inputs + self.weights + reads + sent
@@ -309,13 +321,17 @@ class Search:
         for each in np.unique(kind).tolist():
             rows = np.flatnonzero(kind == each)
             tile, units = list(points.tile[rows].T), points.units[rows]
-            for order in self._turning(0, [d for d in self.dims if each // 4 >> d & 1]):
-                level = self._level(each % 4, units, tile, order)
+            dims = [d for d in self.dims if each // 4 >> d & 1]
+            known: Known = {}
+            first = self._level(each % 4, units, tile, dims)
+            offchip = self._offchip(first)
+            for order in self._turning(0, dims):
+                level = first.in_order(order)
                 inputs, weights, outputs = level.moved()
                 elements = inputs + weights + outputs + self.inputs + self.weights
                 cycles = compute[rows]
                 if timed:
-                    cycles = level.runtime(self.noc, cycles, self._offchip(level))
+                    cycles = level.runtime(self.noc, cycles, offchip, known)
                 value = worth(elements, cycles)
                 good = np.flatnonzero(value < limit)
                 same = np.full(len(good), len(orders))
@@ -324,20 +340,27 @@ class Search:
         chances = _Chances(tuple(orders), *map(np.concatenate, zip(*found, strict=True)))
         return chances.take(np.argsort(chances.worth, kind="stable"))
 
-    def _timed(
-        self, points: _Points, chances: _Chances, worth: Worth
-    ) -> Iterator[tuple[float, tuple[EvenLevel, _Inner, int, int]]]:
-        """What each chance is worth with the best inside its clusters; how, elements, cycles."""
+    def _timed(self, points: _Points, chances: _Chances, worth: Worth) -> _Timed:
+        """The first of the chances that are worth least with the best inside their clusters."""
         rows = chances.row
-        keys = list(map(tuple, np.column_stack([points.units, points.tile])[rows].tolist()))
+        tiles, units, spread = points.tile[rows], points.units[rows], points.spread[rows]
+        keys = list(map(tuple, np.column_stack([units, tiles]).tolist()))
         self._search_inner([key for key in dict.fromkeys(keys) if key not in self._fastest])
-        for i, (units, *tile) in enumerate(keys):
-            inner, elements = self._fastest[keys[i]], chances.elements[i]
-            order = chances.orders[chances.order[i]]
-            level = self._level(int(points.spread[rows[i]]), units, tile, order)
-            cycles = level.runtime(self.noc, np.asarray(inner.cycles), self._offchip(level))
-            value = float(worth(elements, cycles))
-            yield value, (level, inner, int(elements), int(cycles))
+        inner = [self._fastest[key] for key in keys]
+        below = np.array([each.cycles for each in inner])
+        cycles = np.zeros(len(rows), np.int64)
+        alike = 4 * chances.order + spread
+        for each in np.unique(alike).tolist():
+            some = np.flatnonzero(alike == each)
+            order, tile = chances.orders[each // 4], list(tiles[some].T)
+            level = self._level(each % 4, units[some], tile, order)
+            cycles[some] = level.runtime(self.noc, below[some], self._offchip(level))
+        value = worth(chances.elements, cycles)
+        i = int(value.argmin())
+        return _Timed(
+            float(value[i]), int(spread[i]), keys[i][1:], chances.orders[chances.order[i]],
+            inner[i], int(chances.elements[i]), int(cycles[i]),
+        )  # fmt: skip
 
     # --- inside a cluster -----------------------------------------------------------------------
 
@@ -390,8 +413,11 @@ class Search:
         for each in np.unique(kind).tolist():
             some = rows[:, kind == each]
             first = np.flatnonzero(np.diff(some[0], prepend=-1))
-            for order in self._turning(1, [d for d in self.dims if each // 4 >> d & 1]):
-                cycles = self._inner_level(some, each % 4, order).runtime(self.noc)
+            dims = [d for d in self.dims if each // 4 >> d & 1]
+            known: Known = {}
+            level = self._inner_level(some, each % 4, dims)
+            for order in self._turning(1, dims):
+                cycles = level.in_order(order).runtime(self.noc, known=known)
                 cycles = np.broadcast_to(cycles, some.shape[1])
                 for start, least in zip(first, np.minimum.reduceat(cycles, first), strict=True):
                     key = int(some[0, start])
