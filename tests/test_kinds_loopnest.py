@@ -173,6 +173,15 @@ def test_what_is_parallel_is_as_on_maestro(folder):
             assert layer.macs / analyse(nests, **counted(kind)).cycles.min() == pes
 
 
+def test_networks_of_small_layers_want_several_kinds():
+    layers = workload("MobileNetV2").layers
+    repeat = [layer.repeat for layer in layers]
+    alone = [kind_costs(layers, kind, [1024], [16]).cycles[0, 0] for kind in KINDS]
+    cycles = np.array(alone) * repeat
+    assert 2 < cycles.sum(1).min() / cycles.min(0).sum() < 2.2
+    assert np.bincount(cycles.argmin(0), minlength=3).min() >= 5
+
+
 def test_costs_are_kept_on_disk(folder, monkeypatch):
     first = kind_costs(LAYERS[:1], "nv", [64, 128], [4, math.inf])
     (file,) = folder.iterdir()

@@ -218,15 +218,13 @@ def _ladder(size: int, finer: int) -> list[int]:
 def _filling(needed: Ints, sizes: tuple[int, ...]) -> Bools:
     """Of a grid of tiles, by what they need: those that fill one of the sizes, or the least."""
     grid = needed.squeeze()
-    found = np.zeros(grid.shape, bool)
-    for size in sizes:
-        fits = grid <= size
-        larger = np.zeros(grid.shape, bool)
-        for axis in range(grid.ndim):
-            before, after = [slice(None)] * grid.ndim, [slice(None)] * grid.ndim
-            before[axis], after[axis] = slice(None, -1), slice(1, None)
-            larger[tuple(before)] |= fits[tuple(after)]
-        found |= fits & ~larger
+    rank = np.searchsorted(sizes, grid)  # of the least size that it fits
+    larger = np.full(grid.shape, len(sizes))
+    for axis in range(grid.ndim):
+        before, after = [slice(None)] * grid.ndim, [slice(None)] * grid.ndim
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        np.minimum(larger[tuple(before)], rank[tuple(after)], out=larger[tuple(before)])
+    found: Bools = np.asarray(rank < larger)
     flat = found.reshape(-1)
     if not flat.any():
         flat[needed.argmin()] = True
