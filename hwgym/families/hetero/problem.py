@@ -29,6 +29,7 @@ from hwgym.families.hetero.scheduling import (
 )
 from hwgym.families.hetero.space import HeteroSpace, Partition
 from hwgym.families.scheduled.cores import MOST_PES
+from hwgym.families.scheduled.proofs import proof_of
 from hwgym.workloads import Layer, Mix, Workload
 from hwgym.workloads import mix as mix_named
 
@@ -285,6 +286,9 @@ class HeteroProblem(Problem):
 
     def certify(self) -> Certificate:
         started = time.perf_counter()
+        bound = float(self.bounds.min())
+        if (kept := proof_of(self, bound)) is not None:
+            return kept
         of = self.decisions
         found = good_schedule(self._table, self.lengths, of.designs, self.bounds)
         built = Partition(*(each[found.design] for each in of.designs))
@@ -293,7 +297,7 @@ class HeteroProblem(Problem):
         return Certificate(
             genes,
             makespan,
-            min(float(self.bounds.min()), makespan),
+            min(bound, makespan),
             "list schedules under rules found by chance; bound by weights of sub-accelerators and "
             "chains, the least of all partitions",
             time.perf_counter() - started,
