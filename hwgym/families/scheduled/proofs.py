@@ -21,8 +21,9 @@ import numpy as np
 from hwgym.core.certificate import Certificate
 from hwgym.core.problem import Problem, Statement
 
-__all__ = ["digest_of", "proof_of", "records"]
+__all__ = ["FILE", "digest_of", "proof_of", "records"]
 
+FILE = files("hwgym.families.scheduled").joinpath("proofs.json")
 ROUNDING = 1e-9
 
 
@@ -38,8 +39,7 @@ def records() -> Mapping[str, Mapping[str, Any]]:
     Each has ``id``, of the environment, for people; ``genes``, a row an axis; ``makespan``, theirs;
     ``bound``, cycles that a solver proved no schedule to be under, or null; and ``method``.
     """
-    text = files("hwgym.families.scheduled").joinpath("proofs.json").read_text(encoding="utf-8")
-    return {each["digest"]: each for each in json.loads(text)}
+    return {each["digest"]: each for each in json.loads(FILE.read_text(encoding="utf-8"))}
 
 
 def proof_of(problem: Problem, relaxation: float) -> Certificate | None:
