@@ -240,8 +240,16 @@ class Contract:
     def vector(self):
         return load_env_creator(self.family.vector_entry_point)
 
-    @pytest.fixture
-    def looked_at(self, problem):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def looked_at(cls):
+        """Scores of all solutions there are, if they are few, and whether they are all."""
+        problem = cls.family.make(**cls.small)
+        genes, complete = cls.solutions(problem)
+        return problem.evaluate(genes), complete
+
+    @staticmethod
+    def solutions(problem):
         """Solutions (N, steps, axes): all there are, if they are few, and whether they are all."""
         space = problem.space
         if math.prod(space.shape) ** space.num_steps <= MOST:
@@ -364,8 +372,7 @@ class Contract:
                 problem.evaluate(genes)
 
     def test_the_certificate_is_at_most_what_brute_force_finds(self, problem, looked_at):
-        genes, complete = looked_at
-        scores = problem.evaluate(genes)
+        scores, complete = looked_at
         found = problem.certificate()
         own = problem.evaluate(found.assignment)
         assert own.feasible[0]
@@ -384,7 +391,7 @@ class Contract:
                 problem.optimum()
 
     def test_regret_is_never_negative(self, problem, looked_at):
-        scores = problem.evaluate(looked_at[0])
+        scores, _ = looked_at
         best = problem.certificate()
         above = best.above(np.where(scores.feasible, scores.objective, np.inf))
         assert (above >= 0).all()
