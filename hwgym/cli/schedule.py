@@ -50,6 +50,7 @@ from hwgym.workloads import MIXES, Mix, Workload, models
 
 AGENT = "schedule-local"
 MODEL = "maestro"
+MAESTRO = "MAESTRO (--model maestro)"
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +104,7 @@ def schedule(
         typer.Option(
             "--noc",
             metavar="N",
-            rich_help_panel="MAESTRO (--model maestro)",
+            rich_help_panel=MAESTRO,
             help="Elements a cycle between the global buffer and all sub-accelerators; by default "
             "not limited.",
         ),
@@ -140,8 +141,10 @@ def schedule(
     Example: [bold]hwgym schedule Mobile --pes 4096 --out result[/]
     """
     ghz = parse_clock(clock)
+    bandwidth = _bandwidth(model, dram, noc, ghz)
     mix = _mix(networks, batch, dims)
-    problem = _problem(mix, pes, subs, kinds, parts, _bandwidth(model, dram, noc, ghz))
+    with working("Finding what each layer takes where"):
+        problem = _problem(mix, pes, subs, kinds, parts, bandwidth)
     check_search(samples, seed, log, resume)
     chosen = parse_settings(agent, load_agent(agent), settings or ())
     if out is not None:
@@ -159,7 +162,7 @@ def schedule(
         "agent": agent,
         "samples": evaluator.spent,
         "seed": seed,
-        "value": found if math.isfinite(found) else None,
+        "value": _whole(found) if math.isfinite(found) else None,
         "above": proven.above(found) if math.isfinite(found) else None,
         "seconds": seconds,
         "interrupted": interrupted,
@@ -325,16 +328,16 @@ def _report(problem: HeteroProblem, genes: Ints, proven: Certificate, ghz: float
         "subs": problem.subs,
         "kinds": list(problem.kinds),
         "clock_ghz": ghz,
-        "makespan_cycles": makespan,
+        "makespan_cycles": _whole(makespan),
         "makespan_ms": _ms(makespan, ghz),
-        "optimum": proven.objective if proven.exact else None,
+        "optimum": _whole(proven.objective) if proven.exact else None,
         "lower_bound": proven.lower_bound,
         "gap": proven.above(makespan),
         "method": proven.method,
         "single": {
             "kind": problem.kinds[singles.index(least)] if math.isfinite(least) else None,
             "cycles": {
-                kind: cycles if math.isfinite(cycles) else None
+                kind: _whole(cycles) if math.isfinite(cycles) else None
                 for kind, cycles in zip(problem.kinds, singles, strict=True)
             },
             "sooner": 1 - makespan / least if math.isfinite(least) else None,
@@ -343,6 +346,11 @@ def _report(problem: HeteroProblem, genes: Ints, proven: Certificate, ghz: float
         "instances": _instances(problem, genes),
         "schedule": _rows(problem, genes),
     }
+
+
+def _whole(cycles: float) -> float:
+    """As an integer where it is one."""
+    return int(cycles) if float(cycles).is_integer() else float(cycles)
 
 
 def _ms(cycles: float, ghz: float) -> float:
@@ -360,8 +368,8 @@ def _instances(problem: HeteroProblem, genes: Ints) -> list[dict[str, Any]]:
             "instance": name,
             "network": network.name,
             "layers": len(network),
-            "end_cycles": float(end[last - 1]),
-            "alone_cycles": float(fastest[last - len(network) : last].sum()),
+            "end_cycles": _whole(end[last - 1]),
+            "alone_cycles": _whole(fastest[last - len(network) : last].sum()),
         }
         for name, network, last in zip(
             problem.instance_names, problem.instances, ends.tolist(), strict=True
@@ -383,8 +391,8 @@ def _rows(problem: HeteroProblem, genes: Ints) -> list[dict[str, Any]]:
             "instance": instance,
             "layer": layer,
             "sub_accelerator": int(found.core[0, i]) + 1,
-            "start_cycles": float(found.start[0, i]),
-            "end_cycles": float(found.end[0, i]),
+            "start_cycles": _whole(found.start[0, i]),
+            "end_cycles": _whole(found.end[0, i]),
         }
         for i, (instance, network, layer) in enumerate(layers)
     ]
@@ -482,17 +490,16 @@ def _facts(
     problem: HeteroProblem, report: dict[str, Any], proven: Certificate
 ) -> dict[str, object]:
     text, makespan = problem.statement.objective.text, report["makespan_cycles"]
+    gap = report["gap"]
     shown: dict[str, object] = {
         "best schedule": f"{text(makespan)}, {_ms_text(report['makespan_ms'])} at "
         f"{report['clock_ghz']:g} GHz"
     }
     if proven.exact:
-        above = "it is this" if report["gap"] == 0 else f"regret {report['gap']:.2%}"
-        shown["proven optimum"] = f"{text(proven.objective)}; {above} ({proven.method})"
+        above = "it is this" if gap == 0 else f"regret {gap:.2%}"
+        shown["proven optimum"] = f"{text(proven.objective)}; {above}"
     else:
-        shown["lower bound"] = (
-            f"{text(proven.lower_bound)}; gap at most {report['gap']:.2%} ({proven.method})"
-        )
+        shown["lower bound"] = f"{text(proven.lower_bound)}; gap at most {gap:.2%}"
     single = report["single"]
     if single["kind"] is None:
         shown["one accelerator"] = "no accelerator of one kind runs all layers"
