@@ -222,9 +222,10 @@ def test_an_interruption_prints_what_was_found(run, monkeypatch, tmp_path):
     assert answer["search"]["samples"] == 20
     assert answer["schedule"]
     assert len(read_episodes(log)) == 20
-    status, out, _ = run("schedule", *NETWORKS, *ARRAY)
+    status, out, _ = run("schedule", *NETWORKS, *ARRAY, "--log", f"{log}-2")
     assert status == 130
     assert "interrupted" in out
+    assert f"{log}-2" in out.replace("\n", "").replace(" ", "")
 
 
 # --- mistakes -------------------------------------------------------------------------------------

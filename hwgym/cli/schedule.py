@@ -518,6 +518,8 @@ def _facts(
             "proof": "the schedule that the proof found",
             "one accelerator": "one accelerator alone",
         }[report["found_by"]] + ", which is better"
+    if search["log"] is not None:
+        shown["log"] = search["log"]
     if "files" in report:
         shown["written"] = ", ".join(report["files"])
     if search["interrupted"]:
