@@ -9,6 +9,7 @@ import pytest
 
 from hwgym import Layer, Workload
 from hwgym.costs.maestro import KINDS, evaluate
+from hwgym.costs.schedules import chains
 from hwgym.families.hetero import (
     FAMILY,
     HeteroEnv,
@@ -19,7 +20,7 @@ from hwgym.families.hetero import (
     list_schedules,
     partition_bounds,
 )
-from hwgym.families.hetero.scheduling import closed_bounds, latency_of
+from hwgym.families.hetero.scheduling import _turned, closed_bounds, latency_of
 from hwgym.hardware import Hardware
 from hwgym.workloads import MIXES, Mix
 
@@ -150,6 +151,22 @@ def test_list_schedules_are_schedules():
     chain, core, makespan = list_schedules(takes, against, problem.lengths)
     scores = problem.evaluate(of.genes_of(*of.designs, chain, core))
     np.testing.assert_array_equal(scores.objective, makespan)
+
+
+def test_a_plan_from_the_end_on_takes_no_longer_when_it_is_turned():
+    problem = few()
+    genes = problem.statement.draw(np.random.default_rng(0), 8)
+    of, table = problem.decisions, problem.statement.known["latency"]
+    takes = latency_of(table, of.partition_of(genes)).transpose(0, 2, 1)
+    ends = np.cumsum(problem.lengths)
+    back = np.concatenate([np.arange(a, b)[::-1] for a, b in itertools.pairwise([0, *ends])])
+    for cycles, chain, core in zip(takes, *of.plan_of(genes), strict=True):
+        before = chains(cycles[back], problem.lengths, chain, core)
+        after = chains(
+            cycles, problem.lengths, *_turned(cycles[back], problem.lengths, chain, core)
+        )
+        assert after.makespan <= before.makespan
+        np.testing.assert_array_equal(after.core, before.core[back])
 
 
 # --- what may be chosen ---------------------------------------------------------------------------

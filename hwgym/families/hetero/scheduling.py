@@ -5,18 +5,20 @@ start there, plus what speaks against it. That is how much more it takes of what
 than elsewhere, by the weights of the bound, less its chain's urgency: what is left of it, and some
 cycles more for one chain than for another. Without the latter, equal networks go in step and want
 the same sub-accelerator at the same time. Which chains go first, and how much each of these counts,
-is found by chance: the best are changed a little, over and over.
+is found by chance: the best are changed a little, over and over. Partitions compete, and so do
+schedules that are made from the end on: there the short layers, which are last, are placed first.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Floats, Ints
 from hwgym.bounds.schedules import ascended_bound, ascended_bounds
+from hwgym.costs.schedules import chains
 from hwgym.families.hetero.space import Partition
 
 __all__ = [
@@ -34,8 +36,19 @@ NEVER = 1e18
 
 TOGETHER = 128
 """Partitions that are bounded at once."""
-DESIGNS, ROWS, ROUNDS, KEPT = 24, 192, 24, 24
-"""Of the search: partitions, schedules at once, rounds, and how many of the best are changed."""
+ROWS = 192
+"""Schedules of the search that are made at once."""
+
+
+class _Phase(NamedTuple):
+    """Of the search: how many cases are left, how many rules of each are changed, and how often."""
+
+    cases: int
+    kept: int
+    rounds: int
+
+
+COMPETE = (_Phase(24, 6, 4), _Phase(12, 12, 8), _Phase(6, 24, 14), _Phase(3, 24, 34))
 
 
 class Found(NamedTuple):
@@ -134,7 +147,7 @@ def list_schedules(takes: Floats, against: Floats, lengths: Ints) -> tuple[Ints,
         Chain and core by decision, (N, layers), and the makespan (N,).
     """
     count, subs, layers = takes.shape
-    chains, ends = len(lengths), np.cumsum(lengths)
+    many, ends = len(lengths), np.cumsum(lengths)
     first = ends - lengths
     against = np.where(takes < NEVER, against, NEVER)
     # A row a layer and one more, of chains that are done, as (N x (layers + 1), subs).
@@ -147,65 +160,159 @@ def list_schedules(takes: Floats, against: Floats, lengths: Ints) -> tuple[Ints,
     base = row * (layers + 1)
     at = np.tile(first, (count, 1)).reshape(-1)
     against_next = adds[base[:, None] + first].reshape(-1, subs)
-    ready, free = np.zeros(count * chains), np.zeros(count * subs)
-    score = np.empty((count, chains, subs))
+    ready, free = np.zeros(count * many), np.zeros(count * subs)
+    score = np.empty((count, many, subs))
     chain, core = (np.empty((layers, count), np.int64) for _ in range(2))
     for decision in range(layers):
-        np.maximum(free.reshape(-1, 1, subs), ready.reshape(-1, chains, 1), out=score)
-        score += against_next.reshape(-1, chains, subs)
+        np.maximum(free.reshape(-1, 1, subs), ready.reshape(-1, many, 1), out=score)
+        score += against_next.reshape(-1, many, subs)
         of, on = np.divmod(score.reshape(count, -1).argmin(axis=1), subs)
         chain[decision], core[decision] = of, on
-        one, where = row * chains + of, row * subs + on
+        one, where = row * many + of, row * subs + on
         layer = at[one]
         end = np.maximum(free[where], ready[one]) + cycles[base + layer, on]
         free[where] = ready[one] = end
         at[one] = layer + 1
         against_next[one] = adds[base + np.where(layer + 1 < ends[of], layer + 1, layers)]
-    return chain.T, core.T, ready.reshape(count, chains).max(axis=1)
+    return chain.T, core.T, ready.reshape(count, many).max(axis=1)
 
 
 def good_schedule(table: Floats, lengths: Ints, designs: Partition, bounds: Floats) -> Found:
-    """A schedule on one of the partitions whose bounds are least."""
+    """A schedule on one of the partitions whose bounds are least, or on one sub-accelerator."""
     rng = np.random.default_rng(0)
-    chosen = np.argsort(bounds, kind="stable")[:DESIGNS]
-    takes = latency_of(table, Partition(*(each[chosen] for each in designs)))
-    scarce = np.stack([_scarce(each, lengths) for each in takes])
+    chosen = np.argsort(bounds, kind="stable")[: COMPETE[0].cases // 2]
+    alone = np.flatnonzero((designs.pes > 0).sum(axis=1) == 1)
+    if len(alone):
+        chosen = np.union1d(chosen, alone[bounds[alone].argmin()])
+    forward = latency_of(table, Partition(*(each[chosen] for each in designs)))
+    scarce = np.stack([_scarce(each, lengths) for each in forward])
+    ends = np.cumsum(lengths)
+    back = np.concatenate([np.arange(end)[-n:][::-1] for end, n in zip(ends, lengths, strict=True)])
+    takes, scarce = (np.concatenate([each, each[..., back]]) for each in (forward, scarce))
     left = _left(takes.min(axis=1), lengths)
-    unit = float(bounds[chosen[0]])
+    unit = float(bounds.min())
 
-    # A rule: a partition, logarithms of what scarcity and urgency count, the chains' head starts.
-    rules = np.column_stack(
-        [
-            np.arange(ROWS) % len(chosen),
-            rng.uniform(math.log(0.5), math.log(8.0), ROWS),
-            rng.uniform(math.log(0.003), math.log(0.1), ROWS),
-            rng.random((ROWS, len(lengths)))
-            * np.exp(rng.uniform(math.log(0.02), math.log(0.6), ROWS))[:, None],
+    rules = _Rules.drawn(rng, np.arange(ROWS) % len(takes), forward.shape[1], len(lengths))
+    pool, worth = rules, np.full(ROWS, np.inf)
+    best, least = (0, np.zeros(0, np.int64), np.zeros(0, np.int64)), np.inf
+    for cases, kept, rounds in COMPETE:
+        for _ in range(rounds):
+            against = rules.against(takes, scarce, left, lengths, unit)
+            chain, core, makespan = list_schedules(takes[rules.case], against, lengths)
+            first = int(makespan.argmin())
+            if makespan[first] < least:
+                least = float(makespan[first])
+                best = int(rules.case[first]), chain[first], core[first]
+            worth, pool = np.concatenate([worth, makespan]), pool.joined(rules)
+            at = _best_of_each(pool.case, worth, cases, kept)
+            worth, pool = worth[at], pool.taken(at)
+            # As many of each case that is left.
+            names = np.unique(pool.case)
+            wanted = names[np.arange(ROWS) % len(names), None]
+            parents = np.where(pool.case == wanted, rng.random((ROWS, len(worth))), -1.0)
+            rules = pool.taken(parents.argmax(axis=1)).changed(rng)
+
+    case, chain, core = best
+    design = case % len(chosen)
+    if case >= len(chosen):
+        chain, core = _turned(takes[case].T, lengths, chain, core)
+    makespan = chains(forward[design].T, lengths, chain, core).makespan
+    return Found(int(chosen[design]), chain, core, float(makespan))
+
+
+class _Rules(NamedTuple):
+    """Rules of list schedules, arrays (N, ...).
+
+    Attributes:
+        case: Of which partition, and whether from the end on.
+        counts: (N, 3) logarithms of what scarcity and urgency count, and what a layer's own cycles
+            do.
+        subs: (N, subs) logarithms of how scarce each sub-accelerator is, beside the bound's
+            weights.
+        chains: (N, chains) of what scarcity counts for each chain.
+        ahead: (N, chains) head starts, in bounds.
+    """
+
+    case: Ints
+    counts: Floats
+    subs: Floats
+    chains: Floats
+    ahead: Floats
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, case: Ints, subs: int, chains: int) -> _Rules:
+        count = len(case)
+        counts = [
+            rng.uniform(math.log(0.5), math.log(8.0), count),
+            rng.uniform(math.log(0.003), math.log(0.1), count),
+            rng.random(count),
         ]
-    )
-    pool, worth = rules[:0], np.zeros(0)
-    best: Found | None = None
-    for _ in range(ROUNDS):
-        design = rules[:, 0].astype(np.int64)
-        cost, urgency, ahead = np.exp(rules[:, 1]), np.exp(rules[:, 2]), rules[:, 3:]
-        urgent = left[design] + np.repeat(ahead, lengths, axis=1) * unit
-        against = cost[:, None, None] * scarce[design] - (urgency[:, None] * urgent)[:, None]
-        chain, core, makespan = list_schedules(takes[design], against, lengths)
-        least = int(makespan.argmin())
-        if best is None or makespan[least] < best.makespan:
-            which = int(chosen[design[least]])
-            best = Found(which, chain[least], core[least], float(makespan[least]))
+        far = np.exp(rng.uniform(math.log(0.02), math.log(0.6), (count, 1)))
+        return cls(
+            case,
+            np.stack(counts, axis=1),
+            np.zeros((count, subs)),
+            np.zeros((count, chains)),
+            rng.random((count, chains)) * far,
+        )
 
-        worth, pool = np.concatenate([worth, makespan]), np.concatenate([pool, rules])
-        kept = np.argsort(worth, kind="stable")[:KEPT]
-        worth, pool = worth[kept], pool[kept]
-        rules = pool[rng.integers(len(pool), size=ROWS)]
-        rules[:, 1:3] += rng.normal(0.0, 0.3, (ROWS, 2))
-        ahead = rules[:, 3:]
-        some = rng.random(ahead.shape) < 0.25
-        rules[:, 3:] += some * rng.normal(size=ahead.shape) * ahead.std(axis=1, keepdims=True)
-    assert best is not None  # there are rounds
-    return best
+    def changed(self, rng: np.random.Generator) -> _Rules:
+        shape = self.ahead.shape
+        some = rng.random((2, *shape)) < 0.25
+        spread = self.ahead.std(axis=1, keepdims=True)
+        counts = self.counts + rng.normal(size=self.counts.shape) * (0.3, 0.3, 0.1)
+        counts[:, 2] = np.abs(counts[:, 2])
+        return _Rules(
+            self.case,
+            counts,
+            self.subs + rng.normal(0.0, 0.2, self.subs.shape),
+            self.chains + some[0] * rng.normal(0.0, 0.4, shape),
+            self.ahead + some[1] * rng.normal(size=shape) * spread,
+        )
+
+    def joined(self, others: _Rules) -> _Rules:
+        return _Rules(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
+
+    def taken(self, rows: Ints) -> _Rules:
+        fields: Any = [each[rows] for each in self]
+        return _Rules(*fields)
+
+    def against(
+        self, takes: Floats, scarce: Floats, left: Floats, lengths: Ints, unit: float
+    ) -> Floats:
+        """(N, subs, layers), of arrays of all cases; unit is in cycles."""
+        cost, urgency = np.exp(self.counts[:, :2]).T[..., None]
+        urgent = left[self.case] + np.repeat(self.ahead, lengths, axis=1) * unit
+        found = scarce[self.case] * np.exp(self.subs)[..., None]
+        found *= (cost * np.exp(np.repeat(self.chains, lengths, axis=1)))[:, None]
+        found += self.counts[:, 2, None, None] * takes[self.case]
+        found -= (urgency * urgent)[:, None]
+        return found
+
+
+def _best_of_each(case: Ints, worth: Floats, cases: int, kept: int) -> Ints:
+    """Which to keep: so many of each case, of so many cases whose best are best."""
+    order = np.argsort(worth, kind="stable")
+    seen: dict[int, int] = {}
+    found = []
+    for at in order.tolist():
+        before = seen.get(int(case[at]), 0)
+        if before == 0 and len(seen) == cases:
+            continue
+        seen[int(case[at])] = before + 1
+        if before < kept:
+            found.append(at)
+    return np.array(found)
+
+
+def _turned(takes: Floats, lengths: Ints, chain: Ints, core: Ints) -> tuple[Ints, Ints]:
+    """A plan, by decision, that takes no longer than one of the same layers, cycles (layers,
+    cores), with each chain the other way round."""
+    run = chains(takes, lengths, chain, core)
+    ends = np.cumsum(lengths)
+    back = np.concatenate([np.arange(end)[-n:][::-1] for end, n in zip(ends, lengths, strict=True)])
+    order = np.argsort(-run.end[back], kind="stable")  # what ends last starts first
+    return np.repeat(np.arange(len(lengths)), lengths)[order], run.core[back][order]
 
 
 def _scarce(takes: Floats, lengths: Ints) -> Floats:

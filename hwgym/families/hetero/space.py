@@ -289,3 +289,42 @@ class HeteroSpace:
         wanted = np.repeat(np.arange(len(self.lengths)), self.lengths)
         good &= (np.sort(chain, axis=1) == wanted).all(axis=1)
         return np.asarray(good)
+
+    # --- whole solutions at once: there are too many steps to go one by one ---------------------
+
+    def draw(self, rng: np.random.Generator, count: int) -> Ints:
+        """Random valid genes (count, steps, 2): any partition, any order of the chains' layers, any
+        sub-accelerator that is built, each as likely as any other."""
+        taken, owner = len(self.decisions), self._owner
+        genes = np.zeros((count, taken + self.layers, 2), np.int64)
+        genes[:, :taken, 0] = self.partitions[rng.integers(len(self.partitions), size=count)]
+        genes[:, taken:, 0] = rng.permuted(np.tile(owner, (count, 1)), axis=1)
+        genes[:, taken:, 1] = self._any_built(genes, rng)
+        return genes
+
+    def repair(self, genes: Ints, rng: np.random.Generator) -> Ints:
+        """Valid genes (N, steps, 2) that keep what they can of others: of the partition, decision
+        by decision, the nearest choice that can be, of kinds any; where a chain is sent that has no
+        layers left, in any order those of which there are some; for a sub-accelerator that is not
+        built, any that is."""
+        taken, genes = len(self.decisions), genes.copy()
+        genes[:, :taken, 1] = 0
+        for at, (what, _) in enumerate(self.decisions):
+            can = self.choices[at][self.begun(genes, at)]
+            away = np.arange(can.shape[1]) - genes[:, [at], 0]
+            other = rng.random(can.shape) if what == "kind" else 2.0 * np.abs(away) + (away > 0)
+            rank = np.where(can, np.where(away == 0, -1.0, other), np.inf)
+            genes[:, at, 0] = rank.argmin(axis=1)
+
+        sent = genes[:, taken:, 0]
+        order = np.argsort(sent, axis=1, kind="stable")
+        ranked = np.take_along_axis(sent, order, 1)
+        known = (ranked >= 0) & (ranked < len(self.lengths))
+        row = np.arange(len(genes))[:, None]
+        cell = np.where(known, row * len(self.lengths) + ranked, len(genes) * len(self.lengths))
+        times = np.bincount(cell.reshape(-1), minlength=len(genes) * len(self.lengths) + 1)
+        first = np.cumsum(times) - times
+        before = row * self.layers + np.arange(self.layers) - first[cell]  # of the same chain
+        before -= (row * self.layers) - self._known_before(known)[:, None]
+        kept = known & (before < np.array([*self.lengths, 0])[np.where(known, ranked, -1)])
+        return genes
