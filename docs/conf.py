@@ -22,6 +22,7 @@ extensions = [
     "docstrings",
     "generated",
     "mathml",
+    "sources",
 ]
 exclude_patterns = ["_generated/*.part.md", "_ext"]
 nitpicky = True  # every name in a docstring must lead somewhere

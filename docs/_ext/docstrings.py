@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.domains.python import ObjectEntry
 from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
@@ -61,6 +63,15 @@ def list_table(rows: list[list[str]]) -> list[str]:
     return [*out, ""]
 
 
+@cache
+def by_last_part(env: BuildEnvironment) -> dict[str, list[tuple[str, ObjectEntry]]]:
+    """All Python objects with their full names; asked for when every page has been read."""
+    found: dict[str, list[tuple[str, ObjectEntry]]] = {}
+    for name, entry in env.domains.python_domain.objects.items():
+        found.setdefault(name.rpartition(".")[2], []).append((name, entry))
+    return found
+
+
 def find_short_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
 ) -> nodes.Element | None:
@@ -71,11 +82,10 @@ def find_short_name(
     """
     if node.get("refdomain") != "py":
         return None
-    objects = env.domains.python_domain.objects
     parts = node["reftarget"].lstrip(".").split(".")
     keep = 2 if parts[-2:-1] and parts[-2][:1].isupper() else 1  # a method needs its class
     ending = ".".join(parts[-keep:])
-    found = [o for name, o in objects.items()
+    found = [o for name, o in by_last_part(env).get(parts[-1], ())
              if f".{name}".endswith(f".{ending}") and not o.aliased]  # fmt: skip
     if node["reftype"] == "func":
         found = [o for o in found if o.objtype == "function"]
