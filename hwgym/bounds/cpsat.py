@@ -15,9 +15,10 @@ Seeds are fixed and searches take turns, so that only what there was time for ma
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ from hwgym._extras import naming
 
 __all__ = ["BestSchedule", "best_chains", "best_jobs"]
 
+T = TypeVar("T")
 WORKERS = 8
 """Searches that take turns, as many on every machine."""
 ANOTHER = 2.0
@@ -156,35 +158,40 @@ def best_chains(
         model.add(sum(takes[layer] for layer in chain) <= whole)
     # Chains that are alike may be exchanged, and so may cores: in the order of what they begin, and
     # of what they run.
-    before: dict[bytes, int] = {}
-    for chain in filter(len, chains):
-        earlier = before.get(key := cycles[chain].tobytes())
-        if earlier is not None:
-            model.add(begins[earlier] <= begins[chain[0]])
-        before[key] = int(chain[0])
     loads = [
         sum(int(cycles[j, c]) * chosen for (j, c), chosen in here.items() if c == each)
         for each in range(cores)
     ]
-    alike: dict[bytes, int] = {}
-    for each, load in enumerate(loads):
-        one = alike.get(key := cycles[:, each].tobytes())
-        if one is not None:
-            model.add(loads[one] >= load)
-        alike[key] = each
+    same_chains = _alike([(cycles[chain].tobytes(), chain) for chain in chains if len(chain)])
+    same_cores = _alike([(cycles[:, each].tobytes(), each) for each in range(cores)])
+    for some_chains in same_chains:
+        for one, other in pairwise(some_chains):
+            model.add(begins[one[0]] <= begins[other[0]])
+    for some_cores in same_cores:
+        for first, second in pairwise(some_cores):
+            model.add(loads[first] >= loads[second])
+    for load in loads:
         model.add(load <= whole)
     if start is not None and core is not None:
-        known = _known_cores(core, cycles)
-        for begin, at in zip(begins, np.asarray(start, np.int64).tolist(), strict=True):
-            model.add_hint(begin, at)
-        for (layer, at), chosen in here.items():
-            model.add_hint(chosen, bool(known[layer] == at))
+        known, ran = _known_cores(core, cycles), np.array(start, np.int64)
+        named, runs = np.arange(cores), _loads(cycles, known)
+        for some_cores in same_cores:
+            named[sorted(some_cores, key=lambda each: -runs[each])] = some_cores
+        where, begun = named[known], ran.copy()
+        for some_chains in same_chains:
+            in_order = sorted(some_chains, key=lambda chain: ran[chain[0]])
+            for one, other in zip(some_chains, in_order, strict=True):
+                begun[one], where[one] = ran[other], named[known[other]]
+        for begin, hint in zip(begins, begun.tolist(), strict=True):
+            model.add_hint(begin, hint)
+        for (layer, each), chosen in here.items():
+            model.add_hint(chosen, bool(where[layer] == each))
     model.minimize(whole)
     solver = _solver(seconds)
     _check(solver, solver.solve(model))
-    where = {layer: at for (layer, at), chosen in here.items() if solver.value(chosen)}
+    found = {layer: each for (layer, each), chosen in here.items() if solver.value(chosen)}
     return BestSchedule(
-        np.array([where[layer] for layer in range(layers)]),
+        np.array([found[layer] for layer in range(layers)]),
         np.array([solver.value(begin) for begin in begins]),
         int(solver.objective_value),
         _bound(solver),
@@ -293,6 +300,14 @@ def _filling(sizes: list[int], room: int) -> Bools:
             taken[i] = True
             left -= sizes[i]
     return taken
+
+
+def _alike(keyed: Sequence[tuple[bytes, T]]) -> list[list[T]]:
+    """What has the same key, in order."""
+    groups: dict[bytes, list[T]] = {}
+    for key, each in keyed:
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
 
 
 def _loads(cycles: Ints, core: Ints) -> Ints:
