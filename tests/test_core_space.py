@@ -253,6 +253,7 @@ def test_metrics_are_one_table():
         "throughput": ("cycles", "maximum"),
         "area": ("um^2", "add"),
         "power": ("mW", "add"),
+        "makespan": ("cycles", "whole"),
     }
     assert METRICS["area"].column == "area_um2"
     assert Metric("x", "m", "X").column == "x"
@@ -303,6 +304,15 @@ def test_what_a_statement_does_not_say_is_made_up():
     assert [g.tolist() for g in alike.groups] == [[1], [0, 2]]
     limited = Statement({}, "x", SMALL, METRICS["latency"], limit=np.float64(3))
     assert type(limited.limit) is float
+
+
+def test_a_statement_may_draw_and_repair_by_itself():
+    ones, twos = (np.full((4, 3, 2), number) for number in (1, 2))
+    own = {"draws": lambda rng, count: ones[:count], "repairs": lambda genes, rng: twos}
+    statement = Statement({}, "x", SMALL, METRICS["latency"], allowed=None, **own)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(statement.draw(rng, 2), ones[:2])
+    assert statement.repair(ones, rng) is twos
 
 
 @pytest.mark.parametrize("field", ["features", "alike", "work", "names"])

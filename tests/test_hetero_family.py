@@ -225,6 +225,36 @@ def test_sub_accelerators_that_cannot_run_a_layer_are_not_built():
     assert ((kind == 0) & (pes == 3)).any()
 
 
+@pytest.mark.parametrize(
+    "problem", [tiny(), few(), few(bandwidth=None)], ids=["tiny", "few", "free"]
+)
+def test_solutions_are_drawn_and_repaired_whole(problem):
+    statement, rng = problem.statement, np.random.default_rng(1)
+    drawn = statement.draw(rng, 300)
+    assert problem.evaluate(drawn).valid.all()
+    np.testing.assert_array_equal(statement.repair(drawn, rng), drawn)
+    anything = rng.integers(-1, problem.space.shape, size=drawn.shape)
+    assert problem.evaluate(statement.repair(anything, rng)).valid.all()
+
+
+def test_repair_keeps_what_it_can():
+    problem = few(bandwidth=None)
+    [genes] = problem.statement.draw(np.random.default_rng(1), 1)
+    taken = len(problem.decisions.decisions)
+    broken = genes.copy()
+    at = taken + int((genes[taken:, 0] == 1).argmax())
+    broken[at, 0] = 0  # now chain 0 is sent once too often, and chain 1 not often enough
+    [mended] = problem.statement.repair(broken[None], np.random.default_rng(0))
+    changed = np.flatnonzero((mended != broken).any(axis=1))
+    assert len(changed) == 1
+    assert broken[changed[0], 0] == 0
+    assert mended[changed[0], 0] == 1
+    broken = genes.copy()
+    broken[1, 0] = 0  # the first has no PEs
+    [mended] = problem.statement.repair(broken[None], np.random.default_rng(0))
+    assert mended[1, 0] == 1
+
+
 # --- genes ----------------------------------------------------------------------------------------
 
 

@@ -68,6 +68,8 @@ class Statement:
             axes), of which those before a step are looked at, and that step, (N, entries) bools,
             the axes' entries side by side; at least one an axis. None where nothing is known, or
             where all can. Environments mask with it.
+        draws, repairs: What :meth:`draw` and :meth:`repair` do instead of going step by step, where
+            there are so many steps that this would take too long; None elsewhere.
         known: What else is known, arrays by name, for agents that are made for the family: the
             cycles that each job takes on each core, say. Its page says which.
     """
@@ -85,6 +87,8 @@ class Statement:
     names: tuple[str, ...] = ()
     scale: float = 1.0
     allowed: Callable[[Ints, int], Bools] | None = field(default=None, repr=False)
+    draws: Callable[[np.random.Generator, int], Ints] | None = field(default=None, repr=False)
+    repairs: Callable[[Ints, np.random.Generator], Ints] | None = field(default=None, repr=False)
     known: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +116,8 @@ class Statement:
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """Random genes (count, steps, axes): at each step any choice that can still lead to a valid
         solution, as far as ``allowed`` says; else each as likely as any other."""
+        if self.draws is not None:
+            return self.draws(rng, count)
         if self.allowed is None:
             return self.space.draw(rng, count)
         return draw_allowed(self.space, self.allowed, rng, count)
@@ -120,6 +126,8 @@ class Statement:
         """Genes (N, steps, axes) that can be valid: step by step each choice after which no valid
         solution can follow, as ``allowed`` says, gives way to the nearest that can be, the
         lower of two; one among categories to any. Without that, they stay as they are."""
+        if self.repairs is not None:
+            return self.repairs(genes, rng)
         if self.allowed is None:
             return genes
         genes = genes.copy()

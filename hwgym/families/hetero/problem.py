@@ -143,6 +143,8 @@ class HeteroProblem(Problem):
             names=self._names,
             scale=self._longest,
             allowed=self._allowed,
+            draws=self.decisions.draw,
+            repairs=self.decisions.repair,
             known={
                 "latency": self._table,
                 "lengths": self.lengths,

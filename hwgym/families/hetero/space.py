@@ -295,7 +295,8 @@ class HeteroSpace:
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """Random valid genes (count, steps, 2): any partition, any order of the chains' layers, any
         sub-accelerator that is built, each as likely as any other."""
-        taken, owner = len(self.decisions), self._owner
+        taken = len(self.decisions)
+        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
         genes = np.zeros((count, taken + self.layers, 2), np.int64)
         genes[:, :taken, 0] = self.partitions[rng.integers(len(self.partitions), size=count)]
         genes[:, taken:, 0] = rng.permuted(np.tile(owner, (count, 1)), axis=1)
@@ -316,15 +317,25 @@ class HeteroSpace:
             rank = np.where(can, np.where(away == 0, -1.0, other), np.inf)
             genes[:, at, 0] = rank.argmin(axis=1)
 
-        sent = genes[:, taken:, 0]
-        order = np.argsort(sent, axis=1, kind="stable")
-        ranked = np.take_along_axis(sent, order, 1)
-        known = (ranked >= 0) & (ranked < len(self.lengths))
-        row = np.arange(len(genes))[:, None]
-        cell = np.where(known, row * len(self.lengths) + ranked, len(genes) * len(self.lengths))
-        times = np.bincount(cell.reshape(-1), minlength=len(genes) * len(self.lengths) + 1)
-        first = np.cumsum(times) - times
-        before = row * self.layers + np.arange(self.layers) - first[cell]  # of the same chain
-        before -= (row * self.layers) - self._known_before(known)[:, None]
-        kept = known & (before < np.array([*self.lengths, 0])[np.where(known, ranked, -1)])
+        sent, lengths = genes[:, taken:, 0], np.array(self.lengths)
+        which = sent[..., None] == np.arange(len(lengths))
+        times = np.minimum(which.sum(axis=1), lengths)
+        too_many = ~(which & (which.cumsum(axis=1) <= lengths)).any(axis=2)
+        row, at_layer = np.nonzero(too_many)
+        order = np.lexsort((rng.random(len(row)), row))
+        missing = np.tile(np.arange(len(lengths)), len(genes))
+        sent[row, at_layer[order]] = np.repeat(missing, (lengths - times).reshape(-1))
+
+        core = genes[:, taken:, 1]
+        built = self.partition_of(genes).pes > 0
+        wrong = ~np.take_along_axis(built, np.clip(core, 0, self.subs - 1), 1)
+        wrong |= (core < 0) | (core >= self.subs)
+        core[wrong] = self._any_built(genes, rng)[wrong]
         return genes
+
+    def _any_built(self, genes: Ints, rng: np.random.Generator) -> Ints:
+        """(N, layers): for each layer a random sub-accelerator that is built."""
+        built = self.partition_of(genes).pes > 0
+        first = np.argsort(~built, axis=1, kind="stable")
+        number = (rng.random((len(genes), self.layers)) * built.sum(axis=1)[:, None]).astype(int)
+        return np.take_along_axis(first, number, 1)
