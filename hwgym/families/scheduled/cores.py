@@ -16,7 +16,7 @@ from hwgym.workloads import Layer
 
 __all__ = ["COST_MODELS", "MOST_PES", "Core", "JobCosts", "core_of", "job_costs"]
 
-COST_MODELS = ("maestro", "loopnest")
+COST_MODELS = ("maestro", "magma", "loopnest")
 """Where costs of jobs come from."""
 
 MOST_PES = 2**16
@@ -72,10 +72,12 @@ def job_costs(layers: Sequence[Layer], cores: Sequence[Core], model: str = "maes
     """What jobs take on cores, one run of each layer.
 
     Under ``maestro`` a job's traffic is all that its mapping writes to L2, and it can run where the
-    mapping can be built, does all of the layer's work, and no sooner than its PEs can. Under
-    ``loopnest`` it is what the mapping reads from DRAM and writes there. Of the mappings whose
-    latency without a limit of DRAM is within 1 % of the least, that of least traffic is taken; it
-    may leave eighths of the PEs idle.
+    mapping can be built, does all of the layer's work, and no sooner than its PEs can. ``magma`` is
+    the same, but the traffic is what the release of MAGMA takes for it (``src/cost_model_env.py``):
+    half of the L2 that the mapping needs, cycles / (cycles - 1) times. That is one tile of each
+    tensor, once, whatever comes after it. Under ``loopnest`` it is what the mapping reads from DRAM
+    and writes there. Of the mappings whose latency without a limit of DRAM is within 1 % of the
+    least, that of least traffic is taken; it may leave eighths of the PEs idle.
 
     Args:
         layers: A job each.
@@ -87,7 +89,7 @@ def job_costs(layers: Sequence[Layer], cores: Sequence[Core], model: str = "maes
     """
     if model not in COST_MODELS:
         raise ValueError(nearest("cost model", model, COST_MODELS))
-    costs = {"maestro": _by_maestro, "loopnest": _by_loopnest}[model]
+    costs = {"maestro": _by_maestro, "magma": _by_magma, "loopnest": _by_loopnest}[model]
     different = list(dict.fromkeys(cores))
     column = [different.index(core) for core in cores]
     found = [costs(layers, core) for core in different]
@@ -99,6 +101,13 @@ def _by_maestro(layers: Sequence[Layer], core: Core) -> JobCosts:
     found = evaluate(layers, KINDS[core.kind], core.num_pes, 1)
     written = found.input_l2_write + found.weight_l2_write + found.output_l2_write
     return _where(found.valid, found.runtime_cycles, written)
+
+
+def _by_magma(layers: Sequence[Layer], core: Core) -> JobCosts:
+    """Arrays (jobs,)."""
+    found = evaluate(layers, KINDS[core.kind], core.num_pes, 1)
+    cycles = found.runtime_cycles
+    return _where(found.valid, cycles, found.l2_bytes / 2 * cycles / np.maximum(cycles - 1, 1))
 
 
 def _by_loopnest(layers: Sequence[Layer], core: Core) -> JobCosts:
