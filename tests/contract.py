@@ -182,7 +182,8 @@ def corrupted(problem, paid):
 
     other = copy.copy(problem)
     object.__setattr__(other, "__class__", Corrupted)
-    for name in ("_tables", "_columns", "_certificate"):  # what the original has made already
+    # What the original has made already.
+    for name in ("_tables", "_columns", "_certificate", "_best_uniform"):
         other.__dict__.pop(name, None)
     other.__dict__["statement"] = problem.statement
     return other

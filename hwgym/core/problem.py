@@ -361,10 +361,20 @@ class Problem(ABC):
 
     def best_uniform(self) -> float:
         """The best feasible objective of the same choice at every step; infinite if none is
-        feasible, the choices cannot be enumerated, or steps differ in what they choose."""
+        feasible, the choices cannot be enumerated, or steps differ in what they choose; computed on
+        the first call, then kept.
+
+        Raises:
+            Withheld: While an agent searches.
+        """
         if self.space.joint is None or self.space.own:
             return np.inf
-        return self.evaluate(self.space.uniform()).best
+        check_lifted("an evaluation past the evaluator")
+        return self._best_uniform
+
+    @cached_property
+    def _best_uniform(self) -> float:
+        return self.score(self.space.check(self.space.uniform())).best
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.statement.title}>"
