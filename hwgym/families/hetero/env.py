@@ -96,10 +96,11 @@ class HeteroEnv(Environment):
     ## Arguments
 
     `mix` (a name such as `Mobile`, a `Mix`, or how often each network runs, `{"ResNet50": 1, "UNet": 2}`),
-    `pes` (1,024), `bandwidth` (elements a cycle between the global buffer and all sub-accelerators; `None`
-    for no limit), `parts` (8), `subs` (3), `kinds`, `width` (choices of the action space, for banks of
-    problems), `action_mode`, `reward`, `render_mode`. Instead of all that describe a problem: `problem`, or a
-    list of them of equal width and most sub-accelerators, or a sampler.
+    `pes` (1,024), `bandwidth` (elements a cycle of all sub-accelerators; `None` for no limit), `model` (where
+    cycles come from: `maestro`, whose bandwidth is that between the global buffer and the sub-accelerators, or
+    `loopnest`, whose is DRAM's), `parts` (8), `subs` (3), `kinds`, `width` (choices of the action space, for
+    banks of problems), `action_mode`, `reward`, `render_mode`. Instead of all that describe a problem:
+    `problem`, or a list of them of equal width and most sub-accelerators, or a sampler.
 
     ## References
 
@@ -108,7 +109,7 @@ class HeteroEnv(Environment):
 
     ## Version History
 
-    v0: first version.
+    v0: first version. v1: the same by the cost model on loop nests.
     """
 
     family = FAMILY

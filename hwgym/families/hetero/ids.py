@@ -4,13 +4,15 @@
 | --- | --- |
 | ``HWHetero-{Mix}-{PEs}-v0`` | the networks of the mix, PEs in all, no limit on the bandwidth |
 | ``HWHetero-{Mix}-{PEs}-{B}-v0`` | the same, and B elements a cycle to all sub-accelerators |
+| ``HWHetero-{Mix}-{PEs}-{B}-v1`` | on loop nests, and B elements a cycle of DRAM to all |
 | ``HWHetero-v0`` | one's own: ``mix=...``, ``pes=...`` and whatever else describes it |
 
 There are those in which no chain decides alone (the longest, each layer where it is fastest, takes
 less than 0.8 of what all layers together need), and in which one sub-accelerator is more than 1 %
 above the bound. That leaves out NASAIC's mix, whose U-Net alone decides; 16,384 PEs without a limit
 but for ARVR-A; and what little bandwidth makes a task for a single sub-accelerator: Mobile with 16
-elements a cycle, ARVR-A and ARVR-B with 64.
+elements a cycle, ARVR-A and ARVR-B with 64. Of those on loop nests, which take long to prepare,
+one has an id.
 """
 
 from __future__ import annotations
@@ -47,4 +49,6 @@ def ids() -> Iterator[Id]:
         for pes in LIMITED[mix]:
             kwargs = {"mix": mix, "pes": pes, "bandwidth": BANDWIDTHS[pes]}
             yield Id(f"HWHetero-{mix}-{pes}-{BANDWIDTHS[pes]}-v0", kwargs)
+    nests = {"mix": "Mobile", "pes": 1024, "bandwidth": BANDWIDTHS[1024], "model": "loopnest"}
+    yield Id("HWHetero-Mobile-1024-16-v1", nests)
     yield Id("HWHetero-v0", {}, ranked=False)

@@ -28,7 +28,7 @@ from hwgym.families.hetero.scheduling import (
     partition_bounds,
 )
 from hwgym.families.hetero.space import HeteroSpace, Partition
-from hwgym.families.scheduled.cores import MOST_PES
+from hwgym.families.scheduled.cores import COST_MODELS, MOST_PES
 from hwgym.families.scheduled.proofs import proof_of
 from hwgym.workloads import Layer, Mix, Workload
 from hwgym.workloads import mix as mix_named
@@ -36,7 +36,6 @@ from hwgym.workloads import mix as mix_named
 __all__ = ["HeteroProblem", "hetero_problem"]
 
 NAME, VERSION = "hetero", 0
-COST_MODEL = {"name": "maestro", "version": 1}
 MOST_LAYERS = 4000
 MOST_BANDWIDTH = 2**40
 AT_ONCE = 256
@@ -51,12 +50,13 @@ class HeteroProblem(Problem):
     Attributes:
         mix: Networks, and how often each runs; the layers of an instance follow one another.
         pes: PEs in all.
-        bandwidth: Elements a cycle between the global buffer and all sub-accelerators; None if it
-            is not limited.
+        bandwidth: Elements a cycle, of all sub-accelerators; None if it is not limited.
         num_parts: Into which PEs and bandwidth are cut.
         subs: Sub-accelerators at most.
         kinds: Of which they can be.
         width: Choices of the action space's first axis; those beyond a step's own are not valid.
+        model: Where cycles come from: ``maestro``, whose bandwidth is that between the global
+            buffer and the sub-accelerators, or ``loopnest``, whose is DRAM's.
 
     Raises:
         InfeasibleError: If no kind can run all layers, however much it gets.
@@ -72,6 +72,7 @@ class HeteroProblem(Problem):
     subs: int
     kinds: tuple[str, ...]
     width: int
+    model: str = "maestro"
 
     def __post_init__(self) -> None:
         if not len(self.decisions.partitions):
@@ -102,7 +103,9 @@ class HeteroProblem(Problem):
 
     @cached_property
     def _table(self) -> Floats:
-        return latency_table(self.instances, self.kinds, self.pes, self.num_parts, self.bandwidth)
+        return latency_table(
+            self.instances, self.kinds, self.pes, self.num_parts, self.bandwidth, self.model
+        )
 
     @cached_property
     def decisions(self) -> HeteroSpace:
@@ -120,7 +123,7 @@ class HeteroProblem(Problem):
             key={
                 "family": NAME,
                 "version": VERSION,
-                "cost_model": COST_MODEL,
+                "cost_model": {"name": self.model, "version": 1},
                 "layers": list(places),
                 "chains": [part.tolist() for part in np.split(np.array(numbers), ends[:-1])],
                 "pes": self.pes,
@@ -130,12 +133,7 @@ class HeteroProblem(Problem):
                 "kinds": list(self.kinds),
                 "width": self.width,
             },
-            title=f"{self.mix.name} on {self.pes:,} PEs, "
-            + (
-                "any bandwidth"
-                if self.bandwidth is None
-                else f"{self.bandwidth:,} elements a cycle"
-            ),
+            title=self._title,
             space=self._space,
             objective=METRICS["makespan"],
             features=self._features,
@@ -152,6 +150,14 @@ class HeteroProblem(Problem):
                 "subs": self.subs,
             },
         )
+
+    @property
+    def _title(self) -> str:
+        where = " of DRAM" if self.model == "loopnest" else ""
+        through = (
+            f"{self.bandwidth:,} elements a cycle{where}" if self.bandwidth else "any bandwidth"
+        )
+        return f"{self.mix.name} on {self.pes:,} PEs, {through}"
 
     def _layers(self) -> Iterator[Layer]:
         for network in self.instances:
@@ -320,6 +326,7 @@ class HeteroProblem(Problem):
             "subs": self.subs,
             "kinds": list(self.kinds),
             "width": self.width,
+            "model": self.model,
         }
 
 
@@ -337,6 +344,7 @@ def hetero_problem(
     subs: int = 3,
     kinds: Sequence[str] = tuple(KINDS),
     width: int | None = None,
+    model: str = "maestro",
 ) -> HeteroProblem:
     """A problem from names, shared: equal arguments give the same object and certificate.
 
@@ -345,13 +353,15 @@ def hetero_problem(
             ``{"ResNet50": 1, "MobileNetV2": 6}``; or a mix's ``name`` and ``networks``, pairs of a
             network, perhaps its ``name`` and ``layers``, and how often it runs.
         pes: PEs in all.
-        bandwidth: Elements a cycle between the global buffer and all sub-accelerators; by default
-            not limited.
+        bandwidth: Elements a cycle: between the global buffer and all sub-accelerators, or of DRAM,
+            as the model has it; by default not limited.
         parts: Into which PEs and bandwidth are cut, 2 to 16.
         subs: Sub-accelerators at most, 1 to 4.
         kinds: Of which they can be, keys of :data:`~hwgym.costs.maestro.KINDS`.
         width: Choices of the action space's first axis, where problems of a bank must have as
             many; by default those that a step needs.
+        model: Where cycles come from, ``maestro`` or ``loopnest``
+            (:func:`~hwgym.families.hetero.latency_table`).
 
     Raises:
         ValueError: If a name or a number is wrong, or there are more than 200,000 partitions.
@@ -363,6 +373,8 @@ def hetero_problem(
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(nearest("kind of sub-accelerator", kind, KINDS))
+    if model not in COST_MODELS:
+        raise ValueError(nearest("cost model", model, COST_MODELS))
     whole = {"parts": (parts, 2, 16), "subs": (subs, 1, 4)}
     _check(whole)
     _check({"pes": (pes, parts, MOST_PES)})
@@ -375,7 +387,7 @@ def hetero_problem(
     needed = max(len(instances), len(kinds), parts + 1 if subs > 1 else 0)
     if width is not None:
         _check({"width": (width, needed, 4096)})
-    return _problem(chosen, pes, bandwidth, parts, subs, tuple(kinds), width or needed)
+    return _problem(chosen, pes, bandwidth, parts, subs, tuple(kinds), width or needed, model)
 
 
 def _check(whole: Mapping[str, tuple[Any, int, int]]) -> None:

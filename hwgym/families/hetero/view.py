@@ -36,7 +36,8 @@ class HeteroView(View):
             "problem": self.title(problem),
             "networks": ", ".join(f"{count} x {name}" for name, count in counts.items()),
             "PEs": f"{posed.pes:,}, in {posed.num_parts} parts",
-            "bandwidth": limit,
+            "bandwidth": limit + (", of DRAM" if posed.model == "loopnest" else ""),
+            "cycles": {"maestro": "MAESTRO's", "loopnest": "of loop nests"}[posed.model],
             "sub-accelerators": f"up to {posed.subs} of {', '.join(posed.kinds)}: "
             f"{len(of.designs.kind):,} partitions",
             "steps": f"{len(of.decisions)} for the partition, {of.layers:,} layers",
