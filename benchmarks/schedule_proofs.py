@@ -1,7 +1,7 @@
 """What comes along of schedules: the best that are known, and bounds that a solver proved.
 
     python -m benchmarks.schedule_proofs                     # every id, but for what is proven
-    python -m benchmarks.schedule_proofs HWGroup-All-S1-Unlimited-v0 --seconds 600
+    python -m benchmarks.schedule_proofs HWGroup-Vision-S2-Unlimited-v0 --seconds 600
     python -m benchmarks.schedule_proofs --samples 1000000   # search longer, too
 
 Writes ``hwgym/families/scheduled/proofs.json`` anew after each id, and never anything worse than
