@@ -17,7 +17,7 @@ from hwgym.core.log import read_episodes
 from hwgym.families.hetero import hetero_problem
 
 NETWORKS = ("alexnet", "ncf:2")
-ARRAY = ("--pes", "256", "--parts", "4", "--subs", "2")
+ARRAY = ("--model", "maestro", "--pes", "256", "--parts", "4", "--subs", "2")
 SEARCH = ("--agent", "random", "--samples", "40")
 
 
@@ -60,24 +60,27 @@ def finite(value):
 # --- what is found --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("noc", [None, 16])
-def test_what_is_found_is_what_it_says(found, noc):
+@pytest.mark.parametrize(
+    ("model", "option"), [("maestro", None), ("maestro", "--noc=16"), ("loopnest", "--dram=16GB/s")]
+)
+def test_what_is_found_is_what_it_says(found, model, option):
     """Sub-accelerators run a layer at a time, networks' layers follow each other, and each layer
     takes what the cost model says."""
-    limit = () if noc is None else ("--noc", str(noc))
-    answer = found("--model", "maestro", *limit)
+    answer = found("--model", model, *(() if option is None else (option,)))
     assert finite(answer)
+    width = None if option is None else 16
     mix = {"AlexNet": 1, "NCF": 2}
-    problem = hetero_problem(mix, 256, bandwidth=noc, parts=4, subs=2)
+    problem = hetero_problem(mix, 256, bandwidth=width, parts=4, subs=2, model=model)
+    assert (answer["model"], answer["bandwidth"]) == (model, width)
     table = problem.statement.known["latency"]
     built = {sub["number"]: sub for sub in answer["sub_accelerators"]}
     assert sum(sub["pes"] for sub in built.values()) == 256
-    assert sum(sub["bandwidth"] or 0 for sub in built.values()) == (noc or 0)
+    assert sum(sub["bandwidth"] or 0 for sub in built.values()) == (width or 0)
     rows = answer["schedule"]
     assert len(rows) == len(workload("AlexNet")) + 2 * len(workload("NCF"))
     for i, row in enumerate(rows):
         sub = built[row["sub_accelerator"]]
-        share = 0 if noc is None else sub["bandwidth"] // (noc // 4) - 1
+        share = 0 if width is None else sub["bandwidth"] // 4 - 1
         kind = problem.kinds.index(sub["kind"])
         takes = table[kind, sub["pes"] // 64 - 1, share, i]
         assert row["end_cycles"] - row["start_cycles"] == takes
@@ -118,6 +121,10 @@ def test_the_clock_makes_milliseconds(found):
     fast, slow = found(), found("--clock", "500MHz")
     assert fast["makespan_ms"] == fast["makespan_cycles"] / 1e6
     assert slow["makespan_ms"] == 2 * fast["makespan_ms"]
+    loops = ("--model", "loopnest", "--dram")
+    bytes_ = [found(*loops, "16GB/s")["bandwidth"], found(*loops, "16B/cycle")["bandwidth"]]
+    bytes_.append(found(*loops, "12.8GB/s", "--clock", "800MHz")["bandwidth"])
+    assert bytes_ == [16, 16, 16]
 
 
 def test_one_accelerator_alone_is_known_too(found, run):
@@ -256,6 +263,10 @@ def test_an_interruption_prints_what_was_found(run, monkeypatch, tmp_path):
         (["AlexNet", "--kinds", "nv,nv"], "kinds must be one or more of"),
         (["AlexNet", "--clock", "1"], "--clock wants a number and its unit"),
         (["AlexNet", "--model", "maestro", "--dram", "16GB/s"], "--dram belongs to --model loop"),
+        (["AlexNet", "--noc", "16"], "--noc belongs to --model maestro"),
+        (["AlexNet", "--dram", "16"], "--dram wants a number and its unit"),
+        (["AlexNet", "--dram", "25.6GB/s"], "take 25B/cycle or 26B/cycle"),
+        (["AlexNet", "--dram", "4B/cycle"], "bandwidth must be an integer from 8"),
         (["AlexNet", "--model", "mastero"], "did you mean 'maestro'"),
         (["AlexNet", "--model", "maestro", "--noc", "4"], "bandwidth must be an integer from 8"),
         (["AlexNet", "--agent", "anealing"], "did you mean 'annealing'"),

@@ -49,7 +49,7 @@ from hwgym.families.hetero.view import VIEW
 from hwgym.workloads import MIXES, Mix, Workload, models
 
 AGENT = "schedule-local"
-MODEL = "maestro"
+MODEL = "loopnest"
 MAESTRO = "MAESTRO (--model maestro)"
 
 
@@ -136,19 +136,19 @@ def schedule(
     networks on them, so that all end soonest, and how far from the best it can be; with --out as
     files, too.
 
-    Example: [bold]hwgym schedule ResNet50:1 MobileNetV2:6 --pes 1024[/]
+    Example: [bold]hwgym schedule ResNet50:1 MobileNetV2:6 --pes 1024 --dram 16GB/s[/]
 
     Example: [bold]hwgym schedule Mobile --pes 4096 --out result[/]
     """
     ghz = parse_clock(clock)
     bandwidth = _bandwidth(model, dram, noc, ghz)
     mix = _mix(networks, batch, dims)
-    with working("Finding what each layer takes where"):
-        problem = _problem(mix, pes, subs, kinds, parts, bandwidth)
     check_search(samples, seed, log, resume)
     chosen = parse_settings(agent, load_agent(agent), settings or ())
     if out is not None:
         folder(out)  # before the work
+    with working("Finding what each layer takes where"):
+        problem = _problem(mix, pes, subs, kinds, parts, bandwidth, model)
     start = time.perf_counter()
     evaluator, interrupted = searched(agent, problem, problem, samples, seed, chosen, log, resume)
     seconds = time.perf_counter() - start
@@ -156,7 +156,7 @@ def schedule(
         proven = problem.certificate()
     genes, found_by = _best(problem, evaluator, proven)
     report = _report(problem, genes, proven, ghz)
-    report["model"], report["found_by"] = model, found_by
+    report["found_by"] = found_by
     found = evaluator.best_objective
     report["search"] = {
         "agent": agent,
@@ -252,12 +252,17 @@ def _bandwidth(model: str, dram: str | None, noc: int | None, ghz: float) -> int
     only(model, {"--noc": noc} if model == "loopnest" else {"--dram": dram})
     if dram is None:
         return noc
-    per_cycle = parse_bandwidth(dram, ghz)
+    per_cycle = round(parse_bandwidth(dram, ghz), 9)  # 16GB/s at 1.6GHz is 10
+    if not per_cycle.is_integer():
+        raise ValueError(
+            f"--dram is divided in whole bytes a cycle; {dram} at {ghz:g} GHz are {per_cycle:g}: "
+            f"take {max(int(per_cycle), 1)}B/cycle or {int(per_cycle) + 1}B/cycle"
+        )
     return int(per_cycle)
 
 
 def _problem(
-    mix: Mix, pes: int, subs: int, kinds: str, parts: int, bandwidth: int | None
+    mix: Mix, pes: int, subs: int, kinds: str, parts: int, bandwidth: int | None, model: str
 ) -> HeteroProblem:
     """The problem that the options name.
 
@@ -271,7 +276,13 @@ def _problem(
             raise ValueError(f"--kinds: {nearest('kind of sub-accelerator', kind, KINDS)}")
     try:
         return hetero_problem(
-            mix, pes, bandwidth=bandwidth, parts=parts, subs=subs, kinds=tuple(chosen)
+            mix,
+            pes,
+            bandwidth=bandwidth,
+            parts=parts,
+            subs=subs,
+            kinds=tuple(chosen),
+            model=model,
         )
     except InfeasibleError as error:
         raise Failure(str(error)) from error
@@ -322,6 +333,7 @@ def _report(problem: HeteroProblem, genes: Ints, proven: Certificate, ghz: float
     return {
         "mix": problem.mix.name,
         "networks": [{"network": name, "count": count} for name, count in counts.items()],
+        "model": problem.model,
         "pes": problem.pes,
         "bandwidth": problem.bandwidth,
         "parts": problem.num_parts,
