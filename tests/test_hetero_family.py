@@ -435,4 +435,10 @@ def test_a_picture_and_what_is_said_of_a_solution():
     for cut in (0, 3, len(problem.decisions.decisions), problem.num_steps - 1):
         part = np.where(np.arange(problem.num_steps)[:, None] < cut, best, -1)
         assert f"{cut} of {problem.num_steps} chosen" in FAMILY.view.text(problem, part)
-        FAMILY.view.figure(problem, part)
+        sent = max(cut - len(problem.decisions.decisions), 0)
+        axes = FAMILY.view.figure(problem, part).axes[0]
+        assert axes.get_title(loc="left").startswith(f"{sent} of" if sent else f"{cut} of")
+        assert len(axes.containers[0] if sent else axes.images) == (sent or 1)
+    wrong = best.copy()
+    wrong[-3:] = [(2, 0), (2, 0), (-1, -1)]  # a chain of one layer, twice
+    assert FAMILY.view.figure(problem, wrong).axes[0].images

@@ -76,14 +76,30 @@ class HeteroView(View):
         return "\n".join(lines)
 
     def draw(self, figure: Figure, problem: Problem, genes: Ints, title: str | None = None) -> None:
-        """Draw a schedule as a Gantt chart; the choices, while some are open or not valid."""
+        """Draw a schedule, or what was sent so far, as a Gantt chart; the choices, while nothing is
+        sent or where they are not valid."""
         posed = _posed(problem)
-        if not posed.decisions.valid(genes[None])[0]:
+        sent = int((genes >= 0).all(axis=1).sum()) - len(posed.decisions.decisions)
+        whole = _completed(posed, genes, sent) if sent > 0 else genes
+        if not posed.decisions.valid(whole[None])[0]:
             super().draw(figure, problem, genes, title)
             return
         from hwgym.families.hetero.pictures import draw_schedule  # needs matplotlib
 
-        draw_schedule(figure, posed, genes, title or self.title(problem))
+        draw_schedule(figure, posed, whole, sent, title or self.title(problem))
+
+
+def _completed(posed: HeteroProblem, genes: Ints, sent: int) -> Ints:
+    """Genes (steps, 2) whose layers that were not sent come last, anywhere: those that were sent
+    run when they would have."""
+    first = len(posed.decisions.decisions)
+    chain = np.clip(genes[first : first + sent, 0], 0, len(posed.lengths) - 1)
+    left = np.maximum(posed.lengths - np.bincount(chain, minlength=len(posed.lengths)), 0)
+    others = np.repeat(np.arange(len(left)), left)[: len(genes) - first - sent]
+    whole = genes.copy()
+    whole[first + sent :] = 0  # the first is built
+    whole[first + sent :][: len(others), 0] = others
+    return whole
 
 
 def _line(sub: Row) -> str:
