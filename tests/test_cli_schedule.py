@@ -179,6 +179,18 @@ def test_the_answer_is_printed(run, monkeypatch):
         assert len(lines[first + 1].rstrip()) == width - 1
 
 
+def test_bandwidths_are_in_their_own_units(run):
+    for model, option, words in (
+        ("loopnest", "--dram=8GB/s", ("8 GB/s of DRAM, 16 bytes a cycle at 0.5 GHz", "in bytes a")),
+        ("maestro", "--noc=16", ("16 elements a cycle", "in elements a")),
+    ):
+        status, out, err = run(
+            "schedule", *NETWORKS, *ARRAY, *SEARCH, "--model", model, "--clock=500MHz", option
+        )
+        assert status == 0, err
+        assert all(each in out for each in words)
+
+
 def test_columns_of_the_chart_show_what_runs_longest():
     core, kind = np.array([0, 0, 1]), np.array([0, 1, 1])
     start, end = np.array([0.0, 30.0, 50.0]), np.array([30.0, 40.0, 100.0])

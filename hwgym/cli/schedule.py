@@ -437,9 +437,15 @@ def _write(
 def _print(
     problem: HeteroProblem, genes: Ints, report: dict[str, Any], proven: Certificate
 ) -> None:
-    console().print(facts(VIEW.facts(problem)))
-    console().print()
+    shown, unit = VIEW.facts(problem), "elements a cycle"
     limited = problem.bandwidth is not None
+    if problem.bandwidth is not None and problem.model == "loopnest":
+        unit, ghz = "bytes a cycle", report["clock_ghz"]
+        shown["bandwidth"] = (
+            f"{problem.bandwidth * ghz:g} GB/s of DRAM, {problem.bandwidth:,} {unit} at {ghz:g} GHz"
+        )
+    console().print(facts(shown))
+    console().print()
     columns = ["#", "kind", "PEs", *["bandwidth"] * limited, "layers", "busy"]
     console().print(
         table(
@@ -453,7 +459,7 @@ def _print(
                 for sub in report["sub_accelerators"]
             ],
             left=["kind"],
-            title="Sub-accelerators" + (", bandwidth in elements a cycle" if limited else ""),
+            title="Sub-accelerators" + (f", bandwidth in {unit}" if limited else ""),
         )
     )  # fmt: skip
     console().print(_gantt(problem, genes, report))
