@@ -69,7 +69,7 @@ class Found(NamedTuple):
 
 def latency_of(table: Floats, designs: Partition) -> Floats:
     """Cycles (N, subs, layers) on the sub-accelerators of partitions (N, subs), of a table (kinds,
-    parts, parts or 1, layers); :data:`NEVER` on those that are not built."""
+    parts, parts or 1, layers); ``NEVER`` on those that are not built."""
     takes = table[designs.kind, designs.pes - 1, designs.bandwidth - 1]
     found: Floats = np.where((designs.pes > 0)[..., None], takes, NEVER)
     return found
@@ -139,7 +139,7 @@ def list_schedules(takes: Floats, against: Floats, lengths: Ints) -> tuple[Ints,
     cycle in which it can start plus what is against it is least; of equal ones the first.
 
     Args:
-        takes: (N, subs, layers), cycles; :data:`NEVER` on what is not built.
+        takes: (N, subs, layers), cycles; 1e18 (``NEVER``) on what is not built.
         against: (N, subs, layers), cycles.
         lengths: (chains,), how many layers each has.
 
