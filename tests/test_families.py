@@ -197,17 +197,6 @@ class TestGroup(Contract):
     )
 
 
-class TestWindow(Contract):
-    family = group.FAMILY
-    exact_masks = True
-    small = {"mix": THREE, "cores": TINY_CORES, "width": 2, "decisions": "window"}  # noqa: RUF012
-    bank = (
-        {"mix": THREE, "cores": TINY_CORES, "bandwidth": None, "width": 4, "decisions": "window"},
-        {"mix": "Vision", "jobs": 5, "cores": "S2", "model": "magma", "decisions": "window"},
-        {"mix": "All", "jobs": 12, "seed": 1, "cores": "S1", "decisions": "window"},
-    )
-
-
 class TestHetero(Contract):
     family = hetero.FAMILY
     exact_masks = True

@@ -1,10 +1,14 @@
 """HWGroup: many jobs on several cores that share a bandwidth."""
 
 import itertools
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from contract import Sync, lock_step
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
 
 from hwgym import Layer, Workload
 from hwgym.bounds.schedules import ascended_bound, makespan_bound, simple_bounds
@@ -130,6 +134,18 @@ def test_a_window_shows_the_first_ten_that_wait():
     assert done
     assert info["is_success"]
     assert set(observation[: WINDOW * width]) == {-1.0}
+
+
+def test_in_a_window_vector_and_scalar_environments_are_equal_and_pass_the_checker():
+    given = {"cores": ["nv:64", "yxp:32"], "width": 3, "decisions": "window", "bandwidth": 20}
+    problems = [group_problem(TINY, **given), group_problem("All", jobs=13, **given)]
+    for mode in ("discrete", "multi_discrete", "continuous"):
+        vector = group.GroupVectorEnv(problem=problems, num_envs=4, action_mode=mode)
+        make = partial(group.GroupEnv, problem=problems, action_mode=mode)
+        succeeded, failed = lock_step(vector, Sync([make] * 4, AutoresetMode.NEXT_STEP), steps=60)
+        assert failed
+        assert succeeded or mode == "continuous"
+    check_env(group.GroupEnv(problem=problems[0]), skip_render_check=True)
 
 
 def test_a_slot_that_is_not_there_makes_the_schedule_invalid():
