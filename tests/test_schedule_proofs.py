@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from benchmarks import schedule_proofs
-from hwgym.bounds.cpsat import BestSchedule, best_jobs
+from hwgym.bounds.cpsat import BestSchedule, best_chains, best_jobs
 from hwgym.bounds.schedules import ascended_bound
 from hwgym.core.family import problem_of, ranked_ids
 from hwgym.families.group import group_problem
+from hwgym.families.hetero import hetero_problem
+from hwgym.families.hetero.scheduling import NEVER, latency_of
 from hwgym.families.scheduled import proofs
 
 RECORDS = tuple(proofs.records().values())
@@ -151,6 +153,28 @@ def test_a_quick_one_is_proven_again():
     assert found.proven
     assert known.exact
     assert found.makespan == known.objective
+
+
+def test_cp_sat_changes_the_schedule_of_a_partition():
+    pytest.importorskip("ortools", exc_type=ImportError)
+    problem = hetero_problem({"AlexNet": 2}, 256, parts=3, subs=2, kinds=["nv", "yxp"])
+    known, of = problem.statement.known, problem.decisions
+    genes = problem.statement.draw(np.random.default_rng(0), 4)
+    found = np.stack([schedule_proofs.replanned(problem, each, 2) for each in genes])
+    for one, other in zip(of.partition_of(genes), of.partition_of(found), strict=True):
+        np.testing.assert_array_equal(one, other)
+    gained = problem.evaluate(genes).objective - problem.evaluate(found).objective
+    assert gained.min() >= 0
+    assert gained.max() > 0
+    # The best of all partitions, each proven: between the bound and the schedule certified.
+    takes = latency_of(known["latency"], of.designs).transpose(0, 2, 1)
+    takes[takes == NEVER] = np.inf
+    best = [best_chains(each, known["lengths"], seconds=10) for each in takes]
+    least = min(each.makespan for each in best)
+    assert all(each.proven for each in best)
+    certified = problem.certificate()
+    assert certified.lower_bound <= least * (1 + 1e-12)
+    assert least <= certified.objective
 
 
 def test_some_groups_are_proven_optimal():
