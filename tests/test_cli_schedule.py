@@ -127,6 +127,15 @@ def test_the_clock_makes_milliseconds(found):
     assert bytes_ == [16, 16, 16]
 
 
+def test_the_default_agent_searches(run):
+    status, out, err = run("schedule", *NETWORKS, *ARRAY, "--samples", "60", "--json")
+    assert status == 0, err
+    answer = json.loads(out)
+    assert answer["search"]["agent"] == "schedule-local"
+    assert answer["search"]["samples"] == 60
+    assert answer["search"]["value"] >= answer["makespan_cycles"]
+
+
 def test_one_accelerator_alone_is_known_too(found, run):
     """A search of one sample and the proof may both miss it; the answer never does."""
     answer = found("--subs", "1", "--kinds", "ykp")
@@ -152,6 +161,23 @@ def test_networks_come_in_any_case_and_from_files(found, tmp_path):
         "AlexNet", "AlexNet 2", "mine", "mine 2", "mine 3",
     ]  # fmt: skip
     assert found(networks=(str(path),))["mix"] == "mine"
+
+
+def test_a_batch_is_for_the_onnx_files(found, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", kind, ["n", 64])],
+        [helper.make_tensor_value_info("y", kind, ["n", 64])],
+        [helper.make_tensor("w", kind, [64, 64], np.zeros(64 * 64, np.float32))],
+    )
+    onnx.save(helper.make_model(graph), tmp_path / "net.onnx")
+    networks = (f"{tmp_path / 'net.onnx'}:2", "NCF")
+    small, large = (found("--batch", n, networks=networks) for n in ("4", "400"))
+    assert [each["instance"] for each in small["instances"]] == ["net", "net 2", "NCF"]
+    assert small["instances"][0]["alone_cycles"] < large["instances"][0]["alone_cycles"]
 
 
 def test_a_mix_is_given_by_its_name(found):
