@@ -61,10 +61,10 @@ def searched(
     problem: Problem, known: Certificate, samples: int, seed: int, seconds: float
 ) -> Mapping[str, Any]:
     """The best schedule known after a search; of chains, after one of CP-SAT on its partition."""
-    from hwgym_agents.schedule_local import LocalSchedule
-
     genes, makespan, method = known.assignment, known.objective, SEARCHED
     if samples:
+        from hwgym_agents.schedule_local import LocalSchedule
+
         found = solve(LocalSchedule(), problem, samples=samples, seed=seed)
         if found.assignment is not None and found.objective < makespan:
             genes, makespan = found.assignment, found.objective
