@@ -20,6 +20,7 @@ import numpy as np
 from hwgym._arrays import Floats, Ints
 from hwgym.bounds.schedules import WeightedBound, ascended_bound
 from hwgym.core import Evaluator, Sees, Statement
+from hwgym.families.group.orders import slots_of
 from hwgym.families.hetero.scheduling import NEVER, closed_bounds, latency_of, list_schedules
 from hwgym.families.hetero.space import HeteroSpace, Partition
 
@@ -116,8 +117,6 @@ class GroupView:
         """Genes (N, jobs, 2) of plans (N, jobs)."""
         if not self.windowed:
             return np.stack([core, priority], axis=-1)
-        from hwgym.families.group.orders import slots_of
-
         found = np.empty((*core.shape, 2), np.int64)
         for genes, cores, ranks in zip(found, core, priority, strict=True):
             genes[:, 0], sent = slots_of(ranks)
