@@ -64,6 +64,8 @@ HARD_ON_LOOPNESTS: Bandwidths = {
     ("ARVR-A", "S2"): 15.6,
     ("ARVR-B", "S2"): 21.5,
     ("NASAIC", "S2"): 21.4,
+    ("All", "S2"): 102,
+    ("All", "S5"): 404,
 }
 """The same on loop nests."""
 
