@@ -36,7 +36,6 @@ from hwgym.families.hetero.space import HeteroSpace
 from hwgym.families.scheduled import proofs
 
 FAMILIES = ("group", "hetero")
-SEARCHED = "the best of long searches, bound by weights"
 
 
 def solver() -> str:
@@ -61,18 +60,20 @@ def searched(
     problem: Problem, known: Certificate, samples: int, seed: int, seconds: float
 ) -> Mapping[str, Any]:
     """The best schedule known after a search; of chains, after one of CP-SAT on its partition."""
-    genes, makespan, method = known.assignment, known.objective, SEARCHED
+    genes, makespan, method = known.assignment, known.objective, known.method
     if samples:
         from hwgym_agents.schedule_local import LocalSchedule
 
         found = solve(LocalSchedule(), problem, samples=samples, seed=seed)
         if found.assignment is not None and found.objective < makespan:
             genes, makespan = found.assignment, found.objective
+            method = f"schedule-local with {samples:,} samples; bound by weights"
     if "lengths" in problem.statement.known:
         planned = replanned(problem, genes, seconds)
         after = float(problem.evaluate(planned).objective[0])
         if after < makespan:
-            genes, makespan, method = planned, after, f"{SEARCHED}; {solver()}"
+            genes, makespan = planned, after
+            method = method if solver() in method else f"{method}; then {solver()}"
     return {"genes": genes.T.tolist(), "makespan": makespan, "bound": None, "method": method}
 
 
@@ -144,6 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 if free
                 else searched(problem, known, given.samples, given.seed, given.seconds)
             )
+            before = kept.get(digest, found)["bound"]
+            if before is not None:
+                found = {**found, "bound": max(before, found["bound"])}
             bound = known.lower_bound if found["bound"] is None else found["bound"]
             if found["makespan"] < known.objective or bound > known.lower_bound:
                 kept[digest] = {"id": env_id, "digest": digest, **found}
