@@ -37,6 +37,8 @@ from .scheduling import (
 
 __all__ = ["LocalSchedule"]
 
+_ONE_CORE = 0.7
+"""Share of the exchanges of priorities that are those of two jobs of one core."""
 _LAYERS = 3
 """Single layers that are changed at once."""
 
@@ -150,8 +152,15 @@ def _changed(
     priorities of two change places, or a priority is another."""
     count, rows = len(core), np.arange(len(core))
     core, priority = core.copy(), priority.copy()
-    one, two = rng.integers(view.shape[0], size=(2, count))
+    # The longer a job takes or is moved, the oftener it is meant.
+    weight = np.sqrt(np.where(view.can, view.latency + view.moves, 0.0).mean(axis=1))
+    weight = weight / weight.sum() + 1 / len(weight)
+    one, two = rng.choice(len(weight), size=(2, count), p=weight / weight.sum())
     move = rng.integers(4, size=count)
+    # Most of those that exchange priorities run on one core.
+    rank = np.where(core == core[rows, one][:, None], rng.random(core.shape), -1.0)
+    rank[rows, one] = -0.5  # itself, if there is no other
+    two = np.where((move == 3) & (rng.random(count) < _ONE_CORE), rank.argmax(axis=1), two)
     at = rows[move == 0]
     core[at, one[at]] = view.draw_core(one[at], rng)
     at = rows[(move <= 1)]
