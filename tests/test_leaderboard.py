@@ -23,6 +23,8 @@ from typer.testing import CliRunner
 
 from hwgym.core import Certificate, agents, families, log_episodes, ranked_ids, solve
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
+from hwgym.families.group import FAMILY as GROUP
+from hwgym.families.hetero import FAMILY as HETERO
 from hwgym.families.loopnest import FAMILY as LOOPNEST
 from hwgym.families.mapping import FAMILY as MAPPING
 from hwgym.leaderboard import (
@@ -175,10 +177,18 @@ def test_suites_have_registered_environments(name, tasks):
     assert {task.env_id for task in suite.tasks} <= set(ranked_ids(ASSIGNMENT))
 
 
-@pytest.mark.parametrize(("name", "family"), [("loopnest", LOOPNEST), ("map", MAPPING)])
-def test_suites_of_other_families(name, family):
+@pytest.mark.parametrize(
+    ("name", "family", "count"),
+    [
+        ("loopnest", LOOPNEST, 12),
+        ("map", MAPPING, 12),
+        ("schedule", GROUP, 8),
+        ("hetero", HETERO, 6),
+    ],
+)
+def test_suites_of_other_families(name, family, count):
     tasks = [task.env_id for task in find_suite(name).tasks]
-    assert len(set(tasks)) == 12
+    assert len(set(tasks)) == count
     assert set(tasks) <= set(ranked_ids(family))
 
 
