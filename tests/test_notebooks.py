@@ -25,6 +25,7 @@ SMALL = {
     "5_your_agent": {"SEEDS": 1},
     "6_cost_models": {"NETWORKS": ["AlexNet"]},
     "7_mappings": {"SAMPLES": 100, "SEEDS": 1},
+    "8_schedules": {"MIX": {"AlexNet": 2, "SqueezeNet": 1}, "SAMPLES": 100, "SEEDS": 1},
 }
 OF_A_MACHINE = re.compile(
     r"/(?:home|root|tmp|usr|opt|var|work|mnt|Users|private)/|[A-Z]:\\\\|site-packages"
