@@ -545,6 +545,8 @@ def parts() -> dict[str, str]:
         "suites.part.md": suites(),
         "results.part.md": results("lite"),
         "results-map.part.md": results("map"),
+        "results-schedule.part.md": results("schedule"),
+        "results-hetero.part.md": results("hetero"),
         "speed.part.md": speed(),
         "groups.part.md": groups(),
         "gamma-counts.part.md": gamma.counts_markdown(),
