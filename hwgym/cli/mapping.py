@@ -21,6 +21,9 @@ from hwgym.cli.options import JsonOption, OutOption, problem_option
 from hwgym.cli.output import Failure, console, facts, folder, print_json, table, working
 from hwgym.cli.train import (
     INTERRUPTED,
+    AgentOption,
+    LogOption,
+    ResumeOption,
     SamplesOption,
     SeedOption,
     SetOption,
@@ -124,21 +127,12 @@ def map_layer(
             "file of MAESTRO, or decisions as .toml or .json.",
         ),
     ] = None,
-    agent: Annotated[
-        str,
-        typer.Option("--agent", metavar="AGENT", help="An installed one (`hwgym list agents`)."),
-    ] = AGENT,
+    agent: AgentOption = AGENT,
     samples: SamplesOption = 15_000,
     seed: SeedOption = 0,
     settings: SetOption = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write every sample to a log in this new folder."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the log, and with the agent's checkpoint."),
-    ] = False,
+    log: LogOption = None,
+    resume: ResumeOption = False,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:

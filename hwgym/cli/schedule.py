@@ -31,6 +31,9 @@ from hwgym.cli.options import BatchOption, DimsOption, JsonOption, OutOption, pr
 from hwgym.cli.output import Failure, console, facts, folder, print_json, table, working
 from hwgym.cli.train import (
     INTERRUPTED,
+    AgentOption,
+    LogOption,
+    ResumeOption,
     SamplesOption,
     SeedOption,
     SetOption,
@@ -114,21 +117,12 @@ def schedule(
     ] = "1GHz",
     batch: BatchOption = None,
     dims: DimsOption = None,
-    agent: Annotated[
-        str,
-        typer.Option("--agent", metavar="AGENT", help="An installed one (`hwgym list agents`)."),
-    ] = AGENT,
+    agent: AgentOption = AGENT,
     samples: SamplesOption = 3000,
     seed: SeedOption = 0,
     settings: SetOption = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write every sample to a log in this new folder."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the log, and with the agent's checkpoint."),
-    ] = False,
+    log: LogOption = None,
+    resume: ResumeOption = False,
     out: OutOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -58,6 +58,16 @@ from hwgym.families.assignment.problem import AssignmentProblem
 INTERRUPTED = 130
 REFINER = "ga-refiner"
 
+AgentOption = Annotated[
+    str, typer.Option("--agent", metavar="AGENT", help="An installed one (`hwgym list agents`).")
+]
+LogOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Write every sample to a log in this new folder."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the log, and with the agent's checkpoint.")
+]
 SamplesOption = Annotated[
     int, typer.Option(metavar="N", help="Complete solutions that may be evaluated.")
 ]
@@ -93,14 +103,8 @@ def train(
     samples: SamplesOption = 5000,
     seed: SeedOption = 0,
     settings: SetOption = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Write every episode to a log in this new folder."),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with the log, and with the agent's checkpoint."),
-    ] = False,
+    log: LogOption = None,
+    resume: ResumeOption = False,
     dataflow: DataflowOption = "NVDLA",
     objective: ObjectiveOption = "latency",
     constraint: ConstraintOption = "area",
