@@ -122,7 +122,9 @@ def best_chains(
         start, core: (layers,) of a schedule that is known, to begin with.
 
     Raises:
-        ValueError, RuntimeError, ImportError: As :func:`best_jobs`; if lengths do not fit, too.
+        ValueError: As :func:`best_jobs`, or if lengths do not fit.
+        RuntimeError: As there.
+        ImportError: As there.
     """
     with naming():
         from ortools.sat.python import cp_model
