@@ -258,10 +258,11 @@ def test_gymnasium_checker_with_rendering(env_id):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_playing_the_optimum_has_no_regret(group):
+def test_playing_the_best_known_has_its_regret(group):
+    """Which is none, but in the families of which optima are not known."""
     for env_id in GROUPS[group]:
         env = plain(env_id, action_mode="multi_discrete")
-        best = env.optimum()
+        best = env.problem.certificate()
         env.reset()
         *earlier, (_, _, terminated, truncated, info) = [env.step(a) for a in best.assignment]
         assert not any(done for _, _, done, _, _ in earlier), env_id
@@ -269,11 +270,14 @@ def test_playing_the_optimum_has_no_regret(group):
         assert not truncated, env_id
         assert info["is_success"] is True, env_id
         assert info["objective"] == best.objective, env_id
-        assert info["regret"] == 0, env_id
+        assert info["regret"] == best.gap, env_id
         if env.problem.statement.constraint is not None:
             assert 0 < info["budget_used"] <= 1, env_id
-        assert best.gap == 0, env_id
-        assert best.exact, env_id
+        if family_of(env_id).name in ("group", "hetero"):
+            assert 0 <= best.gap < 0.15, env_id
+        else:
+            assert best.exact, env_id
+        assert best.exact == (best.gap == 0), env_id
         assert 0 < best.relaxation <= best.objective, env_id
 
 
