@@ -72,7 +72,7 @@ class Magma:
             ValueError: If the problem is not a group of jobs.
         """
         view, rng = GroupView(evaluator.statement, "magma"), np.random.default_rng(seed)
-        size = self.population or max(view.shape[0], 2)
+        size = self._size(view)
         elite, some = max(int(self.elite * size), 1), max(int(self.parents * size), 2)
         core, priority = _drawn(view, (size, view.shape[0]), rng)
         worth = evaluator.evaluate(view.genes(core, priority)).objective
@@ -87,12 +87,14 @@ class Magma:
             priority = np.concatenate([priority[:elite], made[1][:n]])
             worth = np.concatenate([worth[:elite], born])
 
+    def _size(self, view: GroupView) -> int:
+        return self.population or max(view.shape[0], 2)
+
     def _children(
         self, view: GroupView, core: Ints, priority: Ints, worth: Floats, rng: np.random.Generator
     ) -> tuple[Ints, Ints]:
         """Cores and priorities (population, jobs) of children of parents (n, jobs)."""
-        jobs = view.shape[0]
-        size = self.population or max(jobs, 2)
+        jobs, size = view.shape[0], self._size(view)
         pairs = -(-size // 2)
         both = np.stack([core, priority], axis=1)
 

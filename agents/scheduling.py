@@ -21,7 +21,14 @@ from hwgym._arrays import Floats, Ints
 from hwgym.bounds.schedules import WeightedBound, ascended_bound
 from hwgym.core import Evaluator, Sees, Statement
 from hwgym.families.group.orders import slots_of
-from hwgym.families.hetero.scheduling import NEVER, closed_bounds, latency_of, list_schedules
+from hwgym.families.group.scheduling import placed
+from hwgym.families.hetero.scheduling import (
+    NEVER,
+    closed_bounds,
+    cycles_left,
+    latency_of,
+    list_schedules,
+)
 from hwgym.families.hetero.space import HeteroSpace, Partition
 
 __all__ = [
@@ -158,12 +165,7 @@ class HeteroView:
     def left(self, takes: Floats) -> Floats:
         """(N, layers) cycles of each layer and of all that follow it in its chain, each where it
         is fastest."""
-        fastest = takes.min(axis=1)
-        total = np.cumsum(fastest[:, ::-1], axis=1)[:, ::-1]
-        after = np.append(np.cumsum(self.lengths)[:-1], 0)
-        beyond = total[:, after] * (after > 0)
-        left: Floats = total - beyond[:, self.owner]
-        return left
+        return cycles_left(takes.min(axis=1), self.lengths)
 
     @cached_property
     def promising(self) -> Ints:
@@ -259,18 +261,6 @@ def _batches(designs: Ints, size: int = 64) -> Iterator[Ints]:
         yield designs[first : first + size]
 
 
-def _placed(charged: Floats) -> tuple[Ints, Floats]:
-    """Jobs (jobs, cores), the longest first, each to the core that is done with it soonest; and in
-    that order."""
-    jobs, cores = charged.shape
-    core, place, load = np.zeros(jobs, np.int64), np.zeros(jobs), np.zeros(cores)
-    for number, job in enumerate(np.argsort(-charged.min(axis=1), kind="stable")):
-        core[job] = np.argmin(load + charged[job])
-        load[core[job]] += charged[job, core[job]]
-        place[job] = number
-    return core, place
-
-
 @dataclass
 class EarliestFinish(_ListScheduler):
     """List scheduling: of all next jobs and cores the pair that ends soonest.
@@ -282,7 +272,8 @@ class EarliestFinish(_ListScheduler):
     name: ClassVar[str] = "earliest-finish"
 
     def _group(self, view: GroupView) -> tuple[Ints, Floats]:
-        return _placed(view.latency)
+        length = view.latency.min(axis=1)
+        return placed(view.latency, length), -length
 
     def _against(self, view: HeteroView, takes: Floats) -> Floats:
         return takes
@@ -300,12 +291,8 @@ class CriticalPath(_ListScheduler):
     name: ClassVar[str] = "critical-path"
 
     def _group(self, view: GroupView) -> tuple[Ints, Floats]:
-        core, load = np.zeros(view.shape[0], np.int64), np.zeros(view.shape[1])
         length = np.where(view.can, view.latency, 0.0).sum(axis=1) / view.can.sum(axis=1)
-        for job in np.argsort(-length, kind="stable"):
-            core[job] = np.argmin(load + view.latency[job])
-            load[core[job]] += view.latency[job, core[job]]
-        return core, -length
+        return placed(view.latency, length), -length
 
     def _against(self, view: HeteroView, takes: Floats) -> Floats:
         against: Floats = takes - _FIRST * view.left(takes)[:, None]

@@ -1,6 +1,7 @@
 """What several test modules share: settings, small workloads, and the brute-force oracle."""
 
 import itertools
+import math
 import os
 import re
 from pathlib import Path
@@ -32,6 +33,15 @@ def needs_torch(text=None):
         pytest.importorskip("sb3_contrib")
         # More threads would wait for each other where tests run side by side.
         pytest.importorskip("torch").set_num_threads(1)
+
+
+def finite(value):
+    """Whether every number among JSON values is one."""
+    if isinstance(value, dict):
+        return all(map(finite, value.values()))
+    if isinstance(value, list):
+        return all(map(finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def assert_same(a, b):

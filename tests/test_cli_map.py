@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import finite
 
 from hwgym.costs.maestro import Mappings, evaluate_mappings
 from hwgym.families.mapping import MappingHardware, find_layer, mapping_problem
@@ -45,14 +45,6 @@ def wrong(run):
         return err
 
     return invoke
-
-
-def finite(value):
-    if isinstance(value, dict):
-        return all(map(finite, value.values()))
-    if isinstance(value, list):
-        return all(map(finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 # --- a search -------------------------------------------------------------------------------------

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import finite
 
 from hwgym import workload
 from hwgym.cli.gantt import shares
@@ -47,14 +47,6 @@ def wrong(run):
         return err
 
     return invoke
-
-
-def finite(value):
-    if isinstance(value, dict):
-        return all(map(finite, value.values()))
-    if isinstance(value, list):
-        return all(map(finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 # --- what is found --------------------------------------------------------------------------------

@@ -408,6 +408,7 @@ def test_a_mix_can_be_given_in_several_ways():
         ({"kinds": ["nvd"]}, "unknown kind of sub-accelerator 'nvd'; did you mean 'nv'"),
         ({"kinds": ["nv", "nv"]}, "kinds must be one or more of nv, ykp, yxp, got"),
         ({"kinds": "nv"}, "kinds must be one or more"),
+        ({"model": "magma"}, "unknown cost model 'magma'"),
         ({"model": "maestr"}, "unknown cost model 'maestr'; did you mean 'maestro'"),
         ({"width": 8}, "width must be an integer from 13 to 4,096, got 8"),
         ({"parts": 16, "subs": 4, "bandwidth": 64}, "partitioned in .* ways, more than 200,000"),

@@ -166,17 +166,21 @@ class GroupProblem(Problem):
         return features
 
     def _allowed(self, genes: Ints, step: int) -> Bools:
-        possible = self.costs.possible
         mask = np.zeros((len(genes), sum(self.space.shape)), bool)
         if not self.windowed:
-            mask[:, : len(self.cores)] = possible[step]
+            mask[:, : len(self.cores)] = self.costs.possible[step]
             mask[:, self.width :] = True
             return mask
-        window = send(genes[:, :step, 0], len(self.jobs)).window
-        mask[:, :WINDOW] = window >= 0
-        can = possible[window] & (window >= 0)[..., None]
+        can = self.sendable(genes[:, :step, 0])
+        mask[:, :WINDOW] = can.any(axis=2)
         mask[:, WINDOW : WINDOW + len(self.cores)] = can.any(axis=1)
         return mask
+
+    def sendable(self, slots: Ints) -> Bools:
+        """(N, 10, cores): after slots (N, steps) a job waits there, and can run on the core."""
+        window = send(slots, len(self.jobs)).window
+        can: Bools = self.costs.possible[window] & (window >= 0)[..., None]
+        return can
 
     # --- solutions ------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from hwgym.costs.schedules import fluid
 from hwgym.families.group.orders import turns_of
 from hwgym.families.scheduled import JobCosts
 
-__all__ = ["Schedules", "good_schedule"]
+__all__ = ["Schedules", "good_schedule", "placed"]
 
 PRICES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Of moving a job's data, in units of the time that takes at the whole bandwidth."""
@@ -74,6 +74,20 @@ def good_schedule(
     return _improved(group, Schedules(*map(np.concatenate, zip(*some, strict=True))), rng)
 
 
+def placed(charged: Floats, length: Floats) -> Ints:
+    """(jobs,) cores: the longest job first, each to the core that ends it first.
+
+    Args:
+        charged: (jobs, cores), what a job is there; infinite where it cannot run.
+        length: (jobs,).
+    """
+    core, load = np.zeros(len(charged), np.int64), np.zeros(charged.shape[1])
+    for job in np.argsort(-length, kind="stable"):
+        core[job] = np.argmin(load + charged[job])
+        load[core[job]] += charged[job, core[job]]
+    return core
+
+
 # --- building -------------------------------------------------------------------------------------
 
 
@@ -82,16 +96,13 @@ def _listed(group: _Group) -> Schedules:
     each in three orders."""
     costs = group.costs
     moves = costs.traffic / group.bandwidth
-    jobs, cores = costs.latency.shape
+    jobs = len(costs.latency)
     rate = costs.traffic / costs.latency
     found = []
     for price in PRICES:
         charged = np.maximum(costs.latency, moves) + price * moves
         charged = np.where(costs.possible, charged, np.inf)
-        core, load = np.zeros(jobs, np.int64), np.zeros(cores)
-        for job in np.argsort(-charged.min(axis=1), kind="stable"):
-            core[job] = np.argmin(load + charged[job])
-            load[core[job]] += charged[job, core[job]]
+        core = placed(charged, charged.min(axis=1))
         # What wants most of the bandwidth first; on every other core last, so that much meets
         # little; and the longest first.
         on = np.arange(jobs), core

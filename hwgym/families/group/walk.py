@@ -61,8 +61,7 @@ class GroupWalk(Walk):
             return super().masks(state, mode)
         joint = np.zeros((len(state.step), WINDOW, self._first.width), bool)
         for problem, rows in self._posed(state):
-            window = send(state.genes[rows, : problem.num_steps, 0], problem.num_steps).window
-            can = problem.costs.possible[window] & (window >= 0)[..., None]
+            can = problem.sendable(state.genes[rows, : problem.num_steps, 0])
             joint[rows, :, : can.shape[2]] = can
         joint[state.step >= self.num_steps[state.which]] = True  # over: nothing is asked
         flat = joint.reshape(len(joint), -1)

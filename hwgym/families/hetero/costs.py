@@ -11,7 +11,6 @@ from hwgym._arrays import Floats
 from hwgym._names import nearest
 from hwgym.costs.loopnest import kind_costs
 from hwgym.costs.maestro import KINDS, evaluate
-from hwgym.families.scheduled import COST_MODELS
 from hwgym.hardware import Hardware
 from hwgym.workloads import Layer, Workload
 
@@ -39,11 +38,11 @@ def latency_table(
     Raises:
         ValueError: If the model is none of the two.
     """
-    if model not in COST_MODELS:
-        raise ValueError(nearest("cost model", model, COST_MODELS))
-    cycles = {"maestro": _by_maestro, "loopnest": _by_loopnest}[model]
+    models = {"maestro": _by_maestro, "loopnest": _by_loopnest}
+    if model not in models:
+        raise ValueError(nearest("cost model", model, models))
     tables = [
-        np.stack([cycles(network.layers, kind, pes, parts, bandwidth) for kind in kinds])
+        np.stack([models[model](network.layers, kind, pes, parts, bandwidth) for kind in kinds])
         for network in instances
     ]
     return np.concatenate(tables, axis=-1)

@@ -28,7 +28,7 @@ from hwgym.families.hetero.scheduling import (
     partition_bounds,
 )
 from hwgym.families.hetero.space import HeteroSpace, Partition
-from hwgym.families.scheduled.cores import COST_MODELS, MOST_PES
+from hwgym.families.scheduled.cores import MOST_PES
 from hwgym.families.scheduled.proofs import proof_of
 from hwgym.workloads import Layer, Mix, Workload
 from hwgym.workloads import mix as mix_named
@@ -373,8 +373,6 @@ def hetero_problem(
     for kind in kinds:
         if kind not in KINDS:
             raise ValueError(nearest("kind of sub-accelerator", kind, KINDS))
-    if model not in COST_MODELS:
-        raise ValueError(nearest("cost model", model, COST_MODELS))
     whole = {"parts": (parts, 2, 16), "subs": (subs, 1, 4)}
     _check(whole)
     _check({"pes": (pes, parts, MOST_PES)})

@@ -25,6 +25,7 @@ __all__ = [
     "NEVER",
     "Found",
     "closed_bounds",
+    "cycles_left",
     "good_schedule",
     "latency_of",
     "list_schedules",
@@ -186,10 +187,9 @@ def good_schedule(table: Floats, lengths: Ints, designs: Partition, bounds: Floa
         chosen = np.union1d(chosen, alone[bounds[alone].argmin()])
     forward = latency_of(table, Partition(*(each[chosen] for each in designs)))
     scarce = np.stack([_scarce(each, lengths) for each in forward])
-    ends = np.cumsum(lengths)
-    back = np.concatenate([np.arange(end)[-n:][::-1] for end, n in zip(ends, lengths, strict=True)])
+    back = _backwards(lengths)
     takes, scarce = (np.concatenate([each, each[..., back]]) for each in (forward, scarce))
-    left = _left(takes.min(axis=1), lengths)
+    left = cycles_left(takes.min(axis=1), lengths)
     unit = float(bounds.min())
 
     rules = _Rules.drawn(rng, np.arange(ROWS) % len(takes), forward.shape[1], len(lengths))
@@ -309,10 +309,15 @@ def _turned(takes: Floats, lengths: Ints, chain: Ints, core: Ints) -> tuple[Ints
     """A plan, by decision, that takes no longer than one of the same layers, cycles (layers,
     cores), with each chain the other way round."""
     run = chains(takes, lengths, chain, core)
-    ends = np.cumsum(lengths)
-    back = np.concatenate([np.arange(end)[-n:][::-1] for end, n in zip(ends, lengths, strict=True)])
+    back = _backwards(lengths)
     order = np.argsort(-run.end[back], kind="stable")  # what ends last starts first
     return np.repeat(np.arange(len(lengths)), lengths)[order], run.core[back][order]
+
+
+def _backwards(lengths: Ints) -> Ints:
+    """(layers,): those of each chain, its last first."""
+    ends = np.cumsum(lengths)
+    return np.concatenate([np.arange(end)[-n:][::-1] for end, n in zip(ends, lengths, strict=True)])
 
 
 def _scarce(takes: Floats, lengths: Ints) -> Floats:
@@ -326,7 +331,7 @@ def _scarce(takes: Floats, lengths: Ints) -> Floats:
     return more
 
 
-def _left(fastest: Floats, lengths: Ints) -> Floats:
+def cycles_left(fastest: Floats, lengths: Ints) -> Floats:
     """(N, layers): cycles of each layer and all that follow it in its chain."""
     left = np.empty_like(fastest)
     ends = np.cumsum(lengths)
