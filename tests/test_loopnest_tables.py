@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from hwgym._files import cache_folder
 from hwgym.costs.loopnest import (
     TEMPLATES,
     Choices,
     Tables,
-    cache_folder,
     detail,
     layer_key,
     tables,

@@ -17,7 +17,7 @@ from hwgym.core.problem import Problem
 if TYPE_CHECKING:
     from hwgym.core.rewards import Reward
 
-__all__ = ["Dynamics", "Outcome", "SingleEpisode", "check_bank", "merge"]
+__all__ = ["Dynamics", "Outcome", "SingleEpisode", "check_bank", "merge", "place"]
 
 
 class Outcome(NamedTuple):
@@ -29,12 +29,14 @@ class Outcome(NamedTuple):
         cells: Where the choices stand in the bank's tables; None if there are none.
         objective: Of what was chosen so far, if it was asked for; None else. Means something where
             an episode finished.
+        earned: What a step that does not fail pays, where a reward leaves that to the dynamics.
     """
 
     failed: Bools
     finished: Bools
     cells: Ints | None
     objective: Floats | None
+    earned: Floats | None = None
 
 
 class Dynamics(Protocol):
@@ -130,6 +132,17 @@ def merge(where: Bools, these: State, others: State) -> State:
         else:
             mask = where if a.ndim == 1 else where.reshape(-1, *[1] * (a.ndim - 1))
             fields.append(np.where(mask, a, b))
+    return type(others)(*fields)
+
+
+def place(where: Bools, these: State, others: State) -> State:
+    """A state with the rows of ``these``, one for each True of a mask (N,), put where it says."""
+    fields = []
+    for a, b in zip(these, others, strict=True):
+        if b is not None:
+            b = b.copy()
+            b[where] = a
+        fields.append(b)
     return type(others)(*fields)
 
 

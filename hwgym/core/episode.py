@@ -11,8 +11,8 @@ import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym.core.certificate import Certificate
-from hwgym.core.dynamics import Dynamics, SingleEpisode, merge
-from hwgym.core.problem import Statement
+from hwgym.core.dynamics import Dynamics, SingleEpisode, merge, place
+from hwgym.core.problem import Statement, most_steps
 from hwgym.core.rewards import Reward, shown
 
 __all__ = [
@@ -77,16 +77,15 @@ class EpisodeKernel:
         self.dynamics, self.reward = dynamics, reward
         self.single = len(dynamics.problems) == 1
         self.num_envs = len(which)
-        self._steps = np.array([p.num_steps for p in dynamics.problems])
-        most = int(self._steps.max())
+        self._most = most_steps(dynamics.problems)
         self._axis = None if reward.size is None else 0  # of rewards, which are in a row
         self._room = reward.size or 1
-        self.history: deque[Array] = deque(maxlen=most)
+        self.history: deque[Array] = deque(maxlen=self._most)
         self._begin_all(which)
 
     def _begin_all(self, which: Ints) -> None:
         self.which = which
-        self.state = self._fresh = self.dynamics.begin(which, self.reward.ends)
+        self.state = self.dynamics.begin(which, self.reward.ends)
         size = self.reward.size
         self.earned = np.zeros(self.num_envs if size is None else (self.num_envs, size))
         self.over = np.zeros(self.num_envs, bool)
@@ -104,8 +103,8 @@ class EpisodeKernel:
             return
         if which is not None:
             self.which = np.where(where, which, self.which)
-            self._fresh = self.dynamics.begin(self.which, self.reward.ends)
-        self.state = merge(where, self._fresh, self.state)
+        fresh = self.dynamics.begin(self.which[where], self.reward.ends)
+        self.state = place(where, fresh, self.state)
         self.earned = np.where(_as_rows(where, self.earned), 0.0, self.earned)
         self.over = self.over & ~where
 
@@ -118,7 +117,9 @@ class EpisodeKernel:
         idle = self.over if self.over.any() else None
         state, outcome = self.dynamics.step(self.state, choices)
         failed, finished = outcome.failed, outcome.finished
-        if reward.table is None:
+        if outcome.earned is not None:
+            earned = outcome.earned
+        elif reward.table is None:
             earned = np.zeros(self.num_envs)
         else:
             assert outcome.cells is not None  # a table of rewards is of choices in tables
@@ -162,7 +163,7 @@ class EpisodeKernel:
             state, which, earned = _rows(state, where), which[where], earned[where]
         out = self.dynamics.observe(state, self._room)
         full = self.reward.full
-        share = shown(earned, full[0] if self.single else full[which])
+        share = shown(earned, full[0] if len(full) == 1 else full[which])
         if self._axis is None:
             out[:, -1] = share
         else:
@@ -183,10 +184,9 @@ class EpisodeKernel:
     def genes_at(self, at: Moment, rows: Ints | slice = slice(None)) -> Ints:
         """Genes (n, most steps, axes) of some episodes, as they were then."""
         space = self.dynamics.problems[0].space
-        most = int(self._steps.max())
         recent = [taken[rows] for taken in at.history]
         axes = None if space.joint is not None else len(space.axes)
-        return space.unpack(chosen(recent, at.state.step[rows], most, axes))
+        return space.unpack(chosen(recent, at.state.step[rows], self._most, axes))
 
 
 def _rows(state: Any, where: Bools) -> Any:

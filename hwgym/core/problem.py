@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,7 +17,16 @@ from hwgym.core.metric import Metric
 from hwgym.core.space import Space
 from hwgym.core.veil import check_lifted, withheld
 
-__all__ = ["InfeasibleError", "Parts", "Problem", "Scores", "Statement", "draw_allowed"]
+__all__ = [
+    "InfeasibleError",
+    "Parts",
+    "Problem",
+    "Scores",
+    "Statement",
+    "Unlisted",
+    "draw_allowed",
+    "most_steps",
+]
 
 
 AT_ONCE = 1 << 20
@@ -378,3 +387,31 @@ class Problem(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.statement.title}>"
+
+
+class Unlisted(Sequence[Problem], ABC):
+    """A bank of problems too long to be listed: each is made when it is looked at.
+
+    Its family's dynamics walk it, and it makes its own rewards; both know its problems without
+    making them.
+
+    Attributes:
+        most_steps: Of its longest problem.
+    """
+
+    most_steps: int
+
+    @abstractmethod
+    def reward(self, given: Any, *, certificate: bool) -> Any:
+        """The :class:`~hwgym.core.rewards.Reward` of that name; None is for what suits.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+
+
+def most_steps(problems: Iterable[Problem]) -> int:
+    """Steps of the longest problem of a bank."""
+    if isinstance(problems, Unlisted):
+        return problems.most_steps
+    return max(problem.num_steps for problem in problems)

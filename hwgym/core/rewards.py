@@ -10,7 +10,7 @@ import numpy as np
 from hwgym._arrays import Floats
 from hwgym._names import nearest
 from hwgym.core.metric import Metric
-from hwgym.core.problem import Problem
+from hwgym.core.problem import Problem, Unlisted
 from hwgym.core.tables import TableProblem
 
 __all__ = [
@@ -39,11 +39,11 @@ class Reward(Protocol):
         needs: What it must know.
         table: Of every choice of the bank, as :class:`~hwgym.core.table_walk.TableWalk` has them
             in a row: of a step that is neither the last nor fails; (cells,), or (cells, metrics)
-            for a vector. None if such steps earn nothing.
+            for a vector. None if such steps earn nothing, or what their outcome says.
         ends: Whether the last step has a reward of its own, :meth:`finished`, instead.
         size: Entries of a vector reward; None for a number.
         full: (problems,), or (problems, size): the return that observations show as all there is
-            to earn.
+            to earn; (1,) where it is the same in all.
     """
 
     @property
@@ -302,6 +302,9 @@ def make_reward(
         ValueError: If the name is unknown, or the reward needs what the problem does not have or
             what may not be known.
     """
+    if isinstance(problems, Unlisted):
+        made: Reward = problems.reward(given, certificate=certificate)
+        return made
     first = problems[0]
     if given is None:
         given = default_reward(first, certificate=certificate)

@@ -16,7 +16,7 @@ from hwgym.core.actions import choices_of
 from hwgym.core.env import AsksProblem, Environment, instance_of
 from hwgym.core.episode import EpisodeKernel, Moment, summarise, summary_names
 from hwgym.core.infos import LazyDict
-from hwgym.core.problem import Problem
+from hwgym.core.problem import Problem, most_steps
 from hwgym.core.sampler import Sampler
 from hwgym.core.veil import check_lifted
 
@@ -83,7 +83,8 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         self._all: Bools = np.ones(num_envs, bool)
         self._unbegun: Bools | None = self._all.copy()
         self._rngs: list[np.random.Generator] = []
-        names = summary_names(self._dynamics, certificate=self.scalar.tells_regret)
+        self._tells_regret = one.tells_regret
+        names = summary_names(self._dynamics, certificate=self._tells_regret)
         later = [name for name in names if name != "is_success"]
         self._told = tuple(f"{mark}{name}" for name in later for mark in ("", "_"))
         self._viewers: list[Any] = []
@@ -121,7 +122,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
     @property
     def num_steps(self) -> int:
         """Steps of an episode that does not fail; of the longest, where there are several."""
-        return max(problem.num_steps for problem in self._sampler.problems)
+        return most_steps(self._sampler.problems)
 
     def reset(
         self,
@@ -333,7 +334,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
                 at.which[rows],
                 self._kernel.genes_at(at, rows),
                 np.zeros(len(rows), bool) if finished is None else finished[rows],
-                certificate=self.scalar.tells_regret,
+                certificate=self._tells_regret,
             )
             told: dict[str, Any] = {}
             for name, value in values.items():

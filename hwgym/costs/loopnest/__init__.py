@@ -11,7 +11,6 @@ From the bottom up:
 - ``kinds``: sub-accelerators with nothing open but their PEs and their bandwidth.
 """
 
-from hwgym.costs.loopnest.cache import cache_folder
 from hwgym.costs.loopnest.kinds import KINDS, Kind, KindCosts, kind_costs
 from hwgym.costs.loopnest.lattice import LATENCY_SLACK, Best, Choices, best, lattice
 from hwgym.costs.loopnest.model import (
@@ -79,7 +78,6 @@ __all__ = [
     "analyse",
     "array_area_um2",
     "best",
-    "cache_folder",
     "capacity",
     "detail",
     "energy",
