@@ -14,6 +14,7 @@ from hwgym.families import (
     mapping_loopnest,
     systolic,
 )
+from hwgym.families.assignment import multi as assignment_multi
 from hwgym.families.mapping import network as mapping_network
 
 THREE = Workload(
@@ -41,6 +42,16 @@ class TestAssignment(Contract):
 
 
 ARRAYS = {"row_levels": (2, 8), "column_levels": (4, 16), "sram_levels": (512, 2048, 16384)}
+
+
+class TestAssignmentMulti(Contract):
+    family = assignment_multi.FAMILY
+    small = {"workload": THREE, "dataflow": "MIX", "ratio": 0.3, **LEVELS}  # noqa: RUF012
+    bank = (
+        {"split": "zoo", "instance": 5},
+        {"split": "zoo", "instance": 15},
+        {"workload": THREE, "ratio": 0.3, "objective": "edp", "constraint": "power"},
+    )
 
 
 class TestSystolic(Contract):

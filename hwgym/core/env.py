@@ -88,7 +88,7 @@ class Environment(AsksProblem, gym.Env[Observations, Any]):
     """
 
     family: ClassVar[Family]
-    tells_regret: ClassVar[bool] = True
+    tells_regret: bool = True
     """Whether infos and rewards may tell the regret, and so the optimum."""
     metadata = {  # noqa: RUF012 (the base class declares it so)
         "render_modes": ["ansi", "rgb_array", "human"],

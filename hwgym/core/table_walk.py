@@ -297,12 +297,16 @@ class TableEpisode:
         out: Observations = self._observations[row].copy()
         left = 1.0 - self._used / self._limit
         out[-1 - self._room] = min(max(left, 0.0), 1.0) * 2.0 - 1.0
+        self._show_earned(out)
+        return out
+
+    def _show_earned(self, out: Observations) -> None:
+        """Put in the return so far."""
         if self._vector:
             out[-self._room :] = shown(self.earned, self._full[self.which])
         else:
             share = self.earned / self._full[self.which]
             out[-1] = min(max(share, 0.0), 1.0) * 2.0 - 1.0
-        return out
 
     def tell(self, success: bool, certificate: bool) -> dict[str, Any]:
         """As :meth:`hwgym.core.episode.Episode.tell`."""

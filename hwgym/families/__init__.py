@@ -10,6 +10,7 @@ that sees totals, episode log, leaderboard, command line, documentation page and
 
 from hwgym.core.family import Family
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
+from hwgym.families.assignment.multi import FAMILY as ASSIGNMENT_MULTI
 from hwgym.families.group import FAMILY as GROUP
 from hwgym.families.hetero import FAMILY as HETERO
 from hwgym.families.loopnest import FAMILY as LOOPNEST
@@ -22,6 +23,7 @@ __all__ = ["FAMILIES"]
 
 FAMILIES: tuple[Family, ...] = (
     ASSIGNMENT,
+    ASSIGNMENT_MULTI,
     GROUP,
     HETERO,
     LOOPNEST,

@@ -1,0 +1,237 @@
+"""What is observed: in absolute units, on fixed log scales, so that a layer reads the same anywhere.
+
+The entries of an observation, in order:
+
+- the next :data:`AHEAD` layers, of each those of :func:`layer_features`; zeros beyond the last
+- the layers that remain, that to be assigned among them: :data:`REMAINING`
+- the problem: :data:`CONTEXT`
+- the previous choice, (index + 1) / levels on each axis, and what is left: :data:`LEFT`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwgym._arrays import Floats, Ints
+from hwgym.costs.maestro import Cluster, Dataflow, Hardware, SpatialMap, Technology
+from hwgym.workloads import Layer
+
+__all__ = [
+    "AHEAD",
+    "CONTEXT",
+    "LEFT",
+    "REMAINING",
+    "STATIC",
+    "context_features",
+    "layer_features",
+    "left_features",
+    "static_rows",
+    "style_features",
+    "technology_features",
+]
+
+AHEAD = 4
+"""Layers that are observed at a time, that to be assigned and those after it."""
+
+LAYER = ("present", "K", "C", "OY", "OX", "R", "S", "repeat", "macs", "depthwise", "product")
+_SCALES = {"K": 16, "C": 16, "OY": 12, "OX": 12, "R": 4, "S": 4, "repeat": 12, "macs": 48}
+"""Powers of two at which an entry is 1."""
+
+REMAINING = (
+    "log2(1 + layers left) / 8",
+    "share of the layers left",
+    "log2 of MACs left / 48",
+    "greatest log2 of a layer's MACs / 48",
+    "mean of its log2 / 48",
+    "mean log2(K) / 16",
+    "mean log2(C) / 16",
+    "mean log2(OY) / 12",
+    "share of depthwise layers",
+    "share of matrix products",
+)
+
+_DIMS = "KCYXRS"
+_OBJECTIVES, _CONSTRAINTS = ("latency", "energy", "edp"), ("area", "power")
+_TECHNOLOGY = (
+    ("mac_area_um2", 0, 8),
+    ("l1_area_um2", 0, 8),
+    ("l2_area_um2", 0, 8),
+    ("mac_power_mw", -4, 4),
+    ("l1_power_mw", -4, 4),
+    ("l2_power_mw", -4, 4),
+    ("mac_energy_nj", -6, 2),
+    ("l1_energy_macs", -3, 5),
+    ("l2_energy_macs", -3, 5),
+    ("l1_unit_bytes", 0, 8),
+    ("l2_unit_bytes", 0, 8),
+)
+"""A technology's constants, and the powers of ten at which an entry is 0 and 1."""
+
+_HARDWARE = (
+    ("noc_bandwidth", 32), ("simd_lanes", 8), ("noc_hops", 8), ("noc_hop_latency", 8)
+)  # fmt: skip
+
+CONTEXT = (
+    *(f"objective is {name}" for name in _OBJECTIVES),
+    *(f"constraint is {name}" for name in _CONSTRAINTS),
+    "dataflows / 8",
+    *(f"{dim} {what}" for dim in _DIMS for what in ("spatial", "place", "spatial in clusters")),
+    "log2 of the cluster size / 8; 0 where it is the array",
+    *(f"log10({name}), {low} to {high}" for name, low, high in _TECHNOLOGY),
+    *(f"log2(1 + {name}) / {most}" for name, most in _HARDWARE),
+    "log10 of the budget, -4 to 12",
+    "log10 of it a layer, -4 to 12",
+    "log10 of the cost of a layer above which the reward does not look, 0 to 16",
+    "log10 of the cost that makes a return of 1, 0 to 16",
+)
+
+STATIC = AHEAD * len(LAYER) + len(REMAINING) + len(CONTEXT)
+"""Entries that no choice changes."""
+
+LEFT = ("share of the budget left", "log10 of it for each layer left, -4 to 12")
+
+
+def layer_features(layers: Sequence[Layer]) -> Floats:
+    """(layers, n) in [0, 1]."""
+    columns = [np.ones(len(layers))]
+    for name, most in _SCALES.items():
+        values = np.array([getattr(layer, name) for layer in layers], np.float64)
+        columns.append(np.log2(values) / most)
+    columns.append(np.array([float(layer.is_depthwise) for layer in layers]))
+    columns.append(np.array([float(layer.kind == "GEMM") for layer in layers]))
+    return np.minimum(np.stack(columns, axis=1), 1.0)
+
+
+def style_features(style: Sequence[Dataflow]) -> Floats:
+    """(n,) in [0, 1]: dataflows by their directives; of several, their mean."""
+    each = np.mean([_dataflow_features(dataflow) for dataflow in style], axis=0)
+    return np.concatenate([[min(len(style) / 8, 1.0)], each])
+
+
+def _dataflow_features(dataflow: Dataflow) -> Floats:
+    levels = dataflow.levels()
+    outer, inner = levels[0], levels[-1] if len(levels) > 1 else ()
+    found = []
+    for dim in _DIMS:
+        place, spatial = 0.0, 0.0
+        for i, each in enumerate(outer):
+            if each.dim[0] == dim:
+                place, spatial = (i + 1) / 8, float(isinstance(each, SpatialMap))
+        inside = any(isinstance(m, SpatialMap) and m.dim[0] == dim for m in inner)
+        found += [spatial, min(place, 1.0), float(inside)]
+    sizes = [d.size for d in dataflow.directives if isinstance(d, Cluster)]
+    fixed = [size for size in sizes if isinstance(size, int)]
+    found.append(min(np.log2(fixed[0]) / 8, 1.0) if fixed else 0.0)
+    return np.array(found)
+
+
+def technology_features(values: dict[str, Floats]) -> Floats:
+    """(N, n) in [0, 1], of a technology's constants by name, (N,) each."""
+    columns = [_log(values[name], low, high) for name, low, high in _TECHNOLOGY]
+    return np.stack(columns, axis=1)
+
+
+def constants(technology: Technology) -> dict[str, Floats]:
+    """A technology's constants by name, (1,) each."""
+    return {n: np.array([getattr(technology, n)], np.float64) for n, *_ in _TECHNOLOGY}
+
+
+def hardware_features(hardware: Hardware) -> Floats:
+    """(n,) in [0, 1]: interconnect and lanes."""
+    numbers = hardware.arrays()
+    found = [np.log2(1.0 + float(numbers[name])) / most for name, most in _HARDWARE]
+    return np.minimum(np.array(found), 1.0)
+
+
+def context_features(
+    objective: Ints,
+    constraint: Ints,
+    style: Floats,
+    technology: Floats,
+    hardware: Floats,
+    limit: Floats,
+    steps: Ints,
+    cap: Floats,
+    span: Floats,
+) -> Floats:
+    """(N, n) in [0, 1], of N problems.
+
+    Args:
+        objective, constraint: (N,) indices.
+        style, technology, hardware: (N, ...) features.
+        limit: (N,) the budget.
+        steps: (N,) layers.
+        cap: (N,) cost of a layer, in units of the objective.
+        span: (N,) cost.
+    """
+    return np.concatenate(
+        [
+            np.eye(len(_OBJECTIVES))[objective],
+            np.eye(len(_CONSTRAINTS))[constraint],
+            style,
+            technology,
+            hardware,
+            _log(limit, -4, 12)[:, None],
+            _log(limit / steps, -4, 12)[:, None],
+            _log(cap, 0, 16)[:, None],
+            _log(span, 0, 16)[:, None],
+        ],
+        axis=1,
+    )
+
+
+def left_features(used: Floats, limit: Floats, remaining: Ints) -> Floats:
+    """(N, n) in [0, 1]: what is left of budgets (N,) for so many layers."""
+    left = np.maximum(limit - used, 0.0)
+    share = np.minimum(left / limit, 1.0)
+    return np.stack([share, _log(left / np.maximum(remaining, 1), -4, 12)], axis=1)
+
+
+def static_rows(layers: Floats, lengths: Ints, contexts: Floats) -> Floats:
+    """What is observed of problems whatever is chosen.
+
+    Args:
+        layers: (layers of all, n) features, one problem after the other.
+        lengths: (N,) layers of each.
+        contexts: (N, m) features.
+
+    Returns:
+        (steps of all, entries) in [0, 1]; a problem has a step more than layers.
+    """
+    count, width = len(lengths), layers.shape[1]
+    most = int(lengths.max())
+    done = np.arange(most) < lengths[:, None]
+    padded = np.zeros((count, most + AHEAD, width))
+    padded[:, :most][done] = layers
+    ahead = [padded[:, i : i + most + 1] for i in range(AHEAD)]
+    # Sums and maxima over the layers from each on.
+    back = padded[:, most::-1]
+    name = {n: i for i, n in enumerate(LAYER)}
+    summed = np.cumsum(back, axis=1)[:, ::-1]
+    macs = np.where(back[..., 0] > 0, np.exp2(48 * back[..., name["macs"]]), 0.0)
+    total = np.cumsum(macs, axis=1)[:, ::-1]
+    greatest = np.maximum.accumulate(back[..., name["macs"]], axis=1)[:, ::-1]
+    left = summed[..., 0]
+    mean = summed / np.maximum(left, 1.0)[..., None]
+    remaining = np.stack(
+        [
+            np.log2(1.0 + left) / 8,
+            left / lengths[:, None],
+            np.log2(np.maximum(total, 1.0)) / 48,
+            greatest,
+            *(mean[..., name[n]] for n in ("macs", "K", "C", "OY", "depthwise", "product")),
+        ],
+        axis=-1,
+    )
+    context = np.broadcast_to(contexts[:, None], (count, most + 1, contexts.shape[1]))
+    rows = np.concatenate([*ahead, remaining, context], axis=-1)
+    kept: Floats = rows[np.arange(most + 1) <= lengths[:, None]]
+    return np.minimum(kept, 1.0)
+
+
+def _log(values: Floats, low: float, high: float) -> Floats:
+    """Where a value lies between two powers of ten, from 0 to 1."""
+    found = (np.log10(np.maximum(values, 10.0**low)) - low) / (high - low)
+    return np.minimum(found, 1.0)

@@ -1,0 +1,28 @@
+"""The environment ids of the family.
+
+| id | problems |
+| --- | --- |
+| ``HWAssignMulti-Train-v0`` | endless |
+| ``HWAssignMulti-Val-v0``, ``-Test-v0`` | 1,000 each, whose layers are in no other split |
+| ``HWAssignMulti-Zoo-v0`` | the 17 published networks, 60 times each |
+| ``HWAssignMulti-OOD-v0`` | 1,000 with what no other split has |
+| ``HWAssignMulti-v0`` | one's own: ``workload=...`` and whatever else describes it |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hwgym.core.family import Id
+
+__all__ = ["NAMES", "ids"]
+
+NAMES = {"Train": "train", "Val": "val", "Test": "test", "Zoo": "zoo", "OOD": "ood"}
+"""Splits as ids have them."""
+
+
+def ids() -> Iterator[Id]:
+    """Every id that is registered."""
+    for name, split in NAMES.items():
+        yield Id(f"HWAssignMulti-{name}-v0", {"split": split}, ranked=False)
+    yield Id("HWAssignMulti-v0", {}, ranked=False)

@@ -1,0 +1,227 @@
+"""MultiProblem: an assignment problem, one of many; and the banks of splits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, overload
+
+import numpy as np
+
+from hwgym._arrays import Floats
+from hwgym._names import nearest
+from hwgym.core.problem import Problem, Unlisted
+from hwgym.core.rewards import CappedReward, Needs
+from hwgym.costs.maestro import Dataflow
+from hwgym.families.assignment.accounting import Accounting
+from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment.multi.deals import Cells, Deals
+from hwgym.families.assignment.multi.grammar import DEPTHS, LEVELS
+from hwgym.families.assignment.multi.splits import (
+    CONSTRAINTS,
+    OBJECTIVES,
+    Narrow,
+    Source,
+)
+from hwgym.families.assignment.problem import COST_MODEL, AssignmentProblem
+from hwgym.hardware import Hardware
+from hwgym.workloads import Workload
+
+__all__ = ["Instances", "MultiProblem", "SplitSampler", "make"]
+
+NAME, VERSION = "assignment_multi", 0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MultiProblem(AssignmentProblem):
+    """An :class:`~hwgym.families.assignment.AssignmentProblem` whose episodes show it in absolute
+    units, so that what is learnt on one can be used on another."""
+
+    identity: ClassVar = {"family": NAME, "version": VERSION, "cost_model": COST_MODEL}
+
+
+class DealtReward:
+    """The reward ``capped`` of problems that are drawn: what steps pay, the dynamics say."""
+
+    needs: ClassVar[Needs] = "parts"
+    table = None
+    ends = False
+    size = None
+
+    def __init__(self) -> None:
+        self.full: Floats = np.ones(1)
+
+    def failed(self, earned: Any, which: Any) -> Any:
+        return 0.0 * earned - 1.0
+
+    def finished(self, objective: Any, which: Any) -> Any:
+        raise NotImplementedError("the last step is rewarded like the others")
+
+
+class Instances(Unlisted):
+    """The problems of a split, by number; each is made when it is looked at.
+
+    Attributes:
+        source: What numbers mean.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return self.source.made.count
+
+    @overload
+    def __getitem__(self, number: int) -> MultiProblem: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Problem]: ...
+    def __getitem__(self, number: int | slice) -> MultiProblem | Sequence[Problem]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(f"{self.source.split} has problems 0..{len(self) - 1}, got {number}")
+        return self._problem(int(number))
+
+    @cached_property
+    def cells(self) -> Cells:
+        """What episodes look up."""
+        return Cells(self.source.pool)
+
+    @cached_property
+    def one(self) -> Deals:
+        """A slot for one, to make problems with."""
+        return Deals(self.source, self.cells, self.most_steps, 1)
+
+    @cached_property
+    def _problem(self) -> Any:
+        @lru_cache(maxsize=2048)
+        def problem(number: int) -> MultiProblem:
+            source = self.source
+            recipes = source.recipes(np.array([number]))
+            rows, _ = source.rows(recipes)
+            design = source.pool.design(
+                rows,
+                int(recipes.style[0]),
+                int(recipes.bandwidth[0]),
+                source.technology(recipes),
+                source.workload(number, recipes),
+            )
+            return MultiProblem(
+                design,
+                OBJECTIVES[recipes.objective[0]],
+                CONSTRAINTS[recipes.constraint[0]],
+                budget=self.one.limit(number),
+            )
+
+        return problem
+
+    @cached_property
+    def most_steps(self) -> int:  # type: ignore[override]  # a property is as good
+        parts, split = self.source.parts, self.source.made
+        if self.source.split == "zoo":
+            return int(parts.lengths.max())
+        most = 0
+        for cell in parts.menu:
+            for kind, levels in zip(DEPTHS, cell, strict=True):
+                depths = np.zeros(LEVELS + 2, np.int64)
+                depths[1:-1] = DEPTHS[kind][split.deep][1]
+                layers = parts.lengths[levels, depths[:, None]].max(axis=1)
+                most = max(most, int(layers.sum()))
+        return most
+
+    def reward(self, given: Any, *, certificate: bool) -> DealtReward:
+        if given not in (None, "capped"):
+            known = nearest("reward", given, ["capped"]) if isinstance(given, str) else f"{given!r}"
+            raise ValueError(
+                f"problems that are drawn pay by the reward 'capped' only; give a problem for "
+                f"others: {known}"
+            )
+        return DealtReward()
+
+
+@lru_cache(maxsize=32)
+def instances(split: str, narrow: Narrow) -> Instances:
+    """The problems of a split, shared: equal arguments give the same."""
+    return Instances(Source(split, narrow))
+
+
+class SplitSampler:
+    """Any problem of a split, each as likely as any other."""
+
+    random = True
+
+    def __init__(self, problems: Instances) -> None:
+        self.problems: Instances = problems
+
+    def draw(self, rng: np.random.Generator) -> int:
+        return int(rng.integers(len(self.problems)))
+
+
+def make(
+    split: str | None = None,
+    *,
+    instance: int | None = None,
+    dataflow: str | Dataflow | Mapping[str, Any] | Sequence[Any] | None = None,
+    objective: str | None = None,
+    constraint: str | None = None,
+    network: str | None = None,
+    networks: int | None = None,
+    hardware: Hardware | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    workload: Workload | str | os.PathLike[str] | None = None,
+    platform: str | None = None,
+    ratio: float | None = None,
+    budget: float | None = None,
+    deployment: str = "LP",
+    pe_levels: Sequence[int] = PE_LEVELS,
+    tile_levels: Sequence[int] = TILE_LEVELS,
+    accounting: Accounting | str | None = None,
+) -> MultiProblem | SplitSampler:
+    """The problems of a split, or one of them; or a problem of one's own.
+
+    Args:
+        split: A key of :data:`~hwgym.families.assignment.multi.splits.SPLITS`.
+        instance: The number of one.
+        dataflow, objective, constraint, network, networks, hardware: Fixed instead of drawn, as
+            :class:`~hwgym.families.assignment.multi.splits.Narrow` says.
+        workload: A network of one's own, instead of a split. Then the other arguments are those of
+            :meth:`~hwgym.families.assignment.AssignmentProblem.of`, with the same defaults.
+
+    Raises:
+        TypeError: If there is neither split nor workload, or both.
+        ValueError: If a name is unknown or a number is out of range.
+    """
+    if (split is None) == (workload is None):
+        raise TypeError("give either a split, of whose problems one is drawn, or a workload")
+    if workload is not None:
+        problem: MultiProblem = MultiProblem.of(  # type: ignore[assignment]  # of this class
+            workload,
+            "NVDLA" if dataflow is None else dataflow,
+            objective=objective or "latency",
+            constraint=constraint or "area",
+            platform=platform,
+            ratio=ratio,
+            budget=budget,
+            deployment=deployment,
+            pe_levels=pe_levels,
+            tile_levels=tile_levels,
+            hardware=hardware,
+            accounting=accounting,
+        )
+        return problem
+    if isinstance(dataflow, list | tuple):
+        dataflow = tuple(dataflow)
+    problems = instances(
+        str(split),
+        Narrow(dataflow, objective, constraint, network, networks, hardware or "drawn"),  # type: ignore[arg-type]  # it says what is wrong
+    )
+    if instance is None:
+        return SplitSampler(problems)
+    if isinstance(instance, bool) or not isinstance(instance, int):
+        raise ValueError(f"instance must be an integer, got {instance!r}")
+    if not 0 <= instance < len(problems):
+        raise ValueError(f"{split} has problems 0..{len(problems) - 1}, got {instance}")
+    return problems[instance]
+
+

@@ -1,0 +1,348 @@
+"""How episodes walk assignment problems, shown in absolute units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hwgym._arrays import Bools, Floats, Ints, Observations
+from hwgym.core.dynamics import Dynamics, Outcome
+from hwgym.core.rewards import CappedReward, Reward, typical_cost
+from hwgym.core.space import Space
+from hwgym.core.table_walk import TableEpisode, TableState, TableWalk
+from hwgym.core.veil import check_lifted, lifted
+from hwgym.families.assignment.multi.deals import CELL, ENERGY, LATENCY, Deals
+from hwgym.families.assignment.multi.features import (
+    LEFT,
+    STATIC,
+    constants,
+    context_features,
+    hardware_features,
+    layer_features,
+    left_features,
+    static_rows,
+    style_features,
+    technology_features,
+)
+from hwgym.families.assignment.multi.problem import Instances, MultiProblem
+from hwgym.families.assignment.multi.splits import CONSTRAINTS, OBJECTIVES
+
+__all__ = ["DealtState", "DealtWalk", "ShownWalk", "walk"]
+
+KEPT = 4096
+"""Banks of up to so many problems are kept, once they are dealt."""
+
+AT_ONCE = 256
+"""Episodes whose masks are made together: their tables stay in the cache."""
+
+
+def _previous(space: Space) -> Observations:
+    """(actions + 1, axes): what is shown of the previous choice; last, of none."""
+    levels = space.decode(range(space.num_actions)) + 1.0
+    shown = np.vstack([levels, np.zeros(levels.shape[1])]) / np.array(space.shape)
+    return (shown * 2.0 - 1.0).astype(np.float32)
+
+
+def _complete(
+    rows: Observations,
+    previous: Observations,
+    used: Floats,
+    limit: Floats | float,
+    remaining: Ints,
+    room: int,
+) -> Observations:
+    """Observations (N, entries + room), of what is the same whatever is chosen, and the rest."""
+    static, axes = rows.shape[1], previous.shape[1]
+    out = np.empty((len(rows), static + axes + len(LEFT) + room), np.float32)
+    out[:, :static] = rows
+    out[:, static : static + axes] = previous
+    left = left_features(used, np.asarray(limit), remaining)
+    out[:, static + axes : static + axes + len(LEFT)] = left * 2.0 - 1.0
+    return out
+
+
+# --- problems that are given ------------------------------------------------------------------------
+
+
+class ShownWalk(TableWalk):
+    """The walk over problems given by tables, shown in absolute units; see
+    :mod:`hwgym.families.assignment.multi.features` for what is observed."""
+
+    def __init__(self, problems: Sequence[MultiProblem]) -> None:
+        super().__init__(problems)
+        self._static = np.concatenate([_static(problem) for problem in problems])
+        self._shown = _previous(problems[0].space)
+        self.observation_size = STATIC + len(problems[0].space.axes) + len(LEFT)
+
+    def observe(self, state: TableState, room: int = 0) -> Observations:
+        rows, limit, steps = state.step, self._limits, self._steps
+        if state.which is not None:
+            rows = rows + self._rows[state.which]
+            limit, steps = limit[state.which], steps[state.which]  # type: ignore[index]
+        return _complete(
+            self._static.take(rows, axis=0),
+            self._shown.take(state.previous, axis=0),
+            state.used,
+            limit,
+            steps - state.step,
+            room,
+        )
+
+    def episode(self, reward: Reward) -> TableEpisode:
+        return _ShownEpisode(self, reward)
+
+
+class _ShownEpisode(TableEpisode):
+    """As :class:`~hwgym.core.table_walk.TableEpisode`; what is observed is asked of the walk."""
+
+    def __init__(self, walk: ShownWalk, reward: Reward) -> None:
+        super().__init__(walk, reward)
+        self._shown_walk = walk
+
+    def observe(self) -> Observations:
+        state = TableState(
+            np.array([self._step]),
+            np.array([self._previous]),
+            np.array([self._used]),
+            None,
+            np.array([self.which]),
+        )
+        if self._shown_walk.single:
+            state = state._replace(which=None)
+        out: Observations = self._shown_walk.observe(state, self._room)[0]
+        self._show_earned(out)
+        return out
+
+
+def _static(problem: MultiProblem) -> Observations:
+    """(steps + 1, entries) of one problem."""
+    design = problem.design
+    with lifted():
+        steps, worst, best = problem.num_steps, problem.worst_cost, problem.best_cost
+        cap = CappedReward.CAP * (typical_cost(problem) / steps)
+        top = np.minimum(worst, np.maximum(cap, CappedReward.CAP * best))
+        span = np.array([np.add.accumulate(top - best)[-1]])
+    features = layer_features(design.workload)
+    if steps != len(features):  # one configuration runs them all
+        features = features.mean(axis=0, keepdims=True)
+    context = context_features(
+        np.array([OBJECTIVES.index(problem.objective.name)]),
+        np.array([CONSTRAINTS.index(problem.constraint.name)]),
+        style_features(design.dataflows)[None],
+        technology_features(constants(design.hardware.tech)),
+        hardware_features(design.hardware)[None],
+        np.array([problem.limit]),
+        np.array([steps]),
+        np.array([cap]),
+        np.where(span > 0, span, 1.0),
+    )
+    rows = static_rows(features, np.array([steps]), context)
+    return (rows * 2.0 - 1.0).astype(np.float32)
+
+
+# --- problems that are drawn ------------------------------------------------------------------------
+
+
+class DealtState(NamedTuple):
+    """Episodes under way, (N,) each.
+
+    Attributes:
+        step: To be taken next.
+        previous: Action taken last; the number of actions where there is none.
+        used: Of the constraint.
+        slot: Where the problem has been dealt.
+        which: Its number.
+    """
+
+    step: Ints
+    previous: Ints
+    used: Floats
+    slot: Ints
+    which: Ints
+
+
+class DealtWalk:
+    """The walk over the problems of a split, each with a network and tables of its own, which are
+    gathered from a pool of layers.
+
+    What episodes look up of their problems lies in slots (:class:`Deals`). A bank that is small has
+    a slot for each; of others, the slots that were filled longest ago are filled anew. A state
+    whose slot has gone, as that of an info which is read late, gets another.
+
+    Attributes:
+        problems: The bank.
+        observation_size: Entries of an observation.
+    """
+
+    def __init__(self, problems: Instances) -> None:
+        self.problems = problems
+        self._space = problems[0].space
+        self.num_actions = self._space.num_actions
+        self.cells = problems.cells
+        self._shown = _previous(self._space)
+        self.observation_size = STATIC + len(self._space.axes) + len(LEFT)
+        self._all_kept = len(problems) <= KEPT
+        self._deals = self._new(len(problems) if self._all_kept else 256)
+        self._next = 0
+
+    def _new(self, slots: int) -> Deals:
+        return Deals(self.problems.source, self.cells, self.problems.most_steps, slots)
+
+    # --- slots ------------------------------------------------------------------------------------
+
+    def _slots(self, which: Ints) -> Ints:
+        """(N,) slots in which problems (N,) are dealt."""
+        if self._all_kept:
+            missing = np.unique(which[self._deals.number[which] != which])
+            if len(missing):
+                self._deals.put(missing, missing)
+            return which.copy()
+        numbers, back = np.unique(which, return_inverse=True)
+        deals = self._deals
+        if 3 * len(numbers) > len(deals.number):
+            # States of before find that their slots have gone.
+            deals = self._deals = self._new(3 * len(numbers))
+            self._next = 0
+        slots = (self._next + np.arange(len(numbers))) % len(deals.number)
+        self._next = int((self._next + len(numbers)) % len(deals.number))
+        deals.put(numbers, slots)
+        return slots[back]
+
+    def _sure(self, state: DealtState) -> DealtState:
+        """The state, with slots that are its problems'."""
+        number, slots = self._deals.number, state.slot
+        gone = number.take(slots, mode="clip") != state.which
+        if not gone.any():
+            return state
+        slots = slots.copy()
+        while gone.any():  # a ring may run into its own tail, once
+            slots[gone] = self._slots(state.which[gone])
+            gone = self._deals.number.take(slots, mode="clip") != state.which
+        return state._replace(slot=slots)
+
+    # --- many episodes ----------------------------------------------------------------------------
+
+    def begin(self, which: Ints, objective: bool = False) -> DealtState:
+        count = len(which)
+        return DealtState(
+            np.zeros(count, np.int64),
+            np.full(count, self.num_actions),
+            np.zeros(count),
+            self._slots(np.asarray(which)),
+            np.asarray(which),
+        )
+
+    def step(self, state: DealtState, choices: Ints) -> tuple[DealtState, Outcome]:
+        state = self._sure(state)
+        deals, cells, slot = self._deals, self.cells, state.slot
+        at = slot * deals.room + state.step
+        limit, span, mac_nj, l1_macs, l2_macs, pe, l1, l2 = deals.constants.take(slot, axis=0).T
+        cell = (deals.block.take(at) * self.num_actions + choices) * CELL.size
+        numbers = cells.numbers
+        cycles = numbers.take(cell + deals.bandwidth.take(slot))
+        takes = pe + l1 * numbers.take(cell + CELL.l1_units)
+        takes = cells.pes.take(choices) * takes + l2 * numbers.take(cell + CELL.l2_units)
+        used = state.used + np.maximum(takes, 0.0)
+        failed = (used > limit) | np.isinf(cycles)
+        repeat = deals.repeat.take(at)
+        cost = cycles * repeat
+        objective = deals.objective.take(slot)
+        if objective.any():
+            energy = mac_nj * (
+                numbers.take(cell + CELL.macs)
+                + l1_macs * numbers.take(cell + CELL.l1_accesses)
+                + l2_macs * numbers.take(cell + CELL.l2_accesses)
+            )
+            energy *= repeat
+            cost = np.where(
+                objective == LATENCY, cost, np.where(objective == ENERGY, energy, energy * cost)
+            )
+        top = deals.top.take(at)
+        earned = (top - np.minimum(cost, top)) / span
+        step = state.step + 1
+        finished = step == deals.steps.take(slot)
+        after = DealtState(step, choices, used, slot, state.which)
+        return after, Outcome(failed, finished, None, None, earned)
+
+    def observe(self, state: DealtState, room: int = 0) -> Observations:
+        state = self._sure(state)
+        deals, slot = self._deals, state.slot
+        return _complete(
+            deals.rows.take(slot * deals.room + state.step, axis=0),
+            self._shown.take(state.previous, axis=0),
+            state.used,
+            deals.constants[:, 0].take(slot),
+            deals.steps.take(slot) - state.step,
+            room,
+        )
+
+    def masks(self, state: DealtState, mode: str) -> Bools:
+        state = self._sure(state)
+        deals, slot = self._deals, state.slot
+        at = slot * deals.room + np.minimum(state.step, deals.steps.take(slot) - 1)
+        left = deals.constants[:, 0].take(slot) - state.used - deals.after.take(at)
+        entries = self.num_actions if mode == "discrete" else sum(self._space.shape)
+        masks = np.empty((len(at), entries), bool)
+        for start in range(0, len(at), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            needs = self._needs(deals, at[part], slot[part])
+            room = left[part, None]
+            lost = ~(np.fmin.reduce(needs, axis=1, keepdims=True) <= room)[:, 0]
+            found = needs <= room
+            if lost.any():
+                first = np.where(np.isnan(needs[lost]), np.inf, needs[lost]).argmin(axis=1)
+                found[lost] = np.arange(self.num_actions) == first[:, None]
+            masks[part] = found if mode == "discrete" else self._levels(found)
+        return masks
+
+    def _needs(self, deals: Deals, at: Ints, slot: Ints) -> Floats:
+        """(n, actions) of the constraint; NaN where invalid."""
+        pe, l1, l2 = deals.constants[:, 5:].take(slot, axis=0).T[..., None]
+        blocks, cells = deals.block.take(at), self.cells
+        needs = cells.l1_units.take(blocks, axis=0)
+        needs *= l1
+        needs += pe
+        needs *= cells.pes
+        needs += l2 * cells.l2_units.take(blocks, axis=0)
+        return needs
+
+    @cached_property
+    def _others(self) -> list[tuple[int, ...]]:
+        axes = range(1, len(self._space.shape) + 1)
+        return [tuple(a for a in axes if a != axis) for axis in axes]
+
+    def _levels(self, joint: Bools) -> Bools:
+        """A level is allowed if some choice of the others goes with it."""
+        grid = joint.reshape(-1, *self._space.shape)
+        return np.concatenate([grid.any(axis=other) for other in self._others], axis=1)
+
+    def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
+        problem = self.problems[which]
+        numbers = problem.space.pack(genes, check=False)
+        with lifted():  # a walk is made by whoever may, or for whoever pays
+            return problem.totals(numbers)
+
+    def episode(self, reward: Reward) -> None:
+        return None
+
+
+def walk(problems: Sequence[Any]) -> Dynamics:
+    """How episodes walk a bank of problems, or a split.
+
+    Raises:
+        ValueError: If the problems cannot be stepped together, or show what this does not know.
+        Withheld: While an agent searches.
+    """
+    check_lifted("what each choice costs")
+    if isinstance(problems, Instances):
+        return DealtWalk(problems)
+    for problem in problems:
+        if problem.objective.name not in OBJECTIVES:
+            raise ValueError(
+                f"problems of many networks minimise {', '.join(OBJECTIVES)}, got "
+                f"{problem.statement.title!r}"
+            )
+    return ShownWalk(problems)
