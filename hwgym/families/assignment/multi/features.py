@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgym._arrays import Floats, Ints
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym.costs.maestro import Cluster, Dataflow, Hardware, SpatialMap, Technology
 from hwgym.workloads import Layer
 
@@ -23,11 +23,14 @@ __all__ = [
     "CONTEXT",
     "LEFT",
     "REMAINING",
-    "STATIC",
+    "SIZE",
+    "STEP",
+    "LayerRows",
     "context_features",
     "layer_features",
     "left_features",
-    "static_rows",
+    "ranges",
+    "shown",
     "style_features",
     "technology_features",
 ]
@@ -36,8 +39,13 @@ AHEAD = 4
 """Layers that are observed at a time, that to be assigned and those after it."""
 
 LAYER = ("present", "K", "C", "OY", "OX", "R", "S", "repeat", "macs", "depthwise", "product")
+"""What is observed of a layer."""
+
 _SCALES = {"K": 16, "C": 16, "OY": 12, "OX": 12, "R": 4, "S": 4, "repeat": 12, "macs": 48}
 """Powers of two at which an entry is 1."""
+
+_SUMMED = [LAYER.index(n) for n in ("present", "macs", "K", "C", "OY", "depthwise", "product")]
+_PRESENT, _MACS = 0, 1
 
 REMAINING = (
     "log2(1 + layers left) / 8",
@@ -51,6 +59,9 @@ REMAINING = (
     "share of depthwise layers",
     "share of matrix products",
 )
+
+STEP = AHEAD * len(LAYER) + len(REMAINING)
+"""Entries that differ from step to step whatever is chosen."""
 
 _DIMS = "KCYXRS"
 _OBJECTIVES, _CONSTRAINTS = ("latency", "energy", "edp"), ("area", "power")
@@ -87,10 +98,10 @@ CONTEXT = (
     "log10 of the cost that makes a return of 1, 0 to 16",
 )
 
-STATIC = AHEAD * len(LAYER) + len(REMAINING) + len(CONTEXT)
-"""Entries that no choice changes."""
-
 LEFT = ("share of the budget left", "log10 of it for each layer left, -4 to 12")
+
+SIZE = STEP + len(CONTEXT) + len(LEFT)
+"""Entries, without those of the previous choice."""
 
 
 def layer_features(layers: Sequence[Layer]) -> Floats:
@@ -189,46 +200,84 @@ def left_features(used: Floats, limit: Floats, remaining: Ints) -> Floats:
     return np.stack([share, _log(left / np.maximum(remaining, 1), -4, 12)], axis=1)
 
 
-def static_rows(layers: Floats, lengths: Ints, contexts: Floats) -> Floats:
-    """What is observed of problems whatever is chosen.
+class LayerRows:
+    """What is observed of networks of some layers, step by step.
+
+    Args:
+        layers: Of which networks are made.
+    """
+
+    def __init__(self, layers: Sequence[Layer] | Floats) -> None:
+        known = layers if isinstance(layers, np.ndarray) else layer_features(layers)
+        self.features = known
+        self._shown = shown(np.vstack([known, np.zeros(known.shape[1])]))  # last, of no layer
+
+    def of(self, rows: Ints, lengths: Ints) -> Observations:
+        """(steps of all, :data:`STEP`) float32 in [-1, 1]; a problem has a step more than layers.
+
+        Args:
+            rows: (layers of all,) which layers, one problem after the other.
+            lengths: (N,) layers of each.
+        """
+        wide = np.full(int(lengths.sum()) + AHEAD * len(lengths), len(self.features))
+        starts = np.cumsum(lengths + AHEAD) - lengths - AHEAD
+        wide[ranges(starts, lengths)] = rows
+        at = ranges(starts, lengths + 1)
+        found = np.empty((len(at), STEP), np.float32)
+        width = len(LAYER)
+        for i in range(AHEAD):
+            found[:, i * width : (i + 1) * width] = self._shown.take(wide.take(at + i), axis=0)
+        last = np.zeros(len(at), bool)
+        last[np.cumsum(lengths + 1) - 1] = True
+        found[last, AHEAD * width :] = -1.0
+        found[~last, AHEAD * width :] = _remaining(self.features.take(rows, axis=0), lengths)
+        return found
+
+
+def ranges(starts: Ints, lengths: Ints) -> Ints:
+    """The numbers of several ranges, one after the other."""
+    ends = np.cumsum(lengths)
+    found: Ints = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
+    return found
+
+
+def _remaining(layers: Floats, lengths: Ints) -> Observations:
+    """(layers of all, :data:`REMAINING`) float32 in [-1, 1].
 
     Args:
         layers: (layers of all, n) features, one problem after the other.
         lengths: (N,) layers of each.
-        contexts: (N, m) features.
-
-    Returns:
-        (steps of all, entries) in [0, 1]; a problem has a step more than layers.
     """
-    count, width = len(lengths), layers.shape[1]
-    most = int(lengths.max())
-    done = np.arange(most) < lengths[:, None]
-    padded = np.zeros((count, most + AHEAD, width))
-    padded[:, :most][done] = layers
-    ahead = [padded[:, i : i + most + 1] for i in range(AHEAD)]
-    # Sums and maxima over the layers from each on.
-    back = padded[:, most::-1]
-    name = {n: i for i, n in enumerate(LAYER)}
-    summed = np.cumsum(back, axis=1)[:, ::-1]
-    macs = np.where(back[..., 0] > 0, np.exp2(48 * back[..., name["macs"]]), 0.0)
-    total = np.cumsum(macs, axis=1)[:, ::-1]
-    greatest = np.maximum.accumulate(back[..., name["macs"]], axis=1)[:, ::-1]
-    left = summed[..., 0]
-    mean = summed / np.maximum(left, 1.0)[..., None]
-    remaining = np.stack(
-        [
-            np.log2(1.0 + left) / 8,
-            left / lengths[:, None],
-            np.log2(np.maximum(total, 1.0)) / 48,
-            greatest,
-            *(mean[..., name[n]] for n in ("macs", "K", "C", "OY", "depthwise", "product")),
-        ],
-        axis=-1,
-    )
-    context = np.broadcast_to(contexts[:, None], (count, most + 1, contexts.shape[1]))
-    rows = np.concatenate([*ahead, remaining, context], axis=-1)
-    kept: Floats = rows[np.arange(most + 1) <= lengths[:, None]]
-    return np.minimum(kept, 1.0)
+    done = np.arange(int(lengths.max())) < lengths[:, None]
+    # Sums and maxima over the layers from each on, of those entries that matter.
+    back = np.zeros((done.shape[1], len(lengths), len(_SUMMED)))
+    back[::-1][done.T] = layers[_by_step(lengths, done)][:, _SUMMED]
+    macs = np.where(back[..., _PRESENT] > 0, np.exp2(_SCALES["macs"] * back[..., _MACS]), 0.0)
+    total = np.cumsum(macs, axis=0)
+    greatest = np.maximum.accumulate(back[..., _MACS], axis=0)
+    summed = np.cumsum(back, axis=0)
+    left = summed[..., _PRESENT]
+    found = np.empty((*left.shape, len(REMAINING)), np.float32)
+    found[..., 0] = np.log2(1.0 + left) / 8
+    found[..., 1] = left / lengths
+    found[..., 2] = np.log2(np.maximum(total, 1.0)) / _SCALES["macs"]
+    found[..., 3] = greatest
+    found[..., 4:] = summed[..., 1:] / np.maximum(left, 1.0)[..., None]
+    kept: Observations = found[::-1].swapaxes(0, 1)[done]
+    return shown(kept)
+
+
+def _by_step(lengths: Ints, done: Bools) -> Ints:
+    """(layers of all,): which layers are the first of their problems, then which the second, ..."""
+    numbers = np.zeros(done.shape, np.int64)
+    numbers[done] = np.arange(int(lengths.sum()))
+    return numbers.T[done.T]
+
+
+def shown(features: Array) -> Observations:
+    """Features in [0, 1] as observations have them: float32 in [-1, 1]."""
+    found: Observations = (np.minimum(features, 1.0) * 2.0 - 1.0).astype(np.float32)
+    return found
 
 
 def _log(values: Floats, low: float, high: float) -> Floats:

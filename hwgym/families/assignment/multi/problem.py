@@ -17,7 +17,8 @@ from hwgym.core.rewards import CappedReward, Needs
 from hwgym.costs.maestro import Dataflow
 from hwgym.families.assignment.accounting import Accounting
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS
-from hwgym.families.assignment.multi.deals import Cells, Deals
+from hwgym.families.assignment.multi.cells import Cells
+from hwgym.families.assignment.multi.deals import Dealer
 from hwgym.families.assignment.multi.grammar import DEPTHS, LEVELS
 from hwgym.families.assignment.multi.splits import (
     CONSTRAINTS,
@@ -85,14 +86,9 @@ class Instances(Unlisted):
         return self._problem(int(number))
 
     @cached_property
-    def cells(self) -> Cells:
-        """What episodes look up."""
-        return Cells(self.source.pool)
-
-    @cached_property
-    def one(self) -> Deals:
-        """A slot for one, to make problems with."""
-        return Deals(self.source, self.cells, self.most_steps, 1)
+    def dealer(self) -> Dealer:
+        """Makes what episodes look up."""
+        return Dealer(Cells(self.source))
 
     @cached_property
     def _problem(self) -> Any:
@@ -100,19 +96,21 @@ class Instances(Unlisted):
         def problem(number: int) -> MultiProblem:
             source = self.source
             recipes = source.recipes(np.array([number]))
-            rows, _ = source.rows(recipes)
+            rows, lengths = source.rows(recipes)
+            blocks = recipes.style[0] * len(source.pool.layers) + rows
+            _, [budget] = self.dealer.budgets(recipes, blocks, lengths)
             design = source.pool.design(
                 rows,
                 int(recipes.style[0]),
                 int(recipes.bandwidth[0]),
-                source.technology(recipes),
+                source.technology(int(recipes.machine[0])),
                 source.workload(number, recipes),
             )
             return MultiProblem(
                 design,
                 OBJECTIVES[recipes.objective[0]],
                 CONSTRAINTS[recipes.constraint[0]],
-                budget=self.one.limit(number),
+                budget=float(budget),
             )
 
         return problem

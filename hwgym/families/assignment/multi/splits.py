@@ -24,6 +24,9 @@ __all__ = ["CONSTRAINTS", "HARDWARE", "OBJECTIVES", "SPLITS", "Narrow", "Recipes
 OBJECTIVES = ("latency", "energy", "edp")
 CONSTRAINTS = ("area", "power")
 HARDWARE = ("drawn", "default")
+MACHINES = 64
+"""Technologies of a split."""
+
 UNCONSTRAINED = int(Hardware().noc_bandwidth)  # type: ignore[call-overload]
 
 
@@ -36,13 +39,15 @@ class Split(NamedTuple):
         dataflows: Of which a problem has one.
         bandwidths: Of the network on chip, of which a problem has one; the last is the default's.
         shares: Least and greatest share of the range that a budget grants; log-uniform.
-        scales: Least and greatest factor, or one over it, on MAC units, L1 and L2, each by itself:
-            on area, power and energy alike; log-uniform.
+        machines: Salt of the draws of its machines, :data:`MACHINES` of them.
+        scales: Of machines: least and greatest factor, or one over it, on MAC units, L1 and L2,
+            each by itself: on area, power and energy alike; log-uniform.
         deep: Whether its networks are deep ones.
     """
 
     count: int
     salt: int
+    machines: int
     dataflows: tuple[str, ...] = MIX
     bandwidths: tuple[int, ...] = (16, 64, UNCONSTRAINED)
     shares: tuple[float, float] = (0.03, 0.5)
@@ -52,13 +57,14 @@ class Split(NamedTuple):
 
 SPLITS: Mapping[str, Split] = MappingProxyType(
     {
-        "train": Split(2**40, 1),
-        "val": Split(1_000, 2),
-        "test": Split(1_000, 3),
-        "zoo": Split(60 * len(MODELS), 4),
+        "train": Split(2**40, 1, 65),
+        "val": Split(1_000, 2, 66),
+        "test": Split(1_000, 3, 66),
+        "zoo": Split(60 * len(MODELS), 4, 66),
         "ood": Split(
             1_000,
             5,
+            67,
             ("NVDLA-CxK:16", "ShiDianNao-YxX:16"),
             (8, 32, 1024),
             (0.01, 0.03),
@@ -67,7 +73,7 @@ SPLITS: Mapping[str, Split] = MappingProxyType(
         ),
     }
 )
-"""``train`` is as good as endless. ``zoo`` has each published network 60 times. ``ood`` has what no
+"""``train`` is as good as endless; its machines are those of no other split. ``zoo`` has each published network 60 times. ``ood`` has what no
 other has: deep networks, tight budgets, other dataflows, bandwidths and technologies."""
 
 
@@ -101,25 +107,25 @@ class Narrow:
 
 
 class Recipes(NamedTuple):
-    """What n problems are made of: integer arrays (n,), but for shares and scales.
+    """What n problems are made of: integer arrays (n,), but for shares.
 
     Attributes:
         pieces: (n, pieces) stages of the networks; -1 for none.
         depths: (n, pieces) blocks of each.
         style, bandwidth: Indices of the pool's.
+        machine: Index of the source's.
         objective, constraint: Indices.
         share: (n,) of the range.
-        scales: (n, 3) of MAC units, L1 and L2.
     """
 
     pieces: Ints
     depths: Ints
     style: Ints
     bandwidth: Ints
+    machine: Ints
     objective: Ints
     constraint: Ints
     share: Floats
-    scales: Floats
 
 
 def draw(salt: int, numbers: Ints, count: int) -> Floats:
@@ -141,7 +147,7 @@ def _pick(u: Floats, count: Ints | int) -> Ints:
     return np.asarray(u * count).astype(np.int64)
 
 
-_CONTEXT, _NETWORK = 9, 2 + 2 * LEVELS
+_CONTEXT, _NETWORK = 6, 2 + 2 * LEVELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +208,27 @@ class Source:
         """Its layers; costed when they are asked for."""
         return pool_of(self.parts.layers, self.styles, self.made.bandwidths)
 
+    @cached_property
+    def machines(self) -> Floats:
+        """(machines, 3) factors on MAC units, L1 and L2."""
+        if self.narrow.hardware == "default":
+            return np.ones((1, 3))
+        u = draw(self.made.machines, np.arange(MACHINES), 3)
+        # A factor, or one over it, with equal chance; of 1 to 2 that is one from 1/2 to 2.
+        size = _between(np.abs(2 * u - 1), *np.log2(self.made.scales))
+        return np.exp2(np.where(u < 0.5, -size, size))
+
+    @cached_property
+    def prices(self) -> tuple[Prices, Prices]:
+        """Of area and of power, arrays (machines,) each: those of :meth:`technology`."""
+        t = MAESTRO_2019
+        mac, l1, l2 = self.machines.T
+        energy = (t.mac_energy_nj * mac, t.l1_energy_macs * l1, t.l2_energy_macs * l2)
+        return (
+            Prices(*energy, t.mac_area_um2 * mac, t.l1_area_um2 * l1, t.l2_area_um2 * l2),
+            Prices(*energy, t.mac_power_mw * mac, t.l1_power_mw * l1, t.l2_power_mw * l2),
+        )
+
     # --- what a number means ----------------------------------------------------------------------
 
     def recipes(self, numbers: Ints) -> Recipes:
@@ -209,24 +236,18 @@ class Source:
         made, narrow = self.made, self.narrow
         u = draw(made.salt, numbers, _CONTEXT)
         pieces, depths = self._networks(numbers)
-        share = np.exp(_between(u[:, 0], *np.log(made.shares)))
-        # A factor, or one over it, with equal chance; of 1 to 2 that is one from 1/2 to 2.
-        side = np.where(u[:, 1:4] < 0.5, -1.0, 1.0)
-        size = _between(np.abs(2 * u[:, 1:4] - 1), *np.log2(made.scales))
-        scales = np.exp2(side * size)
-        bandwidth = _pick(u[:, 4], len(made.bandwidths))
+        bandwidth = _pick(u[:, 0], len(made.bandwidths))
         if narrow.hardware == "default":
-            scales = np.ones_like(scales)
             bandwidth = np.full_like(bandwidth, len(made.bandwidths) - 1)
         return Recipes(
             pieces,
             depths,
-            _pick(u[:, 5], len(self.styles)),
+            _pick(u[:, 1], len(self.styles)),
             bandwidth,
-            _fixed(_pick(u[:, 6], len(OBJECTIVES)), narrow.objective, OBJECTIVES),
-            _fixed(_pick(u[:, 7], len(CONSTRAINTS)), narrow.constraint, CONSTRAINTS),
-            share,
-            scales,
+            _pick(u[:, 2], len(self.machines)),
+            _fixed(_pick(u[:, 3], len(OBJECTIVES)), narrow.objective, OBJECTIVES),
+            _fixed(_pick(u[:, 4], len(CONSTRAINTS)), narrow.constraint, CONSTRAINTS),
+            np.exp(_between(u[:, 5], *np.log(made.shares))),
         )
 
     def _networks(self, numbers: Ints) -> tuple[Ints, Ints]:
@@ -284,11 +305,11 @@ class Source:
         first = parts.stages[int(recipes.pieces[0, 1])]
         return Workload(f"{self.split}-{number}-{first}", tuple(parts.flat[i] for i in at))
 
-    def technology(self, recipes: Recipes) -> Technology:
-        """That of a single recipe."""
-        if (recipes.scales == 1).all():
+    def technology(self, machine: int) -> Technology:
+        """That of a machine."""
+        if (self.machines[machine] == 1).all():
             return MAESTRO_2019
-        mac, l1, l2 = recipes.scales[0].tolist()
+        mac, l1, l2 = self.machines[machine].tolist()
         t = MAESTRO_2019
         return replace(
             t,
@@ -302,16 +323,6 @@ class Source:
             l2_area_um2=t.l2_area_um2 * l2,
             l2_power_mw=t.l2_power_mw * l2,
             l2_energy_macs=t.l2_energy_macs * l2,
-        )
-
-    def prices(self, recipes: Recipes) -> tuple[Prices, Prices]:
-        """Of area and of power, arrays (n,) each: those of :meth:`technology`."""
-        t = MAESTRO_2019
-        mac, l1, l2 = recipes.scales.T
-        energy = (t.mac_energy_nj * mac, t.l1_energy_macs * l1, t.l2_energy_macs * l2)
-        return (
-            Prices(*energy, t.mac_area_um2 * mac, t.l1_area_um2 * l1, t.l2_area_um2 * l2),
-            Prices(*energy, t.mac_power_mw * mac, t.l1_power_mw * l1, t.l2_power_mw * l2),
         )
 
 

@@ -14,16 +14,19 @@ from hwgym.core.rewards import CappedReward, Reward, typical_cost
 from hwgym.core.space import Space
 from hwgym.core.table_walk import TableEpisode, TableState, TableWalk
 from hwgym.core.veil import check_lifted, lifted
-from hwgym.families.assignment.multi.deals import CELL, ENERGY, LATENCY, Deals
+from hwgym.families.assignment.multi.cells import CELL, ENERGY, LATENCY
+from hwgym.families.assignment.multi.deals import Deals
 from hwgym.families.assignment.multi.features import (
-    LEFT,
-    STATIC,
+    CONTEXT,
+    SIZE,
+    STEP,
+    LayerRows,
     constants,
     context_features,
     hardware_features,
     layer_features,
     left_features,
-    static_rows,
+    shown,
     style_features,
     technology_features,
 )
@@ -42,25 +45,26 @@ AT_ONCE = 256
 def _previous(space: Space) -> Observations:
     """(actions + 1, axes): what is shown of the previous choice; last, of none."""
     levels = space.decode(range(space.num_actions)) + 1.0
-    shown = np.vstack([levels, np.zeros(levels.shape[1])]) / np.array(space.shape)
-    return (shown * 2.0 - 1.0).astype(np.float32)
+    return shown(np.vstack([levels, np.zeros(levels.shape[1])]) / np.array(space.shape))
 
 
 def _complete(
     rows: Observations,
+    contexts: Observations,
     previous: Observations,
     used: Floats,
     limit: Floats | float,
     remaining: Ints,
     room: int,
 ) -> Observations:
-    """Observations (N, entries + room), of what is the same whatever is chosen, and the rest."""
-    static, axes = rows.shape[1], previous.shape[1]
-    out = np.empty((len(rows), static + axes + len(LEFT) + room), np.float32)
-    out[:, :static] = rows
-    out[:, static : static + axes] = previous
-    left = left_features(used, np.asarray(limit), remaining)
-    out[:, static + axes : static + axes + len(LEFT)] = left * 2.0 - 1.0
+    """Observations (N, SIZE + axes + room), of their parts."""
+    axes = previous.shape[1]
+    out = np.empty((len(rows), SIZE + axes + room), np.float32)
+    out[:, :STEP] = rows
+    at = STEP + len(CONTEXT)
+    out[:, STEP:at] = contexts
+    out[:, at : at + axes] = previous
+    out[:, at + axes : SIZE + axes] = shown(left_features(used, np.asarray(limit), remaining))
     return out
 
 
@@ -73,17 +77,20 @@ class ShownWalk(TableWalk):
 
     def __init__(self, problems: Sequence[MultiProblem]) -> None:
         super().__init__(problems)
-        self._static = np.concatenate([_static(problem) for problem in problems])
+        self._seen = np.concatenate([_seen(problem) for problem in problems])
+        self._contexts = np.concatenate([_context(problem) for problem in problems])
         self._shown = _previous(problems[0].space)
-        self.observation_size = STATIC + len(problems[0].space.axes) + len(LEFT)
+        self.observation_size = SIZE + len(problems[0].space.axes)
 
     def observe(self, state: TableState, room: int = 0) -> Observations:
         rows, limit, steps = state.step, self._limits, self._steps
         if state.which is not None:
             rows = rows + self._rows[state.which]
             limit, steps = limit[state.which], steps[state.which]  # type: ignore[index]
+        which = np.zeros_like(state.step) if state.which is None else state.which
         return _complete(
-            self._static.take(rows, axis=0),
+            self._seen.take(rows, axis=0),
+            self._contexts.take(which, axis=0),
             self._shown.take(state.previous, axis=0),
             state.used,
             limit,
@@ -117,30 +124,35 @@ class _ShownEpisode(TableEpisode):
         return out
 
 
-def _static(problem: MultiProblem) -> Observations:
-    """(steps + 1, entries) of one problem."""
-    design = problem.design
-    with lifted():
-        steps, worst, best = problem.num_steps, problem.worst_cost, problem.best_cost
-        cap = CappedReward.CAP * (typical_cost(problem) / steps)
-        top = np.minimum(worst, np.maximum(cap, CappedReward.CAP * best))
-        span = np.array([np.add.accumulate(top - best)[-1]])
-    features = layer_features(design.workload)
-    if steps != len(features):  # one configuration runs them all
+def _seen(problem: MultiProblem) -> Observations:
+    """(steps + 1, STEP) of one problem."""
+    features = layer_features(problem.design.workload)
+    if problem.num_steps != len(features):  # one configuration runs them all
         features = features.mean(axis=0, keepdims=True)
-    context = context_features(
-        np.array([OBJECTIVES.index(problem.objective.name)]),
-        np.array([CONSTRAINTS.index(problem.constraint.name)]),
-        style_features(design.dataflows)[None],
-        technology_features(constants(design.hardware.tech)),
-        hardware_features(design.hardware)[None],
-        np.array([problem.limit]),
-        np.array([steps]),
-        np.array([cap]),
-        np.where(span > 0, span, 1.0),
+    steps = len(features)
+    return LayerRows(features).of(np.arange(steps), np.array([steps]))
+
+
+def _context(problem: MultiProblem) -> Observations:
+    """(1, CONTEXT) of one problem."""
+    design, steps = problem.design, problem.num_steps
+    with lifted():
+        worst, best = problem.worst_cost, problem.best_cost
+        cap = CappedReward.CAP * (typical_cost(problem) / steps)
+    span = float((np.minimum(worst, np.maximum(cap, CappedReward.CAP * best)) - best).sum())
+    return shown(
+        context_features(
+            np.array([OBJECTIVES.index(problem.objective.name)]),
+            np.array([CONSTRAINTS.index(problem.constraint.name)]),
+            style_features(design.dataflows)[None],
+            technology_features(constants(design.hardware.tech)),
+            hardware_features(design.hardware)[None],
+            np.array([problem.limit]),
+            np.array([steps]),
+            np.array([cap]),
+            np.array([span or 1.0]),
+        )
     )
-    rows = static_rows(features, np.array([steps]), context)
-    return (rows * 2.0 - 1.0).astype(np.float32)
 
 
 # --- problems that are drawn ------------------------------------------------------------------------
@@ -181,15 +193,15 @@ class DealtWalk:
         self.problems = problems
         self._space = problems[0].space
         self.num_actions = self._space.num_actions
-        self.cells = problems.cells
+        self.cells = problems.dealer.cells
         self._shown = _previous(self._space)
-        self.observation_size = STATIC + len(self._space.axes) + len(LEFT)
+        self.observation_size = SIZE + len(self._space.axes)
         self._all_kept = len(problems) <= KEPT
         self._deals = self._new(len(problems) if self._all_kept else 256)
         self._next = 0
 
     def _new(self, slots: int) -> Deals:
-        return Deals(self.problems.source, self.cells, self.problems.most_steps, slots)
+        return Deals(self.problems.dealer, self.problems.most_steps, slots)
 
     # --- slots ------------------------------------------------------------------------------------
 
@@ -272,6 +284,7 @@ class DealtWalk:
         deals, slot = self._deals, state.slot
         return _complete(
             deals.rows.take(slot * deals.room + state.step, axis=0),
+            deals.contexts.take(slot, axis=0),
             self._shown.take(state.previous, axis=0),
             state.used,
             deals.constants[:, 0].take(slot),
