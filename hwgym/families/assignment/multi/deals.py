@@ -9,8 +9,9 @@ from hwgym.core.design import BUDGET_RTOL
 from hwgym.core.rewards import CappedReward
 from hwgym.families.assignment.multi.cells import Cells
 from hwgym.families.assignment.multi.features import (
+    AHEAD,
     CONTEXT,
-    STEP,
+    REMAINING,
     LayerRows,
     constants,
     context_features,
@@ -100,27 +101,28 @@ class Deals:
 
     Attributes:
         dealer: Where they come from.
-        room: Rows of a slot: one more than the layers of the longest problem.
+        room: Rows of a slot: those of the longest problem's layers, and :data:`AHEAD` of none.
         number: (slots,) of the problem; -1 where there is none.
         steps, bandwidth, objective: (slots,)
         constants: (slots, 8) limit, span, and the prices that apply.
         contexts: (slots, entries) what is observed at all steps.
-        block, repeat, top, after: (slots x room,) of each layer: its block of the pool, how often
-            it runs, the cost above which the reward does not look, and the least that those after
-            it take.
-        rows: (slots x room, entries) what is observed at each step whatever is chosen.
+        block, row: (slots x room,) of each layer, in the pool; its last row is of none.
+        layer: (slots x room, 3) of each: how often it runs, the cost above which the reward does
+            not look, and the least that those after it take.
+        remaining: (slots x room, entries) what is observed of the layers from each on.
     """
 
     def __init__(self, dealer: Dealer, most: int, slots: int) -> None:
-        self.dealer, self.room = dealer, most + 1
+        self.dealer, self.room = dealer, most + AHEAD
         rows = slots * self.room
         self.number = np.full(slots, -1)
         self.steps, self.bandwidth, self.objective = np.zeros((3, slots), np.int64)
         self.constants = np.ones((slots, 8))
         self.contexts: Observations = np.zeros((slots, len(CONTEXT)), np.float32)
         self.block = np.zeros(rows, np.int64)
-        self.repeat, self.top, self.after = np.zeros((3, rows))
-        self.rows: Observations = np.zeros((rows, STEP), np.float32)
+        self.row = np.full(rows, len(dealer.layers.shown) - 1, np.int64)
+        self.layer = np.zeros((rows, 3))
+        self.remaining: Observations = np.full((rows, len(REMAINING)), -1.0, np.float32)
 
     def put(self, numbers: Ints, slots: Ints) -> None:
         """Put problems (n,) into slots (n,)."""
@@ -150,10 +152,11 @@ class Deals:
         self.constants[slots] = np.stack([limit, span, *columns], axis=1)
         self.contexts[slots] = dealer.contexts(recipes, lengths, limit, cap, span)
         at = ranges(slots * self.room, lengths)
-        self.block[at], self.top[at] = blocks, top
-        self.repeat[at] = cells.repeat[rows]
-        self.after[at] = _after(least, lengths)
-        self.rows[ranges(slots * self.room, lengths + 1)] = dealer.layers.of(rows, lengths)
+        self.block[at], self.row[at] = blocks, rows
+        self.layer[at] = np.stack([cells.repeat[rows], top, _after(least, lengths)], axis=1)
+        self.remaining[at] = dealer.layers.remaining(rows, lengths)
+        none = ((slots * self.room + lengths)[:, None] + np.arange(AHEAD)).ravel()
+        self.row[none], self.remaining[none] = len(dealer.layers.shown) - 1, -1.0
 
 
 def _after(least: Floats, lengths: Ints) -> Floats:

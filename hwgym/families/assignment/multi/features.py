@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym._arrays import Array, Floats, Ints, Observations
 from hwgym.costs.maestro import Cluster, Dataflow, Hardware, SpatialMap, Technology
 from hwgym.workloads import Layer
 
@@ -24,7 +24,6 @@ __all__ = [
     "LEFT",
     "REMAINING",
     "SIZE",
-    "STEP",
     "LayerRows",
     "context_features",
     "layer_features",
@@ -44,8 +43,8 @@ LAYER = ("present", "K", "C", "OY", "OX", "R", "S", "repeat", "macs", "depthwise
 _SCALES = {"K": 16, "C": 16, "OY": 12, "OX": 12, "R": 4, "S": 4, "repeat": 12, "macs": 48}
 """Powers of two at which an entry is 1."""
 
-_SUMMED = [LAYER.index(n) for n in ("present", "macs", "K", "C", "OY", "depthwise", "product")]
-_PRESENT, _MACS = 0, 1
+UNIT = 1 << 20
+"""Features are added up in parts of one."""
 
 REMAINING = (
     "log2(1 + layers left) / 8",
@@ -60,8 +59,7 @@ REMAINING = (
     "share of matrix products",
 )
 
-STEP = AHEAD * len(LAYER) + len(REMAINING)
-"""Entries that differ from step to step whatever is chosen."""
+_SUMMED = [LAYER.index(n) for n in ("macs", "K", "C", "OY", "depthwise", "product")]
 
 _DIMS = "KCYXRS"
 _OBJECTIVES, _CONSTRAINTS = ("latency", "energy", "edp"), ("area", "power")
@@ -100,7 +98,7 @@ CONTEXT = (
 
 LEFT = ("share of the budget left", "log10 of it for each layer left, -4 to 12")
 
-SIZE = STEP + len(CONTEXT) + len(LEFT)
+SIZE = AHEAD * len(LAYER) + len(REMAINING) + len(CONTEXT) + len(LEFT)
 """Entries, without those of the previous choice."""
 
 
@@ -203,34 +201,46 @@ def left_features(used: Floats, limit: Floats, remaining: Ints) -> Floats:
 class LayerRows:
     """What is observed of networks of some layers, step by step.
 
+    Attributes:
+        shown: (layers + 1, entries) float32 in [-1, 1]; the last is of no layer.
+
     Args:
         layers: Of which networks are made.
+        features: Of each, as :func:`layer_features` gives them.
     """
 
-    def __init__(self, layers: Sequence[Layer] | Floats) -> None:
-        known = layers if isinstance(layers, np.ndarray) else layer_features(layers)
-        self.features = known
-        self._shown = shown(np.vstack([known, np.zeros(known.shape[1])]))  # last, of no layer
+    def __init__(self, layers: Sequence[Layer], features: Floats | None = None) -> None:
+        known = layer_features(layers) if features is None else features
+        self.shown = shown(np.vstack([known, np.zeros(known.shape[1])]))
+        # In whole numbers, sums are the same in whatever company they are made.
+        self._summed = np.rint(known[:, _SUMMED] * UNIT).astype(np.int64)
+        self._macs = np.array([layer.macs for layer in layers], np.int64)
 
-    def of(self, rows: Ints, lengths: Ints) -> Observations:
-        """(steps of all, :data:`STEP`) float32 in [-1, 1]; a problem has a step more than layers.
+    def remaining(self, rows: Ints, lengths: Ints) -> Observations:
+        """(layers of all, :data:`REMAINING`) float32 in [-1, 1].
 
         Args:
             rows: (layers of all,) which layers, one problem after the other.
             lengths: (N,) layers of each.
         """
-        wide = np.full(int(lengths.sum()) + AHEAD * len(lengths), len(self.features))
-        starts = np.cumsum(lengths + AHEAD) - lengths - AHEAD
-        wide[ranges(starts, lengths)] = rows
-        at = ranges(starts, lengths + 1)
-        found = np.empty((len(at), STEP), np.float32)
-        width = len(LAYER)
-        for i in range(AHEAD):
-            found[:, i * width : (i + 1) * width] = self._shown.take(wide.take(at + i), axis=0)
-        last = np.zeros(len(at), bool)
-        last[np.cumsum(lengths + 1) - 1] = True
-        found[last, AHEAD * width :] = -1.0
-        found[~last, AHEAD * width :] = _remaining(self.features.take(rows, axis=0), lengths)
+        ends = np.cumsum(lengths)
+        each = np.repeat(np.arange(len(lengths)), lengths)
+        left = ends[each] - np.arange(len(rows))
+        own = np.column_stack([self._summed.take(rows, axis=0), self._macs.take(rows)])
+        summed = np.cumsum(own, axis=0)
+        summed = summed[ends - 1].take(each, axis=0) - summed + own
+        # Maxima from the last on: those of earlier problems exceed all of later ones.
+        ahead = (len(lengths) - each) * (2 * UNIT)
+        greatest = np.maximum.accumulate((own[:, 0] + ahead)[::-1])[::-1] - ahead
+        found = np.empty((len(rows), len(REMAINING)), np.float32)
+        found[:, 0] = np.log2(1.0 + left) / 8
+        found[:, 1] = left / lengths[each]
+        found[:, 2] = np.log2(summed[:, -1]) / _SCALES["macs"]
+        found[:, 3] = greatest / UNIT
+        found[:, 4:] = summed[:, :-1] / (left * float(UNIT))[:, None]
+        np.minimum(found, 1.0, out=found)
+        found *= 2.0
+        found -= 1.0
         return found
 
 
@@ -239,39 +249,6 @@ def ranges(starts: Ints, lengths: Ints) -> Ints:
     ends = np.cumsum(lengths)
     found: Ints = np.arange(ends[-1]) + np.repeat(starts - (ends - lengths), lengths)
     return found
-
-
-def _remaining(layers: Floats, lengths: Ints) -> Observations:
-    """(layers of all, :data:`REMAINING`) float32 in [-1, 1].
-
-    Args:
-        layers: (layers of all, n) features, one problem after the other.
-        lengths: (N,) layers of each.
-    """
-    done = np.arange(int(lengths.max())) < lengths[:, None]
-    # Sums and maxima over the layers from each on, of those entries that matter.
-    back = np.zeros((done.shape[1], len(lengths), len(_SUMMED)))
-    back[::-1][done.T] = layers[_by_step(lengths, done)][:, _SUMMED]
-    macs = np.where(back[..., _PRESENT] > 0, np.exp2(_SCALES["macs"] * back[..., _MACS]), 0.0)
-    total = np.cumsum(macs, axis=0)
-    greatest = np.maximum.accumulate(back[..., _MACS], axis=0)
-    summed = np.cumsum(back, axis=0)
-    left = summed[..., _PRESENT]
-    found = np.empty((*left.shape, len(REMAINING)), np.float32)
-    found[..., 0] = np.log2(1.0 + left) / 8
-    found[..., 1] = left / lengths
-    found[..., 2] = np.log2(np.maximum(total, 1.0)) / _SCALES["macs"]
-    found[..., 3] = greatest
-    found[..., 4:] = summed[..., 1:] / np.maximum(left, 1.0)[..., None]
-    kept: Observations = found[::-1].swapaxes(0, 1)[done]
-    return shown(kept)
-
-
-def _by_step(lengths: Ints, done: Bools) -> Ints:
-    """(layers of all,): which layers are the first of their problems, then which the second, ..."""
-    numbers = np.zeros(done.shape, np.int64)
-    numbers[done] = np.arange(int(lengths.sum()))
-    return numbers.T[done.T]
 
 
 def shown(features: Array) -> Observations:

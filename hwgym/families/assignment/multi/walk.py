@@ -17,14 +17,13 @@ from hwgym.core.veil import check_lifted, lifted
 from hwgym.families.assignment.multi.cells import CELL, ENERGY, LATENCY
 from hwgym.families.assignment.multi.deals import Deals
 from hwgym.families.assignment.multi.features import (
-    CONTEXT,
+    AHEAD,
+    LEFT,
     SIZE,
-    STEP,
     LayerRows,
     constants,
     context_features,
     hardware_features,
-    layer_features,
     left_features,
     shown,
     style_features,
@@ -49,22 +48,21 @@ def _previous(space: Space) -> Observations:
 
 
 def _complete(
-    rows: Observations,
+    ahead: Observations,
+    remaining: Observations,
     contexts: Observations,
     previous: Observations,
-    used: Floats,
-    limit: Floats | float,
-    remaining: Ints,
+    left: Floats,
     room: int,
 ) -> Observations:
-    """Observations (N, SIZE + axes + room), of their parts."""
-    axes = previous.shape[1]
-    out = np.empty((len(rows), SIZE + axes + room), np.float32)
-    out[:, :STEP] = rows
-    at = STEP + len(CONTEXT)
-    out[:, STEP:at] = contexts
-    out[:, at : at + axes] = previous
-    out[:, at + axes : SIZE + axes] = shown(left_features(used, np.asarray(limit), remaining))
+    """Observations (N, entries + room), of their parts."""
+    parts = (ahead.reshape(len(ahead), -1), remaining, contexts, previous)
+    out = np.empty((len(ahead), SIZE + previous.shape[1] + room), np.float32)
+    at = 0
+    for part in parts:
+        out[:, at : at + part.shape[1]] = part
+        at += part.shape[1]
+    out[:, at : at + len(LEFT)] = shown(left)
     return out
 
 
@@ -77,24 +75,26 @@ class ShownWalk(TableWalk):
 
     def __init__(self, problems: Sequence[MultiProblem]) -> None:
         super().__init__(problems)
-        self._seen = np.concatenate([_seen(problem) for problem in problems])
-        self._contexts = np.concatenate([_context(problem) for problem in problems])
+        seen = [_Seen.of(problem) for problem in problems]
+        self._ahead, self._remaining, self._contexts = (
+            np.concatenate(each) for each in zip(*seen, strict=True)
+        )
         self._shown = _previous(problems[0].space)
         self.observation_size = SIZE + len(problems[0].space.axes)
 
     def observe(self, state: TableState, room: int = 0) -> Observations:
         rows, limit, steps = state.step, self._limits, self._steps
+        which = np.zeros_like(rows)
         if state.which is not None:
-            rows = rows + self._rows[state.which]
-            limit, steps = limit[state.which], steps[state.which]  # type: ignore[index]
-        which = np.zeros_like(state.step) if state.which is None else state.which
+            which = state.which
+            rows = rows + self._rows[which]
+            limit, steps = limit[which], steps[which]  # type: ignore[index]
         return _complete(
-            self._seen.take(rows, axis=0),
+            self._ahead.take(rows, axis=0),
+            self._remaining.take(rows, axis=0),
             self._contexts.take(which, axis=0),
             self._shown.take(state.previous, axis=0),
-            state.used,
-            limit,
-            steps - state.step,
+            left_features(state.used, np.asarray(limit), steps - state.step),
             room,
         )
 
@@ -124,24 +124,36 @@ class _ShownEpisode(TableEpisode):
         return out
 
 
-def _seen(problem: MultiProblem) -> Observations:
-    """(steps + 1, STEP) of one problem."""
-    features = layer_features(problem.design.workload)
-    if problem.num_steps != len(features):  # one configuration runs them all
-        features = features.mean(axis=0, keepdims=True)
-    steps = len(features)
-    return LayerRows(features).of(np.arange(steps), np.array([steps]))
+class _Seen(NamedTuple):
+    """What is observed of one problem whatever is chosen.
 
+    Attributes:
+        ahead: (steps + 1, layers ahead, entries)
+        remaining: (steps + 1, entries)
+        context: (1, entries)
+    """
 
-def _context(problem: MultiProblem) -> Observations:
-    """(1, CONTEXT) of one problem."""
-    design, steps = problem.design, problem.num_steps
-    with lifted():
-        worst, best = problem.worst_cost, problem.best_cost
-        cap = CappedReward.CAP * (typical_cost(problem) / steps)
-    span = float((np.minimum(worst, np.maximum(cap, CappedReward.CAP * best)) - best).sum())
-    return shown(
-        context_features(
+    ahead: Observations
+    remaining: Observations
+    context: Observations
+
+    @classmethod
+    def of(cls, problem: MultiProblem) -> _Seen:
+        design, steps = problem.design, problem.num_steps
+        layers = LayerRows(design.workload)
+        if steps != len(design.workload):
+            raise ValueError(
+                f"problems of many networks have a step a layer, got {problem.statement.title!r}"
+            )
+        rows = np.append(np.arange(steps), [steps] * AHEAD)
+        ahead = layers.shown[rows[np.arange(steps + 1)[:, None] + np.arange(AHEAD)]]
+        remaining = layers.remaining(rows[:steps], np.array([steps]))
+        none = np.full((1, remaining.shape[1]), -1.0, np.float32)
+        with lifted():
+            worst, best = problem.worst_cost, problem.best_cost
+            cap = CappedReward.CAP * (typical_cost(problem) / steps)
+        span = float((np.minimum(worst, np.maximum(cap, CappedReward.CAP * best)) - best).sum())
+        context = context_features(
             np.array([OBJECTIVES.index(problem.objective.name)]),
             np.array([CONSTRAINTS.index(problem.constraint.name)]),
             style_features(design.dataflows)[None],
@@ -152,7 +164,7 @@ def _context(problem: MultiProblem) -> Observations:
             np.array([cap]),
             np.array([span or 1.0]),
         )
-    )
+        return cls(ahead, np.concatenate([remaining, none]), shown(context))
 
 
 # --- problems that are drawn ------------------------------------------------------------------------
@@ -259,7 +271,7 @@ class DealtWalk:
         takes = cells.pes.take(choices) * takes + l2 * numbers.take(cell + CELL.l2_units)
         used = state.used + np.maximum(takes, 0.0)
         failed = (used > limit) | np.isinf(cycles)
-        repeat = deals.repeat.take(at)
+        repeat, top, _ = deals.layer.take(at, axis=0).T
         cost = cycles * repeat
         objective = deals.objective.take(slot)
         if objective.any():
@@ -272,7 +284,6 @@ class DealtWalk:
             cost = np.where(
                 objective == LATENCY, cost, np.where(objective == ENERGY, energy, energy * cost)
             )
-        top = deals.top.take(at)
         earned = (top - np.minimum(cost, top)) / span
         step = state.step + 1
         finished = step == deals.steps.take(slot)
@@ -282,13 +293,15 @@ class DealtWalk:
     def observe(self, state: DealtState, room: int = 0) -> Observations:
         state = self._sure(state)
         deals, slot = self._deals, state.slot
+        at = slot * deals.room + state.step
+        ahead = deals.row.take(at[:, None] + np.arange(AHEAD))
+        limit = deals.constants[:, 0].take(slot)
         return _complete(
-            deals.rows.take(slot * deals.room + state.step, axis=0),
+            deals.dealer.layers.shown.take(ahead, axis=0),
+            deals.remaining.take(at, axis=0),
             deals.contexts.take(slot, axis=0),
             self._shown.take(state.previous, axis=0),
-            state.used,
-            deals.constants[:, 0].take(slot),
-            deals.steps.take(slot) - state.step,
+            left_features(state.used, limit, deals.steps.take(slot) - state.step),
             room,
         )
 
@@ -296,7 +309,7 @@ class DealtWalk:
         state = self._sure(state)
         deals, slot = self._deals, state.slot
         at = slot * deals.room + np.minimum(state.step, deals.steps.take(slot) - 1)
-        left = deals.constants[:, 0].take(slot) - state.used - deals.after.take(at)
+        left = deals.constants[:, 0].take(slot) - state.used - deals.layer[:, 2].take(at)
         entries = self.num_actions if mode == "discrete" else sum(self._space.shape)
         masks = np.empty((len(at), entries), bool)
         for start in range(0, len(at), AT_ONCE):
