@@ -186,8 +186,9 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
             which = np.full(self.num_envs, instance)
         elif self._sampler.random:
             which = self._kernel.which.copy()
-            for i in range(self.num_envs) if where is None else np.flatnonzero(where):
-                which[i] = self._sampler.draw(self._rngs[i])
+            draw, rngs = self._sampler.draw, self._rngs
+            begun = range(self.num_envs) if where is None else np.flatnonzero(where).tolist()
+            which[begun] = [draw(rngs[i]) for i in begun]
         self._kernel.reset(where, which)
 
     def step(self, actions: Any) -> tuple[Observations, Floats, Bools, Bools, dict[str, Any]]:

@@ -14,7 +14,7 @@ __all__ = ["CELL", "ENERGY", "LATENCY", "Cells"]
 
 LATENCY, ENERGY, EDP = range(len(OBJECTIVES))
 
-AT_ONCE = 32
+AT_ONCE = 64
 """Problems whose uniform solutions are looked at together: their tables stay near the cache."""
 
 
@@ -33,15 +33,14 @@ CELL = _Columns()
 
 
 class _Sums(NamedTuple):
-    """What pieces of networks come to under the same choice for all their layers: (styles x spans,
-    actions), but for the first and the last; NaN where a layer's choice is not valid. Cycles and
-    energy are those of all repeats.
+    """What stages at their depths come to under the same choice for all their layers; NaN where a
+    layer's is not valid. Cycles and energy are those of all repeats.
 
     Attributes:
-        latency: (bandwidths, ...) cycles.
-        energy: (3, ...) MACs, L1 and L2 accesses.
-        edp: (bandwidths, 3, ...) these, each layer's times its cycles.
-        l1_units, l2_units: Of SRAM.
+        latency: (bandwidths x styles x stages x depths, actions) cycles.
+        energy: (3, styles x stages x depths, actions) MACs, L1 and L2 accesses.
+        edp: (3, bandwidths x ..., actions) these, each layer's times its cycles.
+        l1_units, l2_units: (styles x stages x depths, actions) of SRAM.
     """
 
     latency: Floats
@@ -97,7 +96,9 @@ class Cells:
 
     # --- tables -------------------------------------------------------------------------------------
 
-    def cost(self, blocks: Ints | slice, objective: int, bandwidth: int, prices: Prices) -> Floats:
+    def cost(
+        self, blocks: Ints | slice, objective: int, bandwidth: Ints | int, prices: Prices
+    ) -> Floats:
         """(n, actions) of an objective; NaN where invalid."""
         repeat = self._repeats(blocks)
         if objective == LATENCY:
@@ -164,20 +165,18 @@ class Cells:
                 those = asked[start : start + AT_ONCE]
                 each = spans[those]
                 p = Prices(*(value[those][:, None] for value in prices))
-                usage = sums.l1_units[each].sum(axis=1)
+                usage = _joined(sums.l1_units, each)
                 usage *= p.l1
                 usage += p.pe * steps[those][:, None]
                 usage *= self.pes
-                usage += p.l2 * sums.l2_units[each].sum(axis=1)
-                bandwidth = recipes.bandwidth[those][:, None]
+                usage += p.l2 * _joined(sums.l2_units, each)
+                if objective != ENERGY:
+                    each = each + (recipes.bandwidth[those] * len(sums.l1_units))[:, None]
                 if objective == LATENCY:
-                    cost = sums.latency[bandwidth, each].sum(axis=1)
+                    cost = _joined(sums.latency, each)
                 else:
-                    parts = (
-                        sums.energy[i, each] if objective == ENERGY else sums.edp[bandwidth, i, each]
-                        for i in range(3)
-                    )
-                    macs, l1, l2 = (part.sum(axis=1) for part in parts)
+                    tables = sums.energy if objective == ENERGY else sums.edp
+                    macs, l1, l2 = (_joined(table, each) for table in tables)
                     cost = p.mac_nj * (macs + p.l1_macs * l1 + p.l2_macs * l2)
                 cost[~(usage <= limit[those][:, None])] = np.inf
                 best[those] = cost.min(axis=1)
@@ -187,6 +186,14 @@ class Cells:
 def _range(table: Floats) -> Floats:
     """(n, 2): the least and the greatest of each row that are not NaN."""
     return np.stack([np.fmin.reduce(table, axis=1), np.fmax.reduce(table, axis=1)], axis=1)
+
+
+def _joined(table: Floats, rows: Ints) -> Floats:
+    """(n, actions): the sums of a table's rows (n, pieces)."""
+    total: Floats = table.take(rows[:, 0], axis=0)
+    for column in rows.T[1:]:
+        total += table.take(column, axis=0)
+    return total
 
 
 def _sums(cells: Cells) -> _Sums:
@@ -199,7 +206,7 @@ def _sums(cells: Cells) -> _Sums:
     sums = _Sums(
         np.zeros((bandwidths, *shape)),
         np.zeros((3, *shape)),
-        np.zeros((bandwidths, 3, *shape)),
+        np.zeros((3, bandwidths, *shape)),
         np.zeros(shape),
         np.zeros(shape),
     )
@@ -218,7 +225,7 @@ def _sums(cells: Cells) -> _Sums:
             for into, values in (
                 (sums.latency, latency),
                 (sums.energy, energy),
-                (sums.edp, latency[:, None] * energy),
+                (sums.edp, latency * energy[:, None]),
                 (sums.l1_units, cells.l1_units[blocks]),
                 (sums.l2_units, cells.l2_units[blocks]),
             ):
@@ -226,4 +233,6 @@ def _sums(cells: Cells) -> _Sums:
                 first = lengths == 0
                 into[..., at, :] = summed[..., np.maximum(lengths, 1) - 1, :]
                 into[..., at[first], :] = 0.0
-    return sums
+    return sums._replace(
+        latency=sums.latency.reshape(-1, actions), edp=sums.edp.reshape(3, -1, actions)
+    )

@@ -81,19 +81,23 @@ class Dealer:
         )
 
     def equal_shares(
-        self, recipes: Recipes, blocks: Ints, lengths: Ints, limit: Floats, which: int
-    ) -> float:
-        """What the layers of one problem cost if each takes an equal share of the limit, or its
+        self, recipes: Recipes, prices: Prices, blocks: Ints, lengths: Ints, limit: Floats
+    ) -> Floats:
+        """(n,): what the layers of problems cost if each takes an equal share of the limit, or its
         least."""
-        begin = int(lengths[:which].sum())
-        own = blocks[begin : begin + int(lengths[which])]
-        prices = Prices(*(value[which] for value in self.prices(recipes)))
-        usage = self.cells.usage(own, prices)
-        cost = self.cells.cost(
-            own, int(recipes.objective[which]), int(recipes.bandwidth[which]), prices
-        )
-        share = np.maximum(limit[which] / len(own), np.fmin.reduce(usage, axis=1))[:, None]
-        return float(np.where(usage <= share, cost, np.inf).min(axis=1).sum())
+        each = np.repeat(np.arange(len(lengths)), lengths)
+        own = Prices(*(value[each][:, None] for value in prices))
+        usage = self.cells.usage(blocks, own)
+        share = np.maximum((limit / lengths)[each], np.fmin.reduce(usage, axis=1))
+        cost = np.empty_like(usage)
+        for objective in np.unique(recipes.objective):
+            asked = np.flatnonzero(recipes.objective[each] == objective)
+            some = Prices(*(value[asked] for value in own))
+            bandwidth = recipes.bandwidth[each[asked]]
+            cost[asked] = self.cells.cost(blocks[asked], int(objective), bandwidth, some)
+        within = np.where(usage <= share[:, None], cost, np.inf).min(axis=1)
+        found: Floats = np.add.reduceat(within, np.cumsum(lengths) - lengths)
+        return found
 
 
 class Deals:
@@ -134,8 +138,15 @@ class Deals:
         limit = budget * (1 + BUDGET_RTOL)
         prices = dealer.prices(recipes)
         typical = cells.uniform(recipes, prices, lengths, limit)
-        for i in np.flatnonzero(np.isinf(typical)):
-            typical[i] = dealer.equal_shares(recipes, blocks, lengths, limit, int(i))
+        none = np.flatnonzero(np.isinf(typical))
+        if len(none):
+            typical[none] = dealer.equal_shares(
+                Recipes(*(value[none] for value in recipes)),
+                Prices(*(value[none] for value in prices)),
+                blocks[ranges((np.cumsum(lengths) - lengths)[none], lengths[none])],
+                lengths[none],
+                limit[none],
+            )
         cap = CappedReward.CAP * (typical / lengths)
         objective, machine, bandwidth = (
             np.repeat(each, lengths)

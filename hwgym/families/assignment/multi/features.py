@@ -96,6 +96,9 @@ CONTEXT = (
     "log10 of the cost that makes a return of 1, 0 to 16",
 )
 
+_BUDGETS = (-4, 12)
+"""The powers of ten at which a budget's entry is 0 and 1."""
+
 LEFT = ("share of the budget left", "log10 of it for each layer left, -4 to 12")
 
 SIZE = AHEAD * len(LAYER) + len(REMAINING) + len(CONTEXT) + len(LEFT)
@@ -182,8 +185,8 @@ def context_features(
             style,
             technology,
             hardware,
-            _log(limit, -4, 12)[:, None],
-            _log(limit / steps, -4, 12)[:, None],
+            _log(limit, *_BUDGETS)[:, None],
+            _log(limit / steps, *_BUDGETS)[:, None],
             _log(cap, 0, 16)[:, None],
             _log(span, 0, 16)[:, None],
         ],
@@ -191,11 +194,18 @@ def context_features(
     )
 
 
-def left_features(used: Floats, limit: Floats, remaining: Ints) -> Floats:
-    """(N, n) in [0, 1]: what is left of budgets (N,) for so many layers."""
+def left_features(used: Floats, limit: Floats | float, remaining: Ints) -> Observations:
+    """(N, n) float32 in [-1, 1]: what is left of budgets (N,) for so many layers."""
     left = np.maximum(limit - used, 0.0)
-    share = np.minimum(left / limit, 1.0)
-    return np.stack([share, _log(left / np.maximum(remaining, 1), -4, 12)], axis=1)
+    low, high = _BUDGETS
+    found = np.empty((len(left), len(LEFT)), np.float32)
+    found[:, 0] = left / limit
+    each = np.maximum(left / np.maximum(remaining, 1), 10.0**low).astype(np.float32)
+    found[:, 1] = (np.log10(each) - low) / (high - low)
+    np.minimum(found, 1.0, out=found)
+    found *= 2.0
+    found -= 1.0
+    return found
 
 
 class LayerRows:

