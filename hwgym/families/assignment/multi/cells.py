@@ -18,6 +18,10 @@ AT_ONCE = 64
 """Problems whose uniform solutions are looked at together: their tables stay near the cache."""
 
 
+BLOCKS = 256
+"""Blocks whose tables are made together, for the same reason."""
+
+
 class _Columns(NamedTuple):
     """Where a cell's numbers stand; before them the cycles, by bandwidth."""
 
@@ -58,8 +62,8 @@ class Cells:
         numbers: (cells x 8,) those of a cell side by side, in one line of the cache: cycles by
             bandwidth, then those of :data:`CELL`. Cycles and MACs are infinite where the choice is
             not valid, L2 units minus infinity where there is no answer, which takes nothing.
-        latency: (bandwidths, blocks, actions), and the others (blocks, actions): NaN where a choice
-            is not valid, all of them or those that make results so.
+        cycles: (bandwidths, blocks, actions) of all repeats, NaN where a choice is not valid; and
+            the counts (blocks, actions), of which those of MACs and L1 units are NaN there.
         takes: (constraints, machines, blocks, 2): the least and the most that a valid choice takes.
         costs: (objectives, machines, bandwidths, blocks, 2): the least and the most that one costs.
     """
@@ -80,14 +84,15 @@ class Cells:
         numbers[..., CELL.l1_units] = pool.l1_units
         numbers[..., CELL.l2_units] = np.where(counts.mappable, pool.l2_units, -np.inf)
         self.numbers = numbers.ravel()
-        self.latency = np.where(valid, counts.latency, np.nan)
+        self.repeat = pool.repeat.astype(np.float64)
+        self._every = np.tile(self.repeat, len(source.styles))[:, None]  # of each block
+        self.cycles = np.where(valid, counts.latency, np.nan) * self._every
         self.macs = np.where(valid, counts.macs, np.nan)
         self.l1_accesses = counts.l1_accesses.astype(np.float64)
         self.l2_accesses = counts.l2_accesses.astype(np.float64)
         self.l1_units = np.where(valid, pool.l1_units, np.nan)
         self.l2_units = pool.l2_units
         self.pes = pool.pes.astype(np.float64)
-        self.repeat = pool.repeat.astype(np.float64)
         machines, blocks = len(source.machines), len(valid)
         self.takes = np.zeros((len(CONSTRAINTS), machines, blocks, 2))
         self.costs = np.zeros((len(OBJECTIVES), machines, len(pool.bandwidths), blocks, 2))
@@ -100,17 +105,19 @@ class Cells:
         self, blocks: Ints | slice, objective: int, bandwidth: Ints | int, prices: Prices
     ) -> Floats:
         """(n, actions) of an objective; NaN where invalid."""
-        repeat = self._repeats(blocks)
         if objective == LATENCY:
-            cycles: Floats = self.latency[bandwidth, blocks] * repeat
+            cycles: Floats = self.cycles[bandwidth, blocks]
             return cycles
-        energy: Floats = prices.mac_nj * (
-            self.macs[blocks]
-            + prices.l1_macs * self.l1_accesses[blocks]
-            + prices.l2_macs * self.l2_accesses[blocks]
-        )
-        energy *= repeat
-        return energy if objective == ENERGY else energy * (self.latency[bandwidth, blocks] * repeat)
+        energy = self._energy(blocks, prices)
+        return energy if objective == ENERGY else energy * self.cycles[bandwidth, blocks]
+
+    def _energy(self, blocks: Ints | slice, prices: Prices) -> Floats:
+        energy: Floats = prices.l1_macs * self.l1_accesses[blocks]
+        energy += self.macs[blocks]
+        energy += prices.l2_macs * self.l2_accesses[blocks]
+        energy *= prices.mac_nj
+        energy *= self._every[blocks]
+        return energy
 
     def usage(self, blocks: Ints | slice, prices: Prices) -> Floats:
         """(n, actions) of a constraint; NaN where invalid."""
@@ -120,24 +127,25 @@ class Cells:
         usage += prices.l2 * self.l2_units[blocks]
         return usage
 
-    def _repeats(self, blocks: Ints | slice) -> Floats:
-        every = np.tile(self.repeat, len(self.l1_units) // len(self.repeat))
-        return every[blocks][:, None]
-
     # --- machines -----------------------------------------------------------------------------------
 
     def know(self, machines: Ints) -> None:
         """Fill :attr:`takes` and :attr:`costs` for machines."""
-        for machine in np.unique(machines[~self._known[machines]]):
-            every = slice(None)
-            for i, prices in enumerate(self.source.prices):
-                own = Prices(*(value[machine] for value in prices))
-                self.takes[i, machine] = _range(self.usage(every, own))
-            for bandwidth in range(len(self.latency)):
-                for objective in range(len(OBJECTIVES)):
-                    cost = self.cost(every, objective, bandwidth, own)
-                    self.costs[objective, machine, bandwidth] = _range(cost)
-            self._known[machine] = True
+        new = np.unique(machines[~self._known[machines]])
+        for start in range(0, len(self._every) if len(new) else 0, BLOCKS):
+            part = slice(start, start + BLOCKS)
+            cycles = self.cycles[:, part]
+            self.costs[LATENCY, new, :, part] = _range(cycles)
+            for machine in new:
+                for i, prices in enumerate(self.source.prices):
+                    own = Prices(*(value[machine] for value in prices))
+                    self.takes[i, machine, part] = _range(self.usage(part, own))
+                energy = self._energy(part, own)  # area and power are another matter
+                self.costs[ENERGY, machine, :, part] = _range(energy)
+                for bandwidth in range(len(cycles)):
+                    edp = energy * cycles[bandwidth]
+                    self.costs[EDP, machine, bandwidth, part] = _range(edp)
+        self._known[new] = True
 
     # --- uniform solutions --------------------------------------------------------------------------
 
@@ -184,8 +192,8 @@ class Cells:
 
 
 def _range(table: Floats) -> Floats:
-    """(n, 2): the least and the greatest of each row that are not NaN."""
-    return np.stack([np.fmin.reduce(table, axis=1), np.fmax.reduce(table, axis=1)], axis=1)
+    """(..., 2): the least and the greatest along the last axis that are not NaN."""
+    return np.stack([np.fmin.reduce(table, axis=-1), np.fmax.reduce(table, axis=-1)], axis=-1)
 
 
 def _joined(table: Floats, rows: Ints) -> Floats:
@@ -201,7 +209,7 @@ def _sums(cells: Cells) -> _Sums:
     source, parts = cells.source, cells.source.parts
     rows = len(source.pool.layers)
     stages, depths = parts.lengths.shape
-    bandwidths, actions = len(cells.latency), cells.l1_units.shape[1]
+    bandwidths, actions = len(cells.cycles), cells.l1_units.shape[1]
     shape = (len(source.styles) * stages * depths, actions)
     sums = _Sums(
         np.zeros((bandwidths, *shape)),
@@ -216,7 +224,7 @@ def _sums(cells: Cells) -> _Sums:
             row = parts.row[start:end]
             blocks = style * rows + row
             repeat = cells.repeat[row][:, None]
-            latency = cells.latency[:, blocks] * repeat
+            latency = cells.cycles[:, blocks]
             energy = np.stack(
                 [c[blocks] * repeat for c in (cells.macs, cells.l1_accesses, cells.l2_accesses)]
             )

@@ -219,6 +219,8 @@ class DealtWalk:
         """(N,) slots in which problems (N,) are dealt."""
         if self._all_kept:
             missing = np.unique(which[self._deals.number[which] != which])
+            if len(missing) > AT_ONCE // 8:  # where many are walked, all will be
+                missing = np.flatnonzero(self._deals.number < 0)
             if len(missing):
                 self._deals.put(missing, missing)
             return which.copy()
