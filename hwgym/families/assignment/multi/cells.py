@@ -99,7 +99,7 @@ class Cells:
         self._known: Bools = np.zeros(machines, bool)
         self._sums: _Sums | None = None
 
-    # --- tables -------------------------------------------------------------------------------------
+    # --- tables -----------------------------------------------------------------------------------
 
     def cost(
         self, blocks: Ints | slice, objective: int, bandwidth: Ints | int, prices: Prices
@@ -127,7 +127,7 @@ class Cells:
         usage += prices.l2 * self.l2_units[blocks]
         return usage
 
-    # --- machines -----------------------------------------------------------------------------------
+    # --- machines ---------------------------------------------------------------------------------
 
     def know(self, machines: Ints) -> None:
         """Fill :attr:`takes` and :attr:`costs` for machines."""
@@ -147,7 +147,7 @@ class Cells:
                     self.costs[EDP, machine, bandwidth, part] = _range(edp)
         self._known[new] = True
 
-    # --- uniform solutions --------------------------------------------------------------------------
+    # --- uniform solutions ------------------------------------------------------------------------
 
     def uniform(self, recipes: Recipes, prices: Prices, steps: Ints, limit: Floats) -> Floats:
         """(n,): the best objective of a solution that gives every layer the same; infinite where

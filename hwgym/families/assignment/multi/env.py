@@ -102,7 +102,7 @@ class HWAssignMultiEnv(Environment):
     ## Version History
 
     v0: first version.
-    """  # noqa: E501
+    """
 
     family = FAMILY
 

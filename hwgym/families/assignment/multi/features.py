@@ -1,4 +1,4 @@
-"""What is observed: in absolute units, on fixed log scales, so that a layer reads the same anywhere.
+"""What is observed: in absolute units, on fixed log scales; a layer reads the same anywhere.
 
 The entries of an observation, in order:
 
@@ -113,7 +113,8 @@ def layer_features(layers: Sequence[Layer]) -> Floats:
         columns.append(np.log2(values) / most)
     columns.append(np.array([float(layer.is_depthwise) for layer in layers]))
     columns.append(np.array([float(layer.kind == "GEMM") for layer in layers]))
-    return np.minimum(np.stack(columns, axis=1), 1.0)
+    found: Floats = np.minimum(np.stack(columns, axis=1), 1.0)
+    return found
 
 
 def style_features(style: Sequence[Dataflow]) -> Floats:
@@ -154,7 +155,8 @@ def hardware_features(hardware: Hardware) -> Floats:
     """(n,) in [0, 1]: interconnect and lanes."""
     numbers = hardware.arrays()
     found = [np.log2(1.0 + float(numbers[name])) / most for name, most in _HARDWARE]
-    return np.minimum(np.array(found), 1.0)
+    features: Floats = np.minimum(np.array(found), 1.0)
+    return features
 
 
 def context_features(
@@ -269,5 +271,5 @@ def shown(features: Array) -> Observations:
 
 def _log(values: Floats, low: float, high: float) -> Floats:
     """Where a value lies between two powers of ten, from 0 to 1."""
-    found = (np.log10(np.maximum(values, 10.0**low)) - low) / (high - low)
-    return np.minimum(found, 1.0)
+    found: Floats = np.minimum((np.log10(np.maximum(values, 10.0**low)) - low) / (high - low), 1.0)
+    return found

@@ -90,8 +90,8 @@ class Stage(NamedTuple):
 
 def _near(target: float, width: int) -> int:
     """The multiple of 4 of a class that is nearest, as a ratio."""
-    numbers = [width * 2**a * 3**b for a in range(2, 13) for b in (0, 1)]
-    return min(numbers, key=lambda n: abs(np.log(n / target)))
+    numbers: list[int] = [width * 2**a * 3**b for a in range(2, 13) for b in (0, 1)]
+    return min(numbers, key=lambda n: float(abs(np.log(n / target))))
 
 
 class _Writer:
@@ -104,7 +104,7 @@ class _Writer:
         self.rng = np.random.default_rng([20_210_109, *cell])
 
     def sizes(self, level: int) -> int:
-        return self.smallest * 2 ** (LEVELS - level)
+        return int(self.smallest * 2 ** (LEVELS - level))
 
     def widths(self, first: float, factor: float = 2.0, spread: float = 1.5) -> list[int]:
         """Of the stages, about ``first``, each ``factor`` times the one before."""
@@ -201,9 +201,7 @@ class _Writer:
         yield self.stem("inverted", stem, 3)
         for level, width in enumerate(widths, start=1):
             for expansion, kernel in ((3, 3), (6, 3), (3, 5), (6, 5)):
-                net = ConvNet(
-                    stem if level == 1 else widths[level - 2], self.sizes(level) * 2
-                )
+                net = ConvNet(stem if level == 1 else widths[level - 2], self.sizes(level) * 2)
 
                 def block(
                     depth: int,

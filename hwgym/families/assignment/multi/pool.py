@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Bools, Floats, Ints
+from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import cache_folder, replacing
 from hwgym.costs.maestro import MAESTRO_2019, Dataflow, Hardware, Shapes, Technology, evaluate
 from hwgym.families.assignment.accounting import COMPLETE
@@ -80,9 +80,7 @@ class Prices(NamedTuple):
     l2: Floats
 
 
-def count(
-    layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int]
-) -> Counts:
+def count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int]) -> Counts:
     """The counts of layers under a dataflow, from the cache folder or computed."""
     asked = json.dumps(
         [
@@ -105,8 +103,10 @@ def count(
         for start in range(0, len(layers), AT_ONCE)
     ]
     latency = np.concatenate([part.latency for part in parts], axis=1)
-    rest = (np.concatenate(column) for column in zip(*(part[1:] for part in parts), strict=True))
-    counts = Counts(latency, *rest)
+    rest = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in Counts._fields[1:]
+    }
+    counts = Counts(latency, **rest)
     if path is not None:
         _write(path, counts)
     return counts
@@ -121,11 +121,17 @@ def _count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int
         costs = evaluate(shapes, dataflow, np.array(PE_LEVELS)[:, None], TILE_LEVELS, hardware)
         latency.append(costs.runtime_cycles)
     l1, l2 = (sum(getattr(costs, name) for name in names) for names in _ACCESSES)
-    columns = (
-        costs.num_macs, l1, l2, costs.l1_bytes, costs.l2_bytes, costs.mappable, costs.valid
-    )  # fmt: skip
-    flat = (column.reshape(len(layers), -1).copy() for column in columns)
-    return Counts(np.stack(latency).reshape(len(bandwidths), len(layers), -1), *flat)
+    columns: dict[str, Array] = {
+        "macs": costs.num_macs,
+        "l1_accesses": l1,
+        "l2_accesses": l2,
+        "l1_bytes": costs.l1_bytes,
+        "l2_bytes": costs.l2_bytes,
+        "mappable": costs.mappable,
+        "valid": costs.valid,
+    }
+    flat = {name: column.reshape(len(layers), -1).copy() for name, column in columns.items()}
+    return Counts(np.stack(latency).reshape(len(bandwidths), len(layers), -1), **flat)
 
 
 def _read(path: Path) -> Counts | None:
@@ -208,7 +214,7 @@ class LayerPool:
         """(blocks, actions) whole units of SRAM."""
         return _units(self.counts.l2_bytes, MAESTRO_2019.l2_unit_bytes)
 
-    # --- tables of some blocks ------------------------------------------------------------------
+    # --- tables of some blocks --------------------------------------------------------------------
 
     def latency(self, blocks: Ints, bandwidth: Ints | int) -> Ints:
         """(n, actions) cycles of all repeats."""
@@ -248,7 +254,7 @@ class LayerPool:
         """
         blocks = style * len(self.layers) + rows
         area, power = prices_of(technology)
-        tables = {
+        tables: dict[str, Array] = {
             "latency_cycles": self.latency(blocks, bandwidth),
             "energy_nj": self.energy(blocks, area),
             "area_um2": self.usage(blocks, area),
@@ -271,7 +277,10 @@ def prices_of(technology: Technology) -> tuple[Prices, Prices]:
     energy = (t.mac_energy_nj, t.l1_energy_macs, t.l2_energy_macs)
     of_area = (t.mac_area_um2, t.l1_area_um2, t.l2_area_um2)
     of_power = (t.mac_power_mw, t.l1_power_mw, t.l2_power_mw)
-    area, power = (Prices(*map(np.float64, (*energy, *of))) for of in (of_area, of_power))
+    area, power = (
+        Prices(*(np.array(value, np.float64) for value in (*energy, *of)))
+        for of in (of_area, of_power)
+    )
     return area, power
 
 

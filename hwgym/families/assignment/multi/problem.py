@@ -12,8 +12,9 @@ import numpy as np
 
 from hwgym._arrays import Floats
 from hwgym._names import nearest
+from hwgym.core.metric import METRICS
 from hwgym.core.problem import Problem, Unlisted
-from hwgym.core.rewards import CappedReward, Needs
+from hwgym.core.rewards import Needs
 from hwgym.costs.maestro import Dataflow
 from hwgym.families.assignment.accounting import Accounting
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS
@@ -72,7 +73,7 @@ class Instances(Unlisted):
         self.source = source
 
     def __len__(self) -> int:
-        return self.source.made.count
+        return self.source.made.problems
 
     @overload
     def __getitem__(self, number: int) -> MultiProblem: ...
@@ -83,7 +84,8 @@ class Instances(Unlisted):
             return [self[i] for i in range(*number.indices(len(self)))]
         if not 0 <= number < len(self):
             raise IndexError(f"{self.source.split} has problems 0..{len(self) - 1}, got {number}")
-        return self._problem(int(number))
+        found: MultiProblem = self._problem(int(number))
+        return found
 
     @cached_property
     def dealer(self) -> Dealer:
@@ -108,8 +110,8 @@ class Instances(Unlisted):
             )
             return MultiProblem(
                 design,
-                OBJECTIVES[recipes.objective[0]],
-                CONSTRAINTS[recipes.constraint[0]],
+                METRICS[OBJECTIVES[recipes.objective[0]]],
+                METRICS[CONSTRAINTS[recipes.constraint[0]]],
                 budget=float(budget),
             )
 
@@ -151,7 +153,7 @@ class SplitSampler:
     random = True
 
     def __init__(self, problems: Instances) -> None:
-        self.problems: Instances = problems
+        self.problems: Sequence[Problem] = problems
         self._count = len(problems)
 
     def draw(self, rng: np.random.Generator) -> int:
@@ -222,5 +224,3 @@ def make(
     if not 0 <= instance < len(problems):
         raise ValueError(f"{split} has problems 0..{len(problems) - 1}, got {instance}")
     return problems[instance]
-
-

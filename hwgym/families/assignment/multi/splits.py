@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Floats, Ints
+from hwgym._arrays import Array, Floats, Ints
 from hwgym._names import nearest
 from hwgym.costs.maestro import MAESTRO_2019, Hardware, Technology, dataflow
 from hwgym.families.assignment.design_space import MIX
@@ -27,14 +27,14 @@ HARDWARE = ("drawn", "default")
 MACHINES = 64
 """Technologies of a split."""
 
-UNCONSTRAINED = int(Hardware().noc_bandwidth)  # type: ignore[call-overload]
+UNCONSTRAINED = int(Hardware().arrays()["noc_bandwidth"])
 
 
 class Split(NamedTuple):
     """What a split draws.
 
     Attributes:
-        count: Problems.
+        problems: How many.
         salt: Of its draws.
         dataflows: Of which a problem has one.
         bandwidths: Of the network on chip, of which a problem has one; the last is the default's.
@@ -45,7 +45,7 @@ class Split(NamedTuple):
         deep: Whether its networks are deep ones.
     """
 
-    count: int
+    problems: int
     salt: int
     machines: int
     dataflows: tuple[str, ...] = MIX
@@ -73,8 +73,9 @@ SPLITS: Mapping[str, Split] = MappingProxyType(
         ),
     }
 )
-"""``train`` is as good as endless; its machines are those of no other split. ``zoo`` has each published network 60 times. ``ood`` has what no
-other has: deep networks, tight budgets, other dataflows, bandwidths and technologies."""
+"""``train`` is as good as endless; its machines are those of no other split. ``zoo`` has each
+published network 60 times. ``ood`` has what no other has: deep networks, tight budgets, other
+dataflows, bandwidths and technologies."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,10 @@ class Recipes(NamedTuple):
     constraint: Ints
     share: Floats
 
+    def some(self, which: Ints) -> Recipes:
+        """Those of some problems."""
+        return Recipes(**{name: value[which] for name, value in self._asdict().items()})
+
 
 def draw(salt: int, numbers: Ints, count: int) -> Floats:
     """(n, count) in [0, 1): the draws of each number, the same everywhere and at any time
@@ -142,7 +147,7 @@ def draw(salt: int, numbers: Ints, count: int) -> Floats:
     return found
 
 
-def _pick(u: Floats, count: Ints | int) -> Ints:
+def _pick(u: Floats, count: Array | int) -> Ints:
     """Which of so many a draw means."""
     return np.asarray(u * count).astype(np.int64)
 
@@ -179,7 +184,7 @@ class Source:
             if given is not None and given not in allowed:
                 raise ValueError(nearest(what, given, allowed))
         if n.networks is not None and not (
-            isinstance(n.networks, int) and 0 < n.networks and not isinstance(n.networks, bool)
+            isinstance(n.networks, int) and n.networks > 0 and not isinstance(n.networks, bool)
         ):
             raise ValueError(f"networks must be a positive integer, got {n.networks!r}")
         _ = self.styles
@@ -276,9 +281,7 @@ class Source:
         ]
         least, most = np.array([DEPTHS[k][self.made.deep] for k in KINDS])[kind].T
         depths = np.zeros_like(pieces)
-        depths[:, 1:-1] = least[:, None] + _pick(
-            u[:, 2 + LEVELS :], (most - least + 1)[:, None]
-        )
+        depths[:, 1:-1] = least[:, None] + _pick(u[:, 2 + LEVELS :], (most - least + 1)[:, None])
         return pieces, depths
 
     def rows(self, recipes: Recipes) -> tuple[Ints, Ints]:

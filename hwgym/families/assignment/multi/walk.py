@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Dynamics, Outcome
@@ -64,7 +63,7 @@ def _complete(
     return out
 
 
-# --- problems that are given ------------------------------------------------------------------------
+# --- problems that are given ----------------------------------------------------------------------
 
 
 class ShownWalk(TableWalk):
@@ -165,7 +164,7 @@ class _Seen(NamedTuple):
         return cls(ahead, np.concatenate([remaining, none]), shown(context))
 
 
-# --- problems that are drawn ------------------------------------------------------------------------
+# --- problems that are drawn ----------------------------------------------------------------------
 
 
 class DealtState(NamedTuple):
@@ -294,10 +293,9 @@ class DealtWalk:
         state = self._sure(state)
         deals, slot = self._deals, state.slot
         at = slot * deals.room + state.step
-        ahead = sliding_window_view(deals.row, AHEAD)[at]
         limit = deals.constants[:, 0].take(slot)
         return _complete(
-            deals.dealer.layers.shown.take(ahead, axis=0),
+            deals.dealer.layers.shown.take(deals.ahead[at], axis=0),
             deals.remaining.take(at, axis=0),
             deals.contexts.take(slot, axis=0),
             self._shown.take(state.previous, axis=0),
