@@ -6,7 +6,7 @@ Two kinds are ready-made: :class:`hwgym.core.table_walk.TableWalk` for problems 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from hwgym.core.problem import Problem
 if TYPE_CHECKING:
     from hwgym.core.rewards import Reward
 
-__all__ = ["Dynamics", "Outcome", "SingleEpisode", "check_bank", "merge", "place"]
+__all__ = ["Dynamics", "Outcome", "SingleEpisode", "check_bank", "merge", "place", "summaries"]
 
 
 class Outcome(NamedTuple):
@@ -92,9 +92,10 @@ class Dynamics(Protocol):
         """
         ...
 
-    def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
-        """What episodes (n, steps, axes) of one problem came to: ``objective``, ``used``, metrics;
-        of those that broke off, what they came to until then, as far as that can be told."""
+    def summary(self, which: Ints, genes: Ints) -> dict[str, Floats]:
+        """What episodes of problems (N,) came to, genes (N, most steps, axes): ``objective``,
+        ``used``, metrics, and ``limit``; of those that broke off, what they came to until then, as
+        far as that can be told."""
         ...
 
     def episode(self, reward: Reward) -> SingleEpisode | None:
@@ -144,6 +145,30 @@ def place(where: Bools, these: State, others: State) -> State:
             b[where] = a
         fields.append(b)
     return type(others)(*fields)
+
+
+def summaries(
+    problems: Sequence[Problem],
+    which: Ints,
+    genes: Ints,
+    of: Callable[[int, Ints], Mapping[str, Floats]],
+) -> dict[str, Floats]:
+    """As :meth:`Dynamics.summary`, problem by problem.
+
+    Args:
+        problems: The bank.
+        which: (N,)
+        genes: (N, most steps, axes)
+        of: What episodes (n, steps, axes) of one problem came to.
+    """
+    found: dict[str, Floats] = {}
+    for index in np.unique(which):
+        problem, rows = problems[index], np.flatnonzero(which == index)
+        totals = of(int(index), genes[rows, : problem.num_steps])
+        for name, values in totals.items():
+            found.setdefault(name, np.empty(len(which)))[rows] = values
+        found.setdefault("limit", np.empty(len(which)))[rows] = problem.statement.limit
+    return found
 
 
 def check_bank(problems: Sequence[Problem]) -> None:

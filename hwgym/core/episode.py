@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from math import inf
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
-from hwgym.core.certificate import Certificate
 from hwgym.core.dynamics import Dynamics, SingleEpisode, merge, place
 from hwgym.core.problem import Statement, most_steps
 from hwgym.core.rewards import Reward, shown
@@ -302,36 +300,28 @@ def summary_names(dynamics: Dynamics, *, certificate: bool = True) -> tuple[str,
 
 
 def said(
-    statement: Statement,
-    totals: Mapping[str, Any],
-    success: Any,
-    certificate: Callable[[], Certificate] | None,
+    statement: Statement, totals: Mapping[str, Any], success: Any, regret: Any
 ) -> dict[str, Any]:
-    """What to say of an episode, or of many of one problem: numbers, or arrays (N,), by name.
+    """What to say of an episode, or of many: numbers, or arrays (N,), by name.
 
     ``objective`` and the metrics of what was chosen so far, ``budget_used`` (share of the limit),
     ``is_success``, and ``regret`` (objective / optimum - 1, or / lower bound where no optimum is
     proven; infinite as long as the episode has not finished well).
 
     Args:
-        statement: Of the problem that they walk.
+        statement: Of a problem that they walk.
         totals: What they have come to, as :meth:`Dynamics.summary` gives it.
         success: Whether they finished well.
-        certificate: Of the problem; None if the regret may not be told. Asked for once there is
-            something to compare, for it may take long to prove.
+        regret: What is to be told; None if nothing may be.
     """
     found = {"objective": totals["objective"]}
     for metric in statement.metrics:
         found[metric.name] = totals[metric.name]
     if statement.constraint is not None:
-        found["budget_used"] = totals["used"] / statement.limit
+        found["budget_used"] = totals["used"] / totals["limit"]
     found["is_success"] = success
-    if certificate is not None:
-        if isinstance(success, np.ndarray):
-            reached = np.where(success, totals["objective"], np.inf)
-            found["regret"] = certificate().above(reached) if success.any() else reached
-        else:
-            found["regret"] = certificate().above(totals["objective"]) if success else inf
+    if regret is not None:
+        found["regret"] = regret
     return found
 
 
@@ -348,15 +338,12 @@ def summarise(
         success: (N,) whether they finished well.
         certificate: Whether the regret may be told.
     """
-    found: dict[str, Array] = {}
-    for index in np.unique(which):
-        problem, rows = dynamics.problems[index], np.flatnonzero(which == index)
-        totals = dynamics.summary(int(index), genes[rows, : problem.num_steps])
-        values = said(
-            problem.statement, totals, success[rows], problem.certificate if certificate else None
-        )
-        for name, value in values.items():
-            if name not in found:
-                found[name] = np.empty(len(which), value.dtype)
-            found[name][rows] = value
+    totals, regret = dynamics.summary(which, genes), None
+    if certificate:
+        # Asked for once there is something to compare: it may take long to prove.
+        regret = np.where(success, totals["objective"], np.inf)
+        for index in np.unique(which[success]):
+            rows = np.flatnonzero(success & (which == index))
+            regret[rows] = dynamics.problems[index].certificate().above(regret[rows])
+    found = said(dynamics.problems[0].statement, totals, success, regret)
     return {**found, "assignment": genes}

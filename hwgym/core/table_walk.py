@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
-from hwgym.core.dynamics import Outcome, check_bank
+from hwgym.core.dynamics import Outcome, check_bank, summaries
 from hwgym.core.episode import said
 from hwgym.core.rewards import Reward, shown
 from hwgym.core.tables import TableProblem
@@ -199,7 +200,10 @@ class TableWalk:
             self._masks[mode] = table
         return self._masks[mode]
 
-    def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
+    def summary(self, which: Ints, genes: Ints) -> dict[str, Floats]:
+        return summaries(self.problems, which, genes, self._totals)
+
+    def _totals(self, which: int, genes: Ints) -> dict[str, Floats]:
         problem = self.problems[which]
         # Of what an episode chose, so nothing needs to be checked; -1 gives numbers below 0.
         numbers = problem.space.pack(genes, check=False)
@@ -311,9 +315,11 @@ class TableEpisode:
     def tell(self, success: bool, certificate: bool) -> dict[str, Any]:
         """As :meth:`hwgym.core.episode.Episode.tell`."""
         totals = dict(zip(self.walk.metrics, self._totals, strict=True))
-        totals["objective"], totals["used"] = self._objective, self._used
-        prove = self.walk.problems[self.which].certificate if certificate else None
-        found = said(self._statements[self.which], totals, success, prove)
+        totals |= {"objective": self._objective, "used": self._used, "limit": self._limit}
+        regret = inf if certificate else None
+        if certificate and success:
+            regret = self.walk.problems[self.which].certificate().above(self._objective)
+        found = said(self._statements[self.which], totals, success, regret)
         found["assignment"] = self._genes.copy()
         return found
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
-from hwgym.core.dynamics import Outcome, check_bank
+from hwgym.core.dynamics import Outcome, check_bank, summaries
 from hwgym.core.problem import Problem
 from hwgym.core.rewards import Reward
 from hwgym.core.veil import check_lifted, lifted
@@ -157,7 +157,10 @@ class Walk:
     def _entries(self, mode: str) -> int:
         return int(self.shape.prod() if mode == "discrete" else self.shape.sum())
 
-    def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
+    def summary(self, which: Ints, genes: Ints) -> dict[str, Floats]:
+        return summaries(self.problems, which, genes, self._totals)
+
+    def _totals(self, which: int, genes: Ints) -> dict[str, Floats]:
         with lifted():
             scores = self.problems[which].evaluate(genes)
         return {"objective": scores.objective, "used": scores.used, **scores.metrics}

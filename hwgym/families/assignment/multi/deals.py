@@ -109,7 +109,9 @@ class Deals:
         room: Rows of a slot: those of the longest problem's layers, and :data:`AHEAD` of none.
         number: (slots,) of the problem; -1 where there is none.
         steps, bandwidth, objective: (slots,)
-        constants: (slots, 8) limit, span, and the prices that apply.
+        constants: (slots, 8) limit, span, and the prices of energy and of what is constrained.
+        others: (slots, 3) the prices of what is not constrained.
+        by_area: (slots,) whether area is what is constrained.
         contexts: (slots, entries) what is observed at all steps.
         block, row: (slots x room,) of each layer, in the pool; its last row is of none.
         ahead: (..., AHEAD) that of each layer and of those after it.
@@ -124,6 +126,8 @@ class Deals:
         self.number = np.full(slots, -1)
         self.steps, self.bandwidth, self.objective = np.zeros((3, slots), np.int64)
         self.constants = np.ones((slots, 8))
+        self.others = np.ones((slots, 3))
+        self.by_area = np.zeros(slots, bool)
         self.contexts: Observations = np.zeros((slots, len(CONTEXT)), np.float32)
         self.block = np.zeros(rows, np.int64)
         self.row = np.full(rows, len(dealer.layers.shown) - 1, np.int64)
@@ -164,6 +168,9 @@ class Deals:
         self.bandwidth[slots], self.objective[slots] = recipes.bandwidth, recipes.objective
         columns = (prices.mac_nj, prices.l1_macs, prices.l2_macs, prices.pe, prices.l1, prices.l2)
         self.constants[slots] = np.stack([limit, span, *columns], axis=1)
+        self.by_area[slots] = recipes.constraint == 0
+        other = dealer.prices(recipes._replace(constraint=1 - recipes.constraint))
+        self.others[slots] = np.stack([other.pe, other.l1, other.l2], axis=1)
         self.contexts[slots] = dealer.contexts(recipes, lengths, limit, cap, span)
         at = ranges(slots * self.room, lengths)
         self.block[at], self.row[at] = blocks, rows

@@ -343,11 +343,54 @@ class DealtWalk:
         grid = joint.reshape(-1, *self._space.shape)
         return np.concatenate([grid.any(axis=other) for other in self._others], axis=1)
 
-    def summary(self, which: int, genes: Ints) -> dict[str, Floats]:
-        problem = self.problems[which]
-        numbers = problem.space.pack(genes, check=False)
-        with lifted():  # a walk is made by whoever may, or for whoever pays
-            return problem.totals(numbers)
+    def summary(self, which: Ints, genes: Ints) -> dict[str, Floats]:
+        slot = self._sure(self._found(which)).slot
+        deals, pool = self._deals, self.problems.source.pool
+        counts, constants = pool.counts, deals.constants.take(slot, axis=0)
+        # Steps first: along this axis numpy adds step by step, in order, as an episode does.
+        numbers = self._space.pack(genes, check=False).T
+        step, episode = np.nonzero(numbers >= 0)
+        choice, own = numbers[step, episode], slot[episode]
+        at = own * deals.room + step
+        block, repeat = deals.block.take(at), deals.layer[:, 0].take(at)
+        cell = (block, choice)
+        mac_nj, l1_macs, l2_macs, *prices = constants.T[2:, episode]
+        cycles = counts.latency[(deals.bandwidth.take(own), *cell)] * repeat
+        energy = l1_macs * counts.l1_accesses[cell] + counts.macs[cell]
+        energy = mac_nj * (energy + l2_macs * counts.l2_accesses[cell]) * repeat
+        takes = [
+            pool.pes[choice] * (pe + l1 * pool.l1_units[cell]) + l2 * pool.l2_units[cell]
+            for pe, l1, l2 in (prices, deals.others.take(own, axis=0).T)
+        ]
+        applied, other = (np.where(counts.mappable[cell], each, 0.0) for each in takes)
+        by_area = deals.by_area.take(own)
+        objective = deals.objective.take(own)
+        cost = np.where(
+            objective == LATENCY, cycles, np.where(objective == ENERGY, energy, energy * cycles)
+        )
+        table = np.zeros((len(numbers), len(which), 6))
+        table[step, episode] = np.stack(
+            [
+                np.where(counts.valid[cell], cost, np.inf),
+                applied,
+                cycles,
+                energy,
+                np.where(by_area, applied, other),
+                np.where(by_area, other, applied),
+            ],
+            axis=1,
+        )
+        names = ("objective", "used", "latency", "energy", "area", "power")
+        totals = dict(zip(names, np.add.reduce(table, axis=0).T, strict=True))
+        return {**totals, "limit": constants[:, 0]}
+
+    def _found(self, which: Ints) -> DealtState:
+        """Episodes of problems (N,) that have begun, in the slots where these are, if they are."""
+        number = self._deals.number
+        order = np.argsort(number)
+        place = np.minimum(np.searchsorted(number[order], which), len(order) - 1)
+        none = np.zeros_like(which)
+        return DealtState(none, none, np.zeros(len(which)), order[place], which)
 
     def episode(self, reward: Reward) -> None:
         return None
