@@ -22,6 +22,7 @@ from benchmarks import gamma, hetero, report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
+from hwgym.core.problem import most_steps
 from hwgym.core.view import brief
 from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, KINDS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
@@ -135,6 +136,11 @@ GROUPS = {
         "a systolic array and SRAM for each layer, with SCALE-Sim's cycles and DRAM",
         lambda i, kwargs: _of("systolic", i, kwargs),
     ),
+    "multi": Group(
+        "HWAssignMulti-Val-v0",
+        "each episode another network, budget and machine, none of them seen before",
+        lambda i, kwargs: _of("assignment_multi", i, kwargs),
+    ),
     "mapping": Group(
         "HWMap-GAMMA-ResNet50-20-Edge-EDP-v0",
         "a layer's mapping, decision by decision, on MAESTRO: GAMMA's search",
@@ -193,6 +199,21 @@ def glance(group: Group) -> str:
         env = gym.make(group.example, action_mode=mode)
         modes.append((mode, env.action_space))
     ids = group.ids
+    spaces = [
+        ("Ids", f"{len(ids)}, for example `{group.example}`"),
+        ("Import", f'`gym.make("hwgym:{group.example}")`'),
+        *((f"Action space, `{mode}`", f"`{space}`") for mode, space in modes),
+        ("Observation space", f"`Box(-1.0, 1.0, {env.observation_space.shape}, float32)`"),
+    ]
+    bank = env.unwrapped.sampler
+    if bank.random:
+        rows = [
+            *spaces,
+            ("Problems", f"{len(bank.problems):,}, one an episode"),
+            ("Steps of an episode", f"one a layer, {most_steps(bank.problems)} at most"),
+            ("Choices of a step", bank.problems[0].space.num_actions),
+        ]
+        return table(("", ""), rows)
     problems = [problem_of(env_id) for env_id in ids]
     steps = sorted({problem.num_steps for problem in problems})
     posed = [kwargs_of(env_id) for env_id in ids]
@@ -203,10 +224,7 @@ def glance(group: Group) -> str:
         each = "job"
     between = f"{len(over)}, of " + " to ".join(map(str, sorted({steps[0], steps[-1]})))
     rows = [
-        ("Ids", f"{len(ids)}, for example `{group.example}`"),
-        ("Import", f'`gym.make("hwgym:{group.example}")`'),
-        *((f"Action space, `{mode}`", f"`{space}`") for mode, space in modes),
-        ("Observation space", f"`Box(-1.0, 1.0, {env.observation_space.shape}, float32)`"),
+        *spaces,
         (OVER[given], f"{between} {each}s"),
         ("Steps of an episode", f"one a {each}"),
         ("Choices of a step", problem_of(group.example).space.num_actions),

@@ -38,7 +38,7 @@ from hwgym.core.log import (
     to_minari,
 )
 from hwgym.core.metric import METRICS, Metric, find_metric
-from hwgym.core.problem import InfeasibleError, Parts, Problem, Scores, Statement
+from hwgym.core.problem import InfeasibleError, Parts, Problem, Scores, Statement, Unlisted
 from hwgym.core.rewards import REWARDS, Reward
 from hwgym.core.sampler import Drawn, Fixed, Sampler
 from hwgym.core.search import Result, as_problem, search, solve
@@ -93,6 +93,7 @@ __all__ = [
     "TableWalk",
     "Tables",
     "UnknownId",
+    "Unlisted",
     "VectorEnvironment",
     "View",
     "Walk",
