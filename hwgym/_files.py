@@ -1,4 +1,4 @@
-"""Files written whole or not at all; TOML read with errors that name the file; the cache."""
+"""Files written whole or not at all; TOML read with errors that name the file."""
 
 from __future__ import annotations
 
@@ -40,18 +40,6 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
     with replacing(path) as partial, partial.open("x", encoding="utf-8", newline="") as file:
         file.write(text)
     return Path(path)
-
-
-def cache_folder() -> Path | None:
-    """Where tables are kept on disk; None if nowhere."""
-    given = os.environ.get("HWGYM_CACHE")
-    if given is not None:
-        return Path(given).expanduser() if given else None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(base).expanduser() / "hwgym"
-    except RuntimeError:  # nobody's home is known
-        return None
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hwgym._files import cache_folder
+from hwgym.costs.cache import cache_folder
 from hwgym.costs.loopnest import (
     TEMPLATES,
     Choices,

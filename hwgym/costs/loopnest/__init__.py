@@ -7,7 +7,8 @@ From the bottom up:
 - ``model``: capacity, time, energy and area on a machine.
 - ``templates``: families of mappings as data; ``lattice``: their mappings, and the best of them for
   every size of buffers.
-- ``tables``: that for every layer, array and pair of sizes; ``cache`` keeps it on disk.
+- ``tables``: that for every layer, array and pair of sizes, kept on disk by
+  :mod:`hwgym.costs.cache`.
 - ``kinds``: sub-accelerators with nothing open but their PEs and their bandwidth.
 """
 

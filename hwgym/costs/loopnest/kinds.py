@@ -20,12 +20,13 @@ import numpy as np
 
 from hwgym._arrays import Bools, Floats
 from hwgym._names import nearest
-from hwgym.costs.loopnest.cache import VERSION, cache_file, read_arrays, write_arrays
+from hwgym.costs.cache import cache_file, read_arrays, write_arrays
 from hwgym.costs.loopnest.lattice import Choices, lattice
 from hwgym.costs.loopnest.model import Moves, capacity, moves
 from hwgym.costs.loopnest.nests import Nests
 from hwgym.costs.loopnest.templates import NVDLA, OUTPUTS_STAY, SHIDIANNAO, WEIGHTS_STAY, Template
 from hwgym.costs.loopnest.traffic import analyse
+from hwgym.costs.loopnest.version import VERSION
 from hwgym.hardware.machine import Machine
 from hwgym.workloads import Layer
 

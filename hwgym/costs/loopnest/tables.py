@@ -3,7 +3,7 @@
 An array may leave rows and columns idle: what runs on a smaller one of those to choose from runs on
 it, too.
 
-A layer's tables are kept in memory, and on disk (:mod:`hwgym.costs.loopnest.cache`).
+A layer's tables are kept in memory, and on disk (:mod:`hwgym.costs.cache`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
-from hwgym.costs.loopnest.cache import VERSION, cache_file, read_arrays, write_arrays
+from hwgym.costs.cache import cache_file, read_arrays, write_arrays
 from hwgym.costs.loopnest.lattice import (
     OBJECTIVES,
     Best,
@@ -30,6 +30,7 @@ from hwgym.costs.loopnest.lattice import (
 from hwgym.costs.loopnest.model import BOUNDS, array_area_um2, energy
 from hwgym.costs.loopnest.nests import DIMS, Nests
 from hwgym.costs.loopnest.templates import Template, template
+from hwgym.costs.loopnest.version import VERSION
 from hwgym.hardware.machine import Machine
 from hwgym.workloads import Layer
 

@@ -2,24 +2,20 @@
 
 Costs of MAESTRO are counts times constants. The counts depend on layer, dataflow and interconnect
 only, and are what takes long; they are kept on disk in the cache folder
-(:func:`hwgym._files.cache_folder`), under a name that is a digest of all that they depend on.
+(:mod:`hwgym.costs.cache`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym._files import cache_folder, replacing
+from hwgym.costs.cache import cache_file, read_arrays, write_arrays
 from hwgym.costs.maestro import MAESTRO_2019, Dataflow, Hardware, Shapes, Technology, evaluate
 from hwgym.families.assignment.accounting import COMPLETE
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS, DesignSpace
@@ -82,22 +78,18 @@ class Prices(NamedTuple):
 
 def count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int]) -> Counts:
     """The counts of layers under a dataflow, from the cache folder or computed."""
-    asked = json.dumps(
-        [
-            VERSION,
-            COST_MODEL,
-            [list(layer.shape) for layer in layers],
-            dataflow.to_dict(),
-            list(bandwidths),
-            [PE_LEVELS, TILE_LEVELS],
-        ]
+    path = cache_file(
+        "layers",
+        VERSION,
+        COST_MODEL,
+        [list(layer.shape) for layer in layers],
+        dataflow.to_dict(),
+        list(bandwidths),
+        [PE_LEVELS, TILE_LEVELS],
     )
-    folder, path = cache_folder(), None
-    if folder is not None:
-        path = folder / f"layers-{hashlib.sha256(asked.encode()).hexdigest()[:32]}.npz"
-        found = _read(path)
-        if found is not None:
-            return found
+    found = read_arrays(path, Counts._fields)
+    if found is not None:
+        return Counts(**found)
     parts = [
         _count(layers[start : start + AT_ONCE], dataflow, bandwidths)
         for start in range(0, len(layers), AT_ONCE)
@@ -107,8 +99,7 @@ def count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int]
         name: np.concatenate([getattr(part, name) for part in parts]) for name in Counts._fields[1:]
     }
     counts = Counts(latency, **rest)
-    if path is not None:
-        _write(path, counts)
+    write_arrays(path, counts._asdict())
     return counts
 
 
@@ -132,22 +123,6 @@ def _count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int
     }
     flat = {name: column.reshape(len(layers), -1).copy() for name, column in columns.items()}
     return Counts(np.stack(latency).reshape(len(bandwidths), len(layers), -1), **flat)
-
-
-def _read(path: Path) -> Counts | None:
-    try:
-        with path.open("rb") as stream, np.load(stream) as file:  # numpy leaves damaged ones open
-            return Counts(*(file[name] for name in Counts._fields))
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
-        return None
-
-
-def _write(path: Path, counts: Counts) -> None:
-    try:
-        with replacing(path) as partial:
-            np.savez_compressed(partial, **counts._asdict())
-    except OSError:
-        return  # a full or read-only disk: it is computed again
 
 
 @dataclass(frozen=True, eq=False)

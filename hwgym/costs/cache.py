@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,12 +18,21 @@ from typing import Any
 import numpy as np
 
 from hwgym._arrays import Array
-from hwgym._files import cache_folder, replacing
+from hwgym._files import replacing
 
-__all__ = ["VERSION", "cache_file", "read_arrays", "write_arrays"]
+__all__ = ["cache_file", "cache_folder", "read_arrays", "write_arrays"]
 
-VERSION = 3
-"""Of the model and its lattice: tables of another are not read."""
+
+def cache_folder() -> Path | None:
+    """Where tables are kept on disk; None if nowhere."""
+    given = os.environ.get("HWGYM_CACHE")
+    if given is not None:
+        return Path(given).expanduser() if given else None
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(base).expanduser() / "hwgym"
+    except RuntimeError:  # nobody's home is known
+        return None
 
 
 def cache_file(name: str, *asked: Any) -> Path | None:
