@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from hwgym._arrays import Floats, Ints, Observations
 from hwgym.core.design import BUDGET_RTOL
@@ -114,7 +113,6 @@ class Deals:
         by_area: (slots,) whether area is what is constrained.
         contexts: (slots, entries) what is observed at all steps.
         block, row: (slots x room,) of each layer, in the pool; its last row is of none.
-        ahead: (..., AHEAD) that of each layer and of those after it.
         layer: (slots x room, 3) of each: how often it runs, the cost above which the reward does
             not look, and the least that those after it take.
         remaining: (slots x room, entries) what is observed of the layers from each on.
@@ -131,7 +129,6 @@ class Deals:
         self.contexts: Observations = np.zeros((slots, len(CONTEXT)), np.float32)
         self.block = np.zeros(rows, np.int64)
         self.row = np.full(rows, len(dealer.layers.shown) - 1, np.int64)
-        self.ahead = sliding_window_view(self.row, AHEAD)
         self.layer = np.zeros((rows, 3))
         self.remaining: Observations = np.full((rows, len(REMAINING)), -1.0, np.float32)
 

@@ -203,7 +203,8 @@ def left_features(used: Floats, limit: Floats | float, remaining: Ints) -> Obser
     found = np.empty((len(left), len(LEFT)), np.float32)
     found[:, 0] = left / limit
     each = np.maximum(left / np.maximum(remaining, 1), 10.0**low).astype(np.float32)
-    found[:, 1] = (np.log10(each) - low) / (high - low)
+    # The natural logarithm of single precision takes a fifth of the time that log10 does.
+    found[:, 1] = (np.log(each) * np.float32(1 / np.log(10)) - low) / (high - low)
     np.minimum(found, 1.0, out=found)
     found *= 2.0
     found -= 1.0

@@ -46,18 +46,11 @@ def _previous(space: Space) -> Observations:
     return shown(np.vstack([levels, np.zeros(levels.shape[1])]) / np.array(space.shape))
 
 
-def _complete(
-    ahead: Observations,
-    remaining: Observations,
-    contexts: Observations,
-    previous: Observations,
-    left: Observations,
-    room: int,
-) -> Observations:
+def _joined(room: int, *parts: Observations) -> Observations:
     """Observations (N, entries + room), of their parts."""
-    out = np.empty((len(ahead), SIZE + previous.shape[1] + room), np.float32)
+    out = np.empty((len(parts[0]), sum(part.shape[1] for part in parts) + room), np.float32)
     at = 0
-    for part in (ahead.reshape(len(ahead), -1), remaining, contexts, previous, left):
+    for part in parts:
         out[:, at : at + part.shape[1]] = part
         at += part.shape[1]
     return out
@@ -86,13 +79,13 @@ class ShownWalk(TableWalk):
             which = state.which
             rows = rows + self._rows[which]
             limit, steps = limit[which], steps[which]  # type: ignore[index]
-        return _complete(
+        return _joined(
+            room,
             self._ahead.take(rows, axis=0),
             self._remaining.take(rows, axis=0),
             self._contexts.take(which, axis=0),
             self._shown.take(state.previous, axis=0),
             left_features(state.used, limit, steps - state.step),
-            room,
         )
 
     def episode(self, reward: Reward) -> TableEpisode:
@@ -125,7 +118,7 @@ class _Seen(NamedTuple):
     """What is observed of one problem whatever is chosen.
 
     Attributes:
-        ahead: (steps + 1, layers ahead, entries)
+        ahead: (steps + 1, entries of the layers ahead)
         remaining: (steps + 1, entries)
         context: (1, entries)
     """
@@ -161,7 +154,7 @@ class _Seen(NamedTuple):
             np.array([cap]),
             np.array([span or 1.0]),
         )
-        return cls(ahead, np.concatenate([remaining, none]), shown(context))
+        return cls(ahead.reshape(steps + 1, -1), np.concatenate([remaining, none]), shown(context))
 
 
 # --- problems that are drawn ----------------------------------------------------------------------
@@ -294,13 +287,14 @@ class DealtWalk:
         deals, slot = self._deals, state.slot
         at = slot * deals.room + state.step
         limit = deals.constants[:, 0].take(slot)
-        return _complete(
-            deals.dealer.layers.shown.take(deals.ahead[at], axis=0),
+        layers, row = deals.dealer.layers.shown, deals.row
+        return _joined(
+            room,
+            *(layers.take(row.take(at + i), axis=0) for i in range(AHEAD)),
             deals.remaining.take(at, axis=0),
             deals.contexts.take(slot, axis=0),
             self._shown.take(state.previous, axis=0),
             left_features(state.used, limit, deals.steps.take(slot) - state.step),
-            room,
         )
 
     def masks(self, state: DealtState, mode: str) -> Bools:
