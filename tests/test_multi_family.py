@@ -386,7 +386,7 @@ def test_observations_have_the_entries_that_are_documented():
     sizes = (AHEAD * len(LAYER), len(REMAINING), len(CONTEXT), 2, len(LEFT), 1)
     assert env.observation_space.shape == (sum(sizes),)
     assert sizes[:2] == (44, 10)
-    assert len(CONTEXT) == 5 + 20 + 15 + 2 + 2
+    assert len(CONTEXT) == 5 + 20 + 15 + 2
 
 
 def test_a_layer_reads_the_same_in_every_network():

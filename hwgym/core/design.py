@@ -135,6 +135,11 @@ class Design(ABC):
         """Keyword arguments that make it again, JSON values."""
 
     @property
+    def known(self) -> Mapping[str, Any]:
+        """What else agents may know of it, by name, as ``Statement.known`` has it."""
+        return {}
+
+    @property
     def deployments(self) -> tuple[Deployment, ...]:
         """How it can be run: one array is set anew for each part only if that leaves a choice."""
         ways = 0 < self.once < len(self.axes)
@@ -354,6 +359,7 @@ class BudgetedProblem(Problem):
             work=work.sum(keepdims=True) if one else work,
             names=(f"all {design.part}s",) if one else design.names,
             scale=self._scale,
+            known=design.known,
         )
 
     @property

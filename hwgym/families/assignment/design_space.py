@@ -247,6 +247,13 @@ class DesignSpace(LayerDesign):
         return self.workload.unique()[1]
 
     @property
+    def known(self) -> dict[str, Any]:
+        """``workload``, ``dataflows``, ``pe_levels``, ``tile_levels`` and ``hardware``: what is
+        described, as it is; for agents that learnt on other problems."""
+        names = ("workload", "dataflows", "pe_levels", "tile_levels", "hardware")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def key(self) -> dict[str, Any]:
         return {
             "workload": self.workload.name,

@@ -63,9 +63,8 @@ class Dealer:
         least, most = np.add.reduceat(takes, np.cumsum(lengths) - lengths, axis=0).T
         return takes[:, 0], least + (most - least) * recipes.share
 
-    def contexts(self, recipes: Recipes, lengths: Ints, *scales: Floats) -> Observations:
-        """(n, entries); the scales are limit, cap and span."""
-        limit, cap, span = scales
+    def contexts(self, recipes: Recipes, lengths: Ints, limit: Floats) -> Observations:
+        """(n, entries)"""
         return shown(
             context_features(
                 recipes.objective,
@@ -75,8 +74,6 @@ class Dealer:
                 self._hardware[recipes.bandwidth],
                 limit,
                 lengths,
-                cap,
-                span,
             )
         )
 
@@ -168,7 +165,7 @@ class Deals:
         self.by_area[slots] = recipes.constraint == 0
         other = dealer.prices(recipes._replace(constraint=1 - recipes.constraint))
         self.others[slots] = np.stack([other.pe, other.l1, other.l2], axis=1)
-        self.contexts[slots] = dealer.contexts(recipes, lengths, limit, cap, span)
+        self.contexts[slots] = dealer.contexts(recipes, lengths, limit)
         at = ranges(slots * self.room, lengths)
         self.block[at], self.row[at] = blocks, rows
         self.layer[at] = np.stack([cells.repeat[rows], top, _after(least, lengths)], axis=1)

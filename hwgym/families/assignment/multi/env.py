@@ -59,12 +59,11 @@ class HWAssignMultiEnv(Environment):
     | 20 | the dataflow: how many there are to choose from / 8; of K, C, Y, X, R, S each whether it is spread over the array, where it stands among the loops, and whether it is spread in clusters; log2 of the clusters' size / 8 |
     | 15 | technology, log10; interconnect and lanes, log2 |
     | 2 | log10 of the budget, and of the budget a layer |
-    | 2 | log10 of the cap and of the cost that makes a return of 1 |
     | 2 (3) | previous action, (level index + 1) / levels; 0 at the start |
     | 2 | share of the budget left; log10 of what is left a remaining layer |
     | 1 | the return so far, of 0 to 1 |
 
-    There are no costs in it, but for those two by which rewards are scaled.
+    There are no costs in it: what choices cost shows in rewards only, and those are paid for.
 
     ## Reward
 

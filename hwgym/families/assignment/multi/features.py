@@ -92,8 +92,6 @@ CONTEXT = (
     *(f"log2(1 + {name}) / {most}" for name, most in _HARDWARE),
     "log10 of the budget, -4 to 12",
     "log10 of it a layer, -4 to 12",
-    "log10 of the cost of a layer above which the reward does not look, 0 to 16",
-    "log10 of the cost that makes a return of 1, 0 to 16",
 )
 
 _BUDGETS = (-4, 12)
@@ -167,8 +165,6 @@ def context_features(
     hardware: Floats,
     limit: Floats,
     steps: Ints,
-    cap: Floats,
-    span: Floats,
 ) -> Floats:
     """(N, n) in [0, 1], of N problems.
 
@@ -177,8 +173,6 @@ def context_features(
         style, technology, hardware: (N, ...) features.
         limit: (N,) the budget.
         steps: (N,) layers.
-        cap: (N,) cost of a layer, in units of the objective.
-        span: (N,) cost.
     """
     return np.concatenate(
         [
@@ -189,8 +183,6 @@ def context_features(
             hardware,
             _log(limit, *_BUDGETS)[:, None],
             _log(limit / steps, *_BUDGETS)[:, None],
-            _log(cap, 0, 16)[:, None],
-            _log(span, 0, 16)[:, None],
         ],
         axis=1,
     )

@@ -10,10 +10,10 @@ import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Dynamics, Outcome
-from hwgym.core.rewards import CappedReward, Reward, typical_cost
+from hwgym.core.rewards import Reward
 from hwgym.core.space import Space
 from hwgym.core.table_walk import TableEpisode, TableState, TableWalk
-from hwgym.core.veil import check_lifted, lifted
+from hwgym.core.veil import check_lifted
 from hwgym.families.assignment.multi.cells import CELL, ENERGY, LATENCY
 from hwgym.families.assignment.multi.deals import Deals
 from hwgym.families.assignment.multi.features import (
@@ -139,10 +139,6 @@ class _Seen(NamedTuple):
         ahead = layers.shown[rows[np.arange(steps + 1)[:, None] + np.arange(AHEAD)]]
         remaining = layers.remaining(rows[:steps], np.array([steps]))
         none = np.full((1, remaining.shape[1]), -1.0, np.float32)
-        with lifted():
-            worst, best = problem.worst_cost, problem.best_cost
-            cap = CappedReward.CAP * (typical_cost(problem) / steps)
-        span = float((np.minimum(worst, np.maximum(cap, CappedReward.CAP * best)) - best).sum())
         context = context_features(
             np.array([OBJECTIVES.index(problem.objective.name)]),
             np.array([CONSTRAINTS.index(problem.constraint.name)]),
@@ -151,8 +147,6 @@ class _Seen(NamedTuple):
             hardware_features(design.hardware)[None],
             np.array([problem.limit]),
             np.array([steps]),
-            np.array([cap]),
-            np.array([span or 1.0]),
         )
         return cls(ahead.reshape(steps + 1, -1), np.concatenate([remaining, none]), shown(context))
 
