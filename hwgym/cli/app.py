@@ -20,7 +20,18 @@ from typer.main import get_command
 from hwgym import __version__
 from hwgym._extras import explain
 from hwgym._names import nearest
-from hwgym.cli import compare, cost, frontier, listing, mapping, optimize, schedule, show, train
+from hwgym.cli import (
+    assign,
+    compare,
+    cost,
+    frontier,
+    listing,
+    mapping,
+    optimize,
+    schedule,
+    show,
+    train,
+)
 from hwgym.cli.output import Failure, console, errors
 
 __all__ = ["app", "run"]
@@ -72,7 +83,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (listing, show, cost, optimize, frontier, compare, mapping, schedule, train):
+for _module in (listing, show, cost, optimize, assign, frontier, compare, mapping, schedule, train):
     _module.register(app)
 
 

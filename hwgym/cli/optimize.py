@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hwgym._arrays import Ints
 from hwgym._files import write_text
 from hwgym.cli.loopnest import Asked, optimize_loopnest
 from hwgym.cli.loopnest_options import (
@@ -153,7 +154,10 @@ def optimize(
     report = _report(problem, best, found, both)
     if fine:
         report["coarse_optimum"] = coarse.optimum().objective
-    files = [] if out is None else _write(out, problem, best, report)
+    files = []
+    if out is not None:
+        layers = report["optimum"]["layers"]
+        files = write_assignment(out, problem, best.assignment, layers, report)
     if json:
         print_json(report)
         return
@@ -257,16 +261,21 @@ def _report(
     }
 
 
-def _write(
-    out: Path, problem: AssignmentProblem, best: Certificate, report: dict[str, Any]
+def write_assignment(
+    out: Path,
+    problem: AssignmentProblem,
+    assignment: Ints,
+    layers: Sequence[dict[str, Any]],
+    report: dict[str, Any],
 ) -> list[Path]:
+    """Pictures of an assignment, its layers as CSV, and a report as JSON; the files written."""
     from hwgym.families.assignment import pictures
     from hwgym.plotting import save_figure
 
-    worst = max(report["optimum"]["layers"], key=lambda row: row["cost_share"])
+    worst = max(layers, key=lambda row: row["cost_share"])
     return [
         *(
-            save_figure(figure(problem, best.assignment), out / f"{name}.png")
+            save_figure(figure(problem, assignment), out / f"{name}.png")
             for name, figure in (
                 ("assignment", pictures.assignment_figure),
                 ("budget", pictures.budget_figure),
@@ -276,6 +285,6 @@ def _write(
         save_figure(
             pictures.design_space_figure(problem, worst["layer"]), out / "design_space.png"
         ),
-        write_text(out / "assignment.csv", to_csv(report["optimum"]["layers"])),
+        write_text(out / "assignment.csv", to_csv(layers)),
         write_text(out / "assignment.json", json_.dumps(report, indent=2) + "\n"),
     ]
