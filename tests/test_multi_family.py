@@ -54,6 +54,12 @@ def test_splits_share_no_layer():
             assert one == other or not shapes[one] & shapes[other], (one, other)
 
 
+def test_train_has_thousands_of_layers():
+    assert len(layers_of("train")) > 2500
+    networks = [Source("train").rows(Source("train").recipes(np.arange(500)))]
+    assert len(np.unique(networks[0][0])) > 2000
+
+
 def test_splits_share_resolutions_and_widths_but_not_their_pairs():
     cells = {split: set(SPLIT_CELLS[split]) for split in ("train", "val", "test")}
     assert sum(map(len, cells.values())) == len(set().union(*cells.values()))
@@ -209,6 +215,37 @@ def test_equal_numbers_are_equal_problems_in_every_process():
     ]
     assert runs[0] == runs[1]
     assert len(set(runs[0].split())) == 4 + 3 + 4  # numbers and splits that differ, and digests
+
+
+@pytest.mark.parametrize("split", ["train", "zoo", "ood"])
+def test_the_best_uniform_solution_is_that_of_the_problem(split):
+    numbers = np.arange(60)
+    bank = make(split, dataflow="NVDLA").problems
+    source, dealer = bank.source, bank.dealer
+    recipes = source.recipes(numbers)
+    rows, lengths = source.rows(recipes)
+    _, budgets = dealer.budgets(recipes, rows, lengths)
+    limits = np.array([bank[n].limit for n in numbers])
+    assert limits == pytest.approx(budgets, rel=1e-8)
+    found = dealer.cells.uniform(recipes, dealer.prices(recipes), lengths, limits)
+    expected = [bank[n].best_uniform() for n in numbers]
+    assert found == pytest.approx(np.array(expected), rel=1e-12)
+
+
+def test_depthwise_layers_are_counted_once_for_dataflows_that_map_them_alike(monkeypatch):
+    monkeypatch.setenv("HWGYM_CACHE", "")
+    counted = []
+    real = pools._count
+    monkeypatch.setattr(pools, "_count", lambda *given: counted.append(given) or real(*given))
+    layers = [Source("val").parts.layers[0]]
+    layers.append(next(layer for layer in Source("val").parts.layers if layer.is_depthwise))
+    styles = Source("val").styles
+    pool = pools.LayerPool(tuple(layers), styles, (16,))
+    alone = [pools.LayerPool(tuple(layers), (style,), (16,)).counts for style in styles]
+    del counted[:]
+    assert_same(tuple(pool.counts), tuple(pools._end_to_end(alone)))
+    assert [len(given[0]) for given in counted] == [1] * 4
+    assert sum(given[0][0].is_depthwise for given in counted) == 1
 
 
 def test_counts_are_kept_and_what_is_damaged_is_made_again(tmp_path, monkeypatch):

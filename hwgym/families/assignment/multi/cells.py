@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints
+from hwgym.families.assignment.multi.grammar import DEPTHS
 from hwgym.families.assignment.multi.pool import Prices
 from hwgym.families.assignment.multi.splits import CONSTRAINTS, OBJECTIVES, Recipes, Source
 
@@ -34,24 +37,6 @@ class _Columns(NamedTuple):
 
 
 CELL = _Columns()
-
-
-class _Sums(NamedTuple):
-    """What stages at their depths come to under the same choice for all their layers; NaN where a
-    layer's is not valid. Cycles and energy are those of all repeats.
-
-    Attributes:
-        latency: (bandwidths x styles x stages x depths, actions) cycles.
-        energy: (3, styles x stages x depths, actions) MACs, L1 and L2 accesses.
-        edp: (3, bandwidths x ..., actions) these, each layer's times its cycles.
-        l1_units, l2_units: (styles x stages x depths, actions) of SRAM.
-    """
-
-    latency: Floats
-    energy: Floats
-    edp: Floats
-    l1_units: Floats
-    l2_units: Floats
 
 
 class Cells:
@@ -97,7 +82,6 @@ class Cells:
         self.takes = np.zeros((len(CONSTRAINTS), machines, blocks, 2))
         self.costs = np.zeros((len(OBJECTIVES), machines, len(pool.bandwidths), blocks, 2))
         self._known: Bools = np.zeros(machines, bool)
-        self._sums: _Sums | None = None
 
     # --- tables -----------------------------------------------------------------------------------
 
@@ -159,36 +143,120 @@ class Cells:
             steps: (n,) layers.
             limit: (n,) that a solution may take.
         """
-        if self._sums is None:
-            self._sums = _sums(self)
-        sums = self._sums
-        lengths = self.source.parts.lengths
-        spans = recipes.pieces * lengths.shape[1] + recipes.depths
-        spans[recipes.pieces < 0] = lengths.size - 1
-        spans += (recipes.style * lengths.size)[:, None]
+        units, count = self._units, len(self._units.layers) + 1
+        own = (recipes.style * count)[:, None]
+        at = recipes.pieces, recipes.depths
+        first, other, times = units.first[at] + own, units.other[at] + own, units.times[at]
         best = np.empty(len(steps))
-        for objective in range(len(OBJECTIVES)):
+        for objective in np.unique(recipes.objective):
             asked = np.flatnonzero(recipes.objective == objective)
             for start in range(0, len(asked), AT_ONCE):
                 those = asked[start : start + AT_ONCE]
-                each = spans[those]
                 p = Prices(*(value[those][:, None] for value in prices))
-                usage = _joined(sums.l1_units, each)
-                usage *= p.l1
+                each = first[those], other[those], times[those]
+                l1_units, l2_units = (_joined(table, *each) for table in self._units_of_sram)
+                usage = l1_units * p.l1
                 usage += p.pe * steps[those][:, None]
                 usage *= self.pes
-                usage += p.l2 * _joined(sums.l2_units, each)
+                usage += p.l2 * l2_units
                 if objective != ENERGY:
-                    each = each + (recipes.bandwidth[those] * len(sums.l1_units))[:, None]
+                    span = (recipes.bandwidth[those] * len(self._units_of_sram[0]))[:, None]
+                    each = each[0] + span, each[1] + span, each[2]
                 if objective == LATENCY:
-                    cost = _joined(sums.latency, each)
+                    cost = _joined(self._cycles, *each)
                 else:
-                    tables = sums.energy if objective == ENERGY else sums.edp
-                    macs, l1, l2 = (_joined(table, each) for table in tables)
+                    tables = self._accesses if objective == ENERGY else self._accesses_by_cycles
+                    macs, l1, l2 = (_joined(table, *each) for table in tables)
                     cost = p.mac_nj * (macs + p.l1_macs * l1 + p.l2_macs * l2)
                 cost[~(usage <= limit[those][:, None])] = np.inf
                 best[those] = cost.min(axis=1)
         return best
+
+    # What units come to under the same choice for all their layers, repeats and all; NaN where a
+    # layer's is not valid. (styles x units, actions) each, those that depend on it by bandwidth;
+    # made when an objective asks for them.
+
+    @cached_property
+    def _units(self) -> _Units:
+        return _Units.of(self.source)
+
+    @cached_property
+    def _units_of_sram(self) -> tuple[Floats, Floats]:
+        return self._summed(self.l1_units), self._summed(self.l2_units)
+
+    @cached_property
+    def _cycles(self) -> Floats:
+        """All bandwidths', one after the other."""
+        return self._summed(*self.cycles)
+
+    @cached_property
+    def _accesses(self) -> tuple[Floats, ...]:
+        """MACs, and accesses of L1 and L2."""
+        return tuple(self._summed(c * self._every) for c in self._counts)
+
+    @cached_property
+    def _accesses_by_cycles(self) -> tuple[Floats, ...]:
+        """The same, each layer's times its cycles; all bandwidths', one after the other."""
+        return tuple(
+            self._summed(*(c * self._every * cycles for cycles in self.cycles))
+            for c in self._counts
+        )
+
+    @property
+    def _counts(self) -> tuple[Floats, Floats, Floats]:
+        return self.macs, self.l1_accesses, self.l2_accesses
+
+    def _summed(self, *tables: Floats) -> Floats:
+        """Of tables (blocks, actions), what units come to, one table after the other."""
+        layers = self._units.layers
+        rows, starts = np.concatenate(layers), np.cumsum([0, *map(len, layers[:-1])])
+        parts = []
+        for table in tables:
+            for blocks in np.split(table, len(self.source.styles)):
+                parts.append(np.add.reduceat(blocks[rows], starts))
+                parts.append(np.zeros((1, blocks.shape[1])))  # of no unit
+        return np.concatenate(parts)
+
+
+class _Units(NamedTuple):
+    """Stages as multiples of units, which are layers one after the other: what a stage has at a
+    depth is one unit, and some times another.
+
+    Attributes:
+        layers: The pool's rows of each unit.
+        first: (stages + 1, depths) the one; ``len(layers)`` for none.
+        other, times: (stages + 1, depths) the other, and how often.
+    """
+
+    layers: list[Ints]
+    first: Ints
+    other: Ints
+    times: Ints
+
+    @classmethod
+    def of(cls, source: Source) -> _Units:
+        """Those of the stages of a source."""
+        parts = source.parts
+        known: dict[tuple[int, ...], int] = {}
+        first, other = np.full((2, *parts.lengths.shape), -1)
+        times = np.zeros_like(first)
+        for stage, kind in enumerate(parts.stages):
+            lengths = parts.lengths[stage].tolist()
+            start = int(parts.starts[stage])
+            row = parts.row[start : start + lengths[-1]].tolist()
+            further = [row[a:b] for a, b in pairwise(lengths[1:]) if b > a]
+            alike = bool(further) and all(block == further[0] for block in further)
+            least = DEPTHS[kind][source.made.deep][0] if kind in DEPTHS else 0
+            for depth, length in enumerate(lengths):
+                if 0 < depth < least or not length:
+                    continue
+                if alike and depth > 1:
+                    other[stage, depth] = known.setdefault(tuple(further[0]), len(known))
+                    times[stage, depth] = depth - 1
+                    length = lengths[1]
+                first[stage, depth] = known.setdefault(tuple(row[:length]), len(known))
+        first[first < 0] = other[other < 0] = len(known)
+        return cls([np.array(unit) for unit in known], first, other, times)
 
 
 def _range(table: Floats) -> Floats:
@@ -196,51 +264,12 @@ def _range(table: Floats) -> Floats:
     return np.stack([np.fmin.reduce(table, axis=-1), np.fmax.reduce(table, axis=-1)], axis=-1)
 
 
-def _joined(table: Floats, rows: Ints) -> Floats:
-    """(n, actions): the sums of a table's rows (n, pieces)."""
-    total: Floats = table.take(rows[:, 0], axis=0)
-    for column in rows.T[1:]:
-        total += table.take(column, axis=0)
+def _joined(table: Floats, first: Ints, other: Ints, times: Ints) -> Floats:
+    """(n, actions): the sums of rows of a table (n, pieces), and of others so many times."""
+    total: Floats = table.take(first[:, 0], axis=0)
+    for rows in first.T[1:]:
+        total += table.take(rows, axis=0)
+    for rows, count in zip(other.T, times.T, strict=True):
+        if count.any():
+            total += table.take(rows, axis=0) * count[:, None]
     return total
-
-
-def _sums(cells: Cells) -> _Sums:
-    """Of every stage at every depth; the last is of none."""
-    source, parts = cells.source, cells.source.parts
-    rows = len(source.pool.layers)
-    stages, depths = parts.lengths.shape
-    bandwidths, actions = len(cells.cycles), cells.l1_units.shape[1]
-    shape = (len(source.styles) * stages * depths, actions)
-    sums = _Sums(
-        np.zeros((bandwidths, *shape)),
-        np.zeros((3, *shape)),
-        np.zeros((3, bandwidths, *shape)),
-        np.zeros(shape),
-        np.zeros(shape),
-    )
-    ends = [*parts.starts[1:-1].tolist(), len(parts.row)]
-    for style in range(len(source.styles)):
-        for stage, (start, end) in enumerate(zip(parts.starts.tolist(), ends, strict=False)):
-            row = parts.row[start:end]
-            blocks = style * rows + row
-            repeat = cells.repeat[row][:, None]
-            latency = cells.cycles[:, blocks]
-            energy = np.stack(
-                [c[blocks] * repeat for c in (cells.macs, cells.l1_accesses, cells.l2_accesses)]
-            )
-            at = (style * stages + stage) * depths + np.arange(depths)
-            lengths = parts.lengths[stage]
-            for into, values in (
-                (sums.latency, latency),
-                (sums.energy, energy),
-                (sums.edp, latency * energy[:, None]),
-                (sums.l1_units, cells.l1_units[blocks]),
-                (sums.l2_units, cells.l2_units[blocks]),
-            ):
-                summed = np.cumsum(values, axis=-2)
-                first = lengths == 0
-                into[..., at, :] = summed[..., np.maximum(lengths, 1) - 1, :]
-                into[..., at[first], :] = 0.0
-    return sums._replace(
-        latency=sums.latency.reshape(-1, actions), edp=sums.edp.reshape(3, -1, actions)
-    )

@@ -7,12 +7,14 @@ chain's resolutions and a number of filters (channels, where depthwise) of the c
 another chain or class are other layers: that keeps the layers of splits apart. Each split has all
 chains and all classes between them, but no class at a chain where another split has it.
 
-A cell, a chain with a class, has a menu for each kind of network: what its stages can be.
+A cell, a chain with a class, has *ladders*, each with a menu for each kind of network: what its
+stages can be. The widths of a ladder's stages follow one upon the other, so a network keeps to one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +72,31 @@ SPLIT_CELLS = {
 """The cells of each split."""
 
 
+class _Ladder(NamedTuple):
+    """What sets a cell's ladders apart, beside the widths that are drawn.
+
+    Attributes:
+        growth: About that of a dense network.
+        expansions: Of inverted residuals.
+        head: About the width of a transformer's head.
+        transformers: Tokens, as multiples of the smallest resolution, and about the width.
+    """
+
+    growth: int
+    expansions: tuple[int, int]
+    head: int
+    transformers: tuple[tuple[int, int], ...]
+
+
+_LADDERS = (
+    _Ladder(24, (3, 6), 64, ((8, 256), (16, 384), (32, 512))),
+    _Ladder(12, (2, 4), 32, ((4, 192), (16, 256), (32, 320))),
+    _Ladder(40, (3, 4), 96, ((8, 512), (16, 768), (32, 1024))),
+    _Ladder(32, (4, 6), 48, ((4, 384), (16, 512), (64, 640))),
+    _Ladder(16, (2, 6), 128, ((8, 384), (32, 768), (64, 256))),
+)
+
+
 class Stage(NamedTuple):
     """What a network can have at a level.
 
@@ -95,13 +122,14 @@ def _near(target: float, width: int) -> int:
 
 
 class _Writer:
-    """Writes the stages of a cell; ``deepest`` blocks each."""
+    """Writes the stages of a cell's ladder."""
 
-    def __init__(self, cell: Cell, deep: bool) -> None:
+    def __init__(self, cell: Cell, ladder: int, deep: bool) -> None:
         self.cell, self.deep = cell, deep
         self.smallest = _SMALLEST[cell.chain]
-        # What sizes a cell's networks have: drawn once and for all.
-        self.rng = np.random.default_rng([20_210_109, *cell])
+        # What sizes a ladder's networks have: drawn once and for all.
+        self.rng = np.random.default_rng([20_210_109, *cell, ladder])
+        self.ladder = _LADDERS[ladder]
 
     def sizes(self, level: int) -> int:
         return int(self.smallest * 2 ** (LEVELS - level))
@@ -200,7 +228,7 @@ class _Writer:
         stem = _near(20, self.cell.width)
         yield self.stem("inverted", stem, 3)
         for level, width in enumerate(widths, start=1):
-            for expansion, kernel in ((3, 3), (6, 3), (3, 5), (6, 5)):
+            for kernel, expansion in product((3, 5), self.ladder.expansions):
                 net = ConvNet(stem if level == 1 else widths[level - 2], self.sizes(level) * 2)
 
                 def block(
@@ -225,7 +253,7 @@ class _Writer:
 
     def dense(self) -> Iterator[Stage]:
         widths = self.widths(112, 1.8, 1.3)
-        growth = _near(24, self.cell.width)
+        growth = _near(self.ladder.growth, self.cell.width)
         yield self.stem("dense", widths[0], 7)
         for level, width in enumerate(widths, start=1):
             # A transition makes the number of channels a width of the class again.
@@ -249,9 +277,9 @@ class _Writer:
             yield self.stage("dense", level, f"growth {growth}", net, block)
 
     def transformer(self) -> Iterator[Stage]:
-        for tokens, target in ((8, 256), (16, 384), (32, 512)):
+        for tokens, target in self.ladder.transformers:
             sequence = self.smallest * tokens
-            head = _near(64, self.cell.width)
+            head = _near(self.ladder.head, self.cell.width)
             heads = max(round(target / head), 2)
             heads = min((2, 4, 8, 16), key=lambda n: abs(n - heads))  # the width is of the class
             width = heads * head
@@ -275,7 +303,7 @@ class _Writer:
             yield Stage("transformer", 1, name, tuple(layers), tuple(lengths))
 
 
-def stages(cell: Cell, *, deep: bool = False) -> list[Stage]:
-    """What the networks of a cell can be made of."""
-    writer = _Writer(cell, deep)
+def stages(cell: Cell, ladder: int = 0, *, deep: bool = False) -> list[Stage]:
+    """What the networks of a cell's ladder can be made of."""
+    writer = _Writer(cell, ladder, deep)
     return [stage for kind in KINDS for stage in getattr(writer, kind)()]

@@ -7,16 +7,25 @@ only, and are what takes long; they are kept on disk in the cache folder
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.costs.cache import cache_file, read_arrays, write_arrays
-from hwgym.costs.maestro import MAESTRO_2019, Dataflow, Hardware, Shapes, Technology, evaluate
+from hwgym.costs.maestro import (
+    MAESTRO_2019,
+    Dataflow,
+    Directive,
+    Hardware,
+    Shapes,
+    Technology,
+    evaluate,
+)
 from hwgym.families.assignment.accounting import COMPLETE
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS, DesignSpace
 from hwgym.families.assignment.problem import COST_MODEL
@@ -24,7 +33,7 @@ from hwgym.workloads import Layer, Workload
 
 __all__ = ["Counts", "LayerPool", "Prices", "Style"]
 
-VERSION = 1
+VERSION = 2
 """Of what is kept on disk."""
 
 AT_ONCE = 64
@@ -77,30 +86,36 @@ class Prices(NamedTuple):
 
 
 def count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int]) -> Counts:
-    """The counts of layers under a dataflow, from the cache folder or computed."""
+    """The counts of layers under a dataflow, from the cache folder or computed; of layers that are
+    all depthwise, or of which none is."""
     path = cache_file(
         "layers",
         VERSION,
         COST_MODEL,
         [list(layer.shape) for layer in layers],
-        dataflow.to_dict(),
+        [str(each) for each in _directives(layers, dataflow)],
         list(bandwidths),
         [PE_LEVELS, TILE_LEVELS],
     )
     found = read_arrays(path, Counts._fields)
     if found is not None:
         return Counts(**found)
-    parts = [
+    counts = _end_to_end(
         _count(layers[start : start + AT_ONCE], dataflow, bandwidths)
         for start in range(0, len(layers), AT_ONCE)
-    ]
-    latency = np.concatenate([part.latency for part in parts], axis=1)
-    rest = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in Counts._fields[1:]
-    }
-    counts = Counts(latency, **rest)
+    )
     write_arrays(path, counts._asdict())
     return counts
+
+
+def _directives(layers: Sequence[Layer], dataflow: Dataflow) -> tuple[Directive, ...]:
+    """What maps such layers."""
+    return dataflow.depthwise if layers[0].is_depthwise else dataflow.directives
+
+
+def _end_to_end(parts: Iterable[Counts]) -> Counts:
+    """Those of the layers of several."""
+    return Counts(*(np.concatenate(each, axis=-2) for each in zip(*parts, strict=True)))
 
 
 def _count(layers: Sequence[Layer], dataflow: Dataflow, bandwidths: Sequence[int]) -> Counts:
@@ -150,14 +165,24 @@ class LayerPool:
     @cached_property
     def counts(self) -> Counts:
         """(blocks, actions) each; see :class:`Counts`."""
-        first: dict[object, Layer] = {}
-        for layer in self.layers:
-            first.setdefault(layer.shape, layer)
-        place = {shape: i for i, shape in enumerate(first)}
+        first = {layer.shape: layer for layer in self.layers}
+        # Depthwise layers are mapped alike under most dataflows, and counted once for all.
+        shapes = [
+            [layer for layer in first.values() if layer.is_depthwise == depthwise]
+            for depthwise in (False, True)
+        ]
+        place = {layer.shape: i for i, layer in enumerate(chain(*shapes))}
         index = np.array([place[layer.shape] for layer in self.layers])
-        shapes = list(first.values())
-        each = {d.name: d for style in self.styles for d in style}
-        by_dataflow = {n: count(shapes, d, self.bandwidths) for n, d in each.items()}
+        found: dict[tuple[Directive, ...], Counts] = {}
+        by_dataflow: dict[str, Counts] = {}
+        for dataflow in {d.name: d for style in self.styles for d in style}.values():
+            parts = []
+            for layers in filter(None, shapes):
+                directives = _directives(layers, dataflow)
+                if directives not in found:
+                    found[directives] = count(layers, dataflow, self.bandwidths)
+                parts.append(found[directives])
+            by_dataflow[dataflow.name] = _end_to_end(parts)
         columns = []
         for name in Counts._fields:
             blocks = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import product
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ class Split(NamedTuple):
         scales: Of machines: least and greatest factor, or one over it, on MAC units, L1 and L2,
             each by itself: on area, power and energy alike; log-uniform.
         deep: Whether its networks are deep ones.
+        ladders: Of each of its cells.
     """
 
     problems: int
@@ -53,11 +55,12 @@ class Split(NamedTuple):
     shares: tuple[float, float] = (0.03, 0.5)
     scales: tuple[float, float] = (1.0, 2.0)
     deep: bool = False
+    ladders: int = 1
 
 
 SPLITS: Mapping[str, Split] = MappingProxyType(
     {
-        "train": Split(2**40, 1, 65),
+        "train": Split(2**40, 1, 65, ladders=5),
         "val": Split(1_000, 2, 66),
         "test": Split(1_000, 3, 66),
         "zoo": Split(60 * len(MODELS), 4, 66),
@@ -270,7 +273,7 @@ class Source:
             numbers = _pick(draw(self.made.salt + 32, numbers, 1)[:, 0], narrow.networks)
         u = draw(self.made.salt + 16, numbers, _NETWORK)
         parts = self.parts
-        cell = _pick(u[:, 0], len(SPLIT_CELLS[self.split]))
+        cell = _pick(u[:, 0], len(parts.menu))
         kind = _fixed(_pick(u[:, 1], len(KINDS)), narrow.network, KINDS)
         variants = np.ones((len(numbers), LEVELS + 2))
         variants[:, 1:-1] = parts.variants[kind]
@@ -348,7 +351,7 @@ class _Parts(NamedTuple):
         starts: (stages + 1,) where each begins in it; the last stands for no stage.
         lengths: (stages + 1, depths) layers at each depth.
         stages: Their kinds.
-        menu: (cells, kinds, levels + 2, variants) stages; -1 for none.
+        menu: (ladders of all cells, kinds, levels + 2, variants) stages; -1 for none.
         variants: (kinds, levels) how many there are.
     """
 
@@ -370,9 +373,10 @@ def _parts(split: str) -> _Parts:
         for name in MODELS:
             layers = tuple(workload(name))
             written.append((name, layers, (len(layers),)))
-    for cell in SPLIT_CELLS.get(split, ()):
+    ladders = product(SPLIT_CELLS.get(split, ()), range(SPLITS[split].ladders))
+    for cell, ladder in ladders:
         menu: dict[tuple[int, int], list[int]] = {}
-        for stage in stages(cell, deep=SPLITS[split].deep):
+        for stage in stages(cell, ladder, deep=SPLITS[split].deep):
             place = menu.setdefault((KINDS.index(stage.kind), stage.level), [])
             place.append(len(written))
             written.append((stage.kind, stage.layers, stage.lengths))
