@@ -49,7 +49,7 @@ def forbid(monkeypatch):
     def enumerated(*_, **__):
         raise AssertionError("enumerated again")
 
-    monkeypatch.setattr(tables, "enumerate_profiles", enumerated)
+    monkeypatch.setattr(tables, "lattice", enumerated)
 
 
 def test_files_are_written_once_and_read_back(folder, monkeypatch):

@@ -8,8 +8,8 @@ out, and energy is counts times the constants of the sizes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -148,7 +148,7 @@ def lattice(
     extent, stride, dilation = extent_of(layer)
     size = dict(zip(DIMS, extent.tolist(), strict=True))
     inside = [
-        _ladder(size[d], finer) if d in style.free else [size[d] if d in style.whole else 1]
+        _ladder(size[d], finer) if d in style.free else (size[d] if d in style.whole else 1,)
         for d in DIMS
     ]
 
@@ -171,13 +171,14 @@ def lattice(
     grids, index, shapes = [], [], []
     for i, wanted in enumerate(need):
         cut = [k, c, p, q] if narrow else [k, c, q if wanted[p] == 1 else p]
-        ladders = [_ladder(int(wanted[d]), finer) for d in cut]
-        grid = np.tile(wanted, (prod(len(ladder) for ladder in ladders), 1))
-        grid[:, cut] = list(product(*ladders))
+        shape, places = _grid(*(_ladder(int(wanted[d]), finer) for d in cut))
+        grid = np.empty((len(places), len(DIMS)), np.int64)
+        grid[:] = wanted
+        grid[:, cut] = places
         grid[:, :2] = 1
         grids.append(grid)
         index.append(np.full(len(grid), i))
-        shapes.append([len(ladder) for ladder in ladders])
+        shapes.append(shape)
     steps, of = np.concatenate(grids), np.concatenate(index)
     _, l2 = capacity(
         nests_of(tiles[of], spread[of], steps, any_order, any_order), machine, hold=style.hold
@@ -206,13 +207,20 @@ def lattice(
     )
 
 
-def _ladder(size: int, finer: int) -> list[int]:
+@lru_cache(maxsize=1024)
+def _ladder(size: int, finer: int) -> tuple[int, ...]:
     """1, 2, 4, ... and the size itself; ``finer`` rungs for each of these."""
     rungs, at = {1, size}, 1.0
     while at < size:
         rungs.add(round(at))
         at *= 2 ** (1 / finer)
-    return sorted(rungs)
+    return tuple(sorted(rungs))
+
+
+@lru_cache(maxsize=256)
+def _grid(*ladders: tuple[int, ...]) -> tuple[tuple[int, ...], Ints]:
+    """Its shape, and its places, a row each."""
+    return tuple(map(len, ladders)), np.array(list(product(*ladders)), np.int64)
 
 
 def _filling(needed: Ints, sizes: tuple[int, ...]) -> Bools:
@@ -310,17 +318,20 @@ def choose(p: Profile, choices: Choices, machine: Machine, objective: str) -> Be
     each = energy(p, machine, l1_bytes, l2_bytes)
     point = np.full(shape, -1)
     spent, floor = np.zeros(shape), np.full(shape, np.inf)
-    for i, j in np.ndindex(*shape):
-        fits = np.flatnonzero((p.l1_bytes <= l1_bytes[i]) & (p.l2_bytes <= l2_bytes[j]))
-        if not fits.size:
+    for i, size in enumerate(choices.l1_bytes):
+        near = np.flatnonzero(p.l1_bytes <= size)
+        if not near.size:
             continue
-        cycles = p.latency_cycles[fits]
-        total = each.mac[fits] + each.l1[i, fits] + each.l2[j, fits] + each.dram[fits]
-        first, second = _keys(objective, cycles.astype(np.float64), total)
-        floor[i, j] = first.min()
-        equal = np.flatnonzero(within(first, floor[i, j], objective))
-        at = equal[second[equal].argmin()]
-        point[i, j], spent[i, j] = fits[at], total[at]
+        cycles = p.latency_cycles[near].astype(np.float64)
+        total = each.mac[near] + each.l1[i, near] + each.l2[:, near] + each.dram[near]
+        first, second = _keys(objective, cycles, total)  # (N,), or (L2, N)
+        fits = p.l2_bytes[near] <= l2_bytes
+        first = np.where(fits, first, np.inf)
+        floor[i] = first.min(axis=1)
+        equal = fits & within(first, floor[i, :, None], objective)
+        at = np.where(equal, second, np.inf).argmin(axis=1)
+        valid = fits.any(axis=1)
+        point[i], spent[i] = np.where(valid, near[at], -1), total[range(len(at)), at]
     valid = point >= 0
     taken = np.maximum(point, 0)
     return Best(

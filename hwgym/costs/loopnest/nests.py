@@ -122,10 +122,7 @@ class Nests:
 
     def __getitem__(self, points: Any) -> Nests:
         """Those of some points: a slice, a mask or indices."""
-        picked = Nests.__new__(Nests)
-        for f in fields(self):
-            object.__setattr__(picked, f.name, getattr(self, f.name)[points])
-        return picked
+        return self._of({f.name: getattr(self, f.name)[points] for f in fields(self)})
 
     def chunks(self, size: int) -> Iterator[tuple[slice, Nests]]:
         """Slices of at most ``size`` points, and these."""
@@ -137,7 +134,17 @@ class Nests:
     def joined(cls, nests: Iterable[Nests]) -> Nests:
         """Several, one after the other."""
         parts = list(nests)
-        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+        return cls._of(
+            {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
+
+    @classmethod
+    def _of(cls, rows: dict[str, Ints]) -> Nests:
+        """Of arrays (N, width) that have been checked."""
+        made = cls.__new__(cls)
+        for name, array in rows.items():
+            object.__setattr__(made, name, array)
+        return made
 
     def __repr__(self) -> str:
         return f"<Nests: {len(self):,} points>"

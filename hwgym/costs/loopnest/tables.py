@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,10 @@ from hwgym.costs.loopnest.lattice import (
     Choices,
     choose,
     enumerate_profiles,
+    lattice,
     within,
 )
-from hwgym.costs.loopnest.model import BOUNDS, array_area_um2, energy
+from hwgym.costs.loopnest.model import BOUNDS, array_area_um2, energy, profile
 from hwgym.costs.loopnest.nests import DIMS, Nests
 from hwgym.costs.loopnest.templates import Template, template
 from hwgym.costs.loopnest.version import VERSION
@@ -333,11 +334,14 @@ def _row(
         dilation=dilation,
         column_dilation=column_dilation,
     )
-    by_objective: list[list[Best]] = [[] for _ in OBJECTIVES]
-    for rows, columns in shapes:
-        _, p = enumerate_profiles(layer, style, rows, columns, choices, machine)
-        for one, objective in zip(by_objective, OBJECTIVES, strict=True):
-            one.append(choose(p, choices, machine, objective))
+    # All arrays' mappings are analysed at once, which takes hardly longer than those of one.
+    every = [lattice(layer, style, *shape, choices, machine) for shape in shapes]
+    p = profile(
+        Nests.joined(every), machine, hold=style.hold, forward=style.forward, reduce=style.reduce
+    )
+    ends = list(accumulate(map(len, every)))
+    parts = [p[end - len(nests) : end] for nests, end in zip(every, ends, strict=True)]
+    by_objective = [[choose(part, choices, machine, o) for part in parts] for o in OBJECTIVES]
     made = tuple(
         _with_idle_pes(shapes, one, objective)
         for one, objective in zip(by_objective, OBJECTIVES, strict=True)

@@ -135,14 +135,13 @@ class _Analysis:
     ) -> None:
         self.hold, self.halo, self.forward = hold, halo, forward
         self.reduce, self.boxes = reduce, boxes
-        columns = [
-            np.ascontiguousarray(a.T) for a in (nests.extent, nests.tile, nests.spread, nests.steps)
-        ]
+        columns = [_columns(a) for a in (nests.extent, nests.tile, nests.spread, nests.steps)]
         self.dims = [Dimension(*(c[d] for c in columns)) for d in range(len(DIMS))]
         orders = nests.dram_order, nests.l2_order, nests.l1_order
-        self.orders = [np.ascontiguousarray(order.T) for order in orders]
-        self.stride, self.dilation = nests.stride.T, nests.dilation.T
+        self.orders = [_columns(order) for order in orders]
+        self.stride, self.dilation = _columns(nests.stride), _columns(nests.dilation)
         self._outside: dict[tuple[int, int, int], Bools] = {}
+        self._moving: dict[bool, Sequence[int]] = {}
         # A distinct row or column stands for chains of (p, r), (p + ahead, r - behind), ...
         common = [np.gcd(s, d) for s, d in zip(self.stride, self.dilation, strict=True)]
         self.ahead = [d // g for d, g in zip(self.dilation, common, strict=True)]
@@ -420,12 +419,22 @@ class _Analysis:
 
     def _movers(self, levels: int) -> Sequence[int]:
         """Dimensions that move through the loops of the outermost levels, in any of the nests."""
-        if levels == 3:
-            return [i for i, d in self._each() if d.moves or bool((d.lock_step > 1).any())]
-        return [i for i, d in self._each() if d.moves]
+        inside = levels == 3
+        if inside not in self._moving:
+            self._moving[inside] = [
+                i for i, d in self._each() if d.moves or (inside and bool((d.lock_step > 1).any()))
+            ]
+        return self._moving[inside]
 
     def _each(self) -> Iterable[tuple[int, Dimension]]:
         return enumerate(self.dims)
+
+
+def _columns(rows: Ints) -> list[Ints]:
+    """Of (N, M) the M columns (N,), or (1,) where all points have the same, which most have of most
+    dimensions."""
+    same = (rows == rows[:1]).all(axis=0)
+    return [rows[:1, i] if one else np.ascontiguousarray(rows[:, i]) for i, one in enumerate(same)]
 
 
 _Pairs = Sequence[tuple[int, Sums, Sums]]
