@@ -125,6 +125,12 @@ def test_draws_are_spread_over_their_range():
     )
 
 
+def test_draws_of_many_are_those_of_each():
+    sampler = make("train", dataflow="NVDLA")
+    one, other = (np.random.default_rng(5) for _ in range(2))
+    assert sampler.draws(other, 40).tolist() == [sampler.draw(one) for _ in range(40)]
+
+
 def test_the_zoo_has_every_network_and_nothing_else():
     bank = make("zoo").problems
     assert len(bank) == 60 * len(MODELS)

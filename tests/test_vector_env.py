@@ -334,3 +334,38 @@ def test_renders_every_environment(problems):
 def test_render_without_a_mode_warns(vector):
     with pytest.warns(UserWarning, match="render_mode"):
         assert vector.render() is None
+
+
+def test_what_is_drawn_ahead_is_what_would_be_drawn():
+    problems = [AssignmentProblem.of("AlexNet", ratio=0.1 + 0.05 * i) for i in range(7)]
+    env = HWAssignVectorEnv(problem=problems, num_envs=3)
+    one, other = (np.random.default_rng(5) for _ in range(2))
+    expected = [env.sampler.draw(one) for _ in range(40)]
+    assert env.sampler.draws(other, 40).tolist() == expected
+
+    seen = []
+    env.reset(seed=[5, 6, 5])
+    for i in range(40):  # more than are drawn at a time, and a seed again on the way
+        seen.append(env.which.tolist())
+        env.reset(seed=[None, 5, None] if i == 20 else None)
+    assert [row[0] for row in seen] == [row[2] for row in seen] == expected
+    assert [row[1] for row in seen[21:]] == expected[:19]
+
+
+def test_a_sampler_that_looks_at_what_others_drew_is_asked_one_by_one():
+    class InTurn:
+        random = True
+
+        def __init__(self, problems):
+            self.problems, self.drawn = problems, 0
+
+        def draw(self, rng):
+            self.drawn += 1
+            return (self.drawn - 1) % len(self.problems)
+
+    problems = [AssignmentProblem.of("AlexNet", ratio=0.1 + 0.05 * i) for i in range(7)]
+    env = HWAssignVectorEnv(problem=InTurn(problems), num_envs=4)
+    env.reset(seed=0)
+    assert env.which.tolist() == [0, 1, 2, 3]
+    env.reset(options={"reset_mask": np.array([False, True, False, True])})
+    assert env.which.tolist() == [0, 4, 2, 5]

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from hwgym._arrays import Ints
 from hwgym.core.problem import Problem
 
 __all__ = ["Drawn", "Fixed", "Sampler", "as_sampler"]
@@ -15,6 +16,10 @@ __all__ = ["Drawn", "Fixed", "Sampler", "as_sampler"]
 @runtime_checkable
 class Sampler(Protocol):
     """A bank of problems, and how the next episode's is drawn from it.
+
+    One that gives equal problems for equal generators, whoever else draws, may have a method
+    ``draws(rng, count)``: (count,) what so many calls of :meth:`draw` give. Vector environments
+    draw ahead with it.
 
     Attributes:
         problems: The bank. All have the same axes; their steps, limits and costs may differ.
@@ -53,6 +58,10 @@ class Drawn:
 
     def draw(self, rng: np.random.Generator) -> int:
         return int(rng.integers(len(self.problems)))
+
+    def draws(self, rng: np.random.Generator, count: int) -> Ints:
+        """What so many calls of :meth:`draw` give."""
+        return rng.integers(len(self.problems), size=count)
 
 
 def as_sampler(given: Problem | Sequence[Problem] | Sampler) -> Sampler:

@@ -22,6 +22,9 @@ from hwgym.core.veil import check_lifted
 
 __all__ = ["VectorEnvironment"]
 
+DRAWN = 16
+"""So many draws an environment are made at a time."""
+
 
 class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Array]):
     """N environments of a family as one vector environment. A family's own is a subclass.
@@ -83,6 +86,10 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         self._all: Bools = np.ones(num_envs, bool)
         self._unbegun: Bools | None = self._all.copy()
         self._rngs: list[np.random.Generator] = []
+        self._draws = getattr(self._sampler, "draws", None)
+        # Drawn ahead, and how many of them have been used, where the sampler can.
+        self._drawn: Ints = np.zeros((num_envs, DRAWN if self._draws else 0), np.int64)
+        self._used: Ints = np.full(num_envs, DRAWN)
         self._tells_regret = one.tells_regret
         names = summary_names(self._dynamics, certificate=self._tells_regret)
         later = [name for name in names if name != "is_success"]
@@ -178,6 +185,7 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
         for i, each in enumerate(seeds):
             if each is not None and (mask is None or mask[i]):
                 self._rngs[i] = gym.utils.seeding.np_random(each)[0]
+                self._used[i] = DRAWN
 
     def _begin(self, where: Bools | None, instance: int | None = None) -> None:
         """Begin episodes of all, or of a mask, each with the problem that its sampler draws."""
@@ -186,10 +194,22 @@ class VectorEnvironment(AsksProblem, gym.vector.VectorEnv[Observations, Any, Arr
             which = np.full(self.num_envs, instance)
         elif self._sampler.random:
             which = self._kernel.which.copy()
-            draw, rngs = self._sampler.draw, self._rngs
-            begun = range(self.num_envs) if where is None else np.flatnonzero(where).tolist()
-            which[begun] = [draw(rngs[i]) for i in begun]
+            begun = np.flatnonzero(self._all if where is None else where)
+            which[begun] = self._draw(begun)
         self._kernel.reset(where, which)
+
+    def _draw(self, begun: Ints) -> Ints | list[int]:
+        """The next problem of each of some environments."""
+        rngs = self._rngs
+        if self._draws is None:
+            return [self._sampler.draw(rngs[i]) for i in begun.tolist()]
+        used = self._used[begun]
+        for i in begun[used == DRAWN].tolist():
+            self._drawn[i] = self._draws(rngs[i], DRAWN)
+        used %= DRAWN
+        self._used[begun] = used + 1
+        drawn: Ints = self._drawn[begun, used]
+        return drawn
 
     def step(self, actions: Any) -> tuple[Observations, Floats, Bools, Bools, dict[str, Any]]:
         """Take the next step of every environment.

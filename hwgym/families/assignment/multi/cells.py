@@ -44,9 +44,9 @@ class Cells:
 
     Attributes:
         source: Whose they are.
-        numbers: (cells x 8,) those of a cell side by side, in one line of the cache: cycles by
-            bandwidth, then those of :data:`CELL`. Cycles and MACs are infinite where the choice is
-            not valid, L2 units minus infinity where there is no answer, which takes nothing.
+        numbers: (cells, 8) those of a cell side by side, in one line of the cache: cycles by
+            bandwidth, then those of :data:`CELL`. Of cycles c there is -1 - c where the choice is
+            not valid; L2 units are minus infinity where there is no answer, which takes nothing.
         cycles: (bandwidths, blocks, actions) of all repeats, NaN where a choice is not valid; and
             the counts (blocks, actions), of which those of MACs and L1 units are NaN there.
         takes: (constraints, machines, blocks, 2): the least and the most that a valid choice takes.
@@ -62,13 +62,13 @@ class Cells:
         valid = counts.valid
         numbers = np.zeros((*valid.shape, CELL.size))
         for i, cycles in enumerate(counts.latency):
-            numbers[..., i] = np.where(valid, cycles, np.inf)
-        numbers[..., CELL.macs] = np.where(valid, counts.macs, np.inf)
+            numbers[..., i] = np.where(valid, cycles, -1 - cycles)
+        numbers[..., CELL.macs] = counts.macs
         numbers[..., CELL.l1_accesses] = counts.l1_accesses
         numbers[..., CELL.l2_accesses] = counts.l2_accesses
         numbers[..., CELL.l1_units] = pool.l1_units
         numbers[..., CELL.l2_units] = np.where(counts.mappable, pool.l2_units, -np.inf)
-        self.numbers = numbers.ravel()
+        self.numbers = numbers.reshape(-1, CELL.size)
         self.repeat = pool.repeat.astype(np.float64)
         self._every = np.tile(self.repeat, len(source.styles))[:, None]  # of each block
         self.cycles = np.where(valid, counts.latency, np.nan) * self._every

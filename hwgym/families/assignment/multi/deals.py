@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from hwgym._arrays import Floats, Ints, Observations
 from hwgym.core.design import BUDGET_RTOL
 from hwgym.core.rewards import CappedReward
-from hwgym.families.assignment.multi.cells import Cells
+from hwgym.families.assignment.multi.cells import ENERGY, LATENCY, Cells
 from hwgym.families.assignment.multi.features import (
     AHEAD,
     CONTEXT,
@@ -25,7 +27,7 @@ from hwgym.families.assignment.multi.pool import Prices
 from hwgym.families.assignment.multi.splits import Recipes
 from hwgym.hardware import Hardware
 
-__all__ = ["Dealer", "Deals"]
+__all__ = ["LAYER", "SLOT", "Dealer", "Deals"]
 
 
 class Dealer:
@@ -97,6 +99,38 @@ class Dealer:
         return found
 
 
+class _SlotColumns(NamedTuple):
+    """Where what is looked up of a problem stands. Its costs are products of two numbers, either of
+    which may be 1: a layer's cycles, and its energy."""
+
+    limit: int = 0
+    span: int = 1
+    untimed: int = 2  # 1 where cycles do not count
+    unpowered: int = 3  # 1 where energy does not
+    mac_nj: int = 4
+    l1_macs: int = 5
+    l2_macs: int = 6
+    pe: int = 7
+    l1: int = 8
+    l2: int = 9
+    size: int = 10
+
+
+class _LayerColumns(NamedTuple):
+    """And what is of a layer: how often its cycles and its energy count, the cost above which the
+    reward does not look, the least that it can take, and the least that the layers after it can."""
+
+    timed: int = 0
+    powered: int = 1
+    top: int = 2
+    least: int = 3
+    after: int = 4
+    size: int = 5
+
+
+SLOT, LAYER = _SlotColumns(), _LayerColumns()
+
+
 class Deals:
     """Problems of a source, in slots.
 
@@ -105,29 +139,55 @@ class Deals:
         room: Rows of a slot: those of the longest problem's layers, and :data:`AHEAD` of none.
         number: (slots,) of the problem; -1 where there is none.
         steps, bandwidth, objective: (slots,)
-        constants: (slots, 8) limit, span, and the prices of energy and of what is constrained.
+        constants: (slots, columns) see :data:`SLOT`.
         others: (slots, 3) the prices of what is not constrained.
         by_area: (slots,) whether area is what is constrained.
         contexts: (slots, entries) what is observed at all steps.
         block, row: (slots x room,) of each layer, in the pool; its last row is of none.
-        layer: (slots x room, 3) of each: how often it runs, the cost above which the reward does
-            not look, and the least that those after it take.
+        layer: (slots x room, columns) see :data:`LAYER`.
         remaining: (slots x room, entries) what is observed of the layers from each on.
+
+    Args:
+        dealer: Where they come from.
+        most: Layers of the longest problem.
+        slots: How many.
+        width: Entries of an observation, where what is observed is kept for all steps; else 0.
     """
 
-    def __init__(self, dealer: Dealer, most: int, slots: int) -> None:
+    def __init__(self, dealer: Dealer, most: int, slots: int, width: int = 0) -> None:
         self.dealer, self.room = dealer, most + AHEAD
         rows = slots * self.room
         self.number = np.full(slots, -1)
         self.steps, self.bandwidth, self.objective = np.zeros((3, slots), np.int64)
-        self.constants = np.ones((slots, 8))
+        self.constants = np.ones((slots, SLOT.size))
         self.others = np.ones((slots, 3))
         self.by_area = np.zeros(slots, bool)
         self.contexts: Observations = np.zeros((slots, len(CONTEXT)), np.float32)
         self.block = np.zeros(rows, np.int64)
         self.row = np.full(rows, len(dealer.layers.shown) - 1, np.int64)
-        self.layer = np.zeros((rows, 3))
+        self.layer = np.zeros((rows, LAYER.size))
         self.remaining: Observations = np.full((rows, len(REMAINING)), -1.0, np.float32)
+        self._kept: Observations | None = np.zeros((rows, width), np.float32) if width else None
+
+    def seen(self, at: Ints, slot: Ints, width: int) -> Observations:
+        """(n, width) what is observed at rows (n,), whatever was chosen; what follows upon that is
+        left to the caller."""
+        if self._kept is not None and width == self._kept.shape[1]:
+            return self._kept.take(at, axis=0)
+        return self._seen(at, slot, width)
+
+    def _seen(self, at: Ints, slot: Ints, width: int) -> Observations:
+        out: Observations = np.empty((len(at), width), np.float32)
+        layers, begin = self.dealer.layers.shown, 0
+        ahead = layers.take(self.row.take(at[:, None] + np.arange(AHEAD)), axis=0)
+        for part in (
+            ahead.reshape(len(at), -1),
+            self.remaining.take(at, axis=0),
+            self.contexts.take(slot, axis=0),
+        ):
+            out[:, begin : begin + part.shape[1]] = part
+            begin += part.shape[1]
+        return out
 
     def put(self, numbers: Ints, slots: Ints) -> None:
         """Put problems (n,) into slots (n,)."""
@@ -158,20 +218,27 @@ class Deals:
         span = np.add.reduceat(top - best, np.cumsum(lengths) - lengths)
         span[span <= 0] = 1.0
 
-        self.number[slots], self.steps[slots] = numbers, lengths
+        self.steps[slots] = lengths
         self.bandwidth[slots], self.objective[slots] = recipes.bandwidth, recipes.objective
-        columns = (prices.mac_nj, prices.l1_macs, prices.l2_macs, prices.pe, prices.l1, prices.l2)
-        self.constants[slots] = np.stack([limit, span, *columns], axis=1)
+        untimed, unpowered = recipes.objective == ENERGY, recipes.objective == LATENCY
+        self.constants[slots] = np.stack([limit, span, untimed, unpowered, *prices], axis=1)
         self.by_area[slots] = recipes.constraint == 0
         other = dealer.prices(recipes._replace(constraint=1 - recipes.constraint))
         self.others[slots] = np.stack([other.pe, other.l1, other.l2], axis=1)
         self.contexts[slots] = dealer.contexts(recipes, lengths, limit)
         at = ranges(slots * self.room, lengths)
         self.block[at], self.row[at] = blocks, rows
-        self.layer[at] = np.stack([cells.repeat[rows], top, _after(least, lengths)], axis=1)
+        repeat = cells.repeat[rows]
+        timed = np.where(objective == ENERGY, 0.0, repeat)
+        powered = np.where(objective == LATENCY, 0.0, repeat)
+        self.layer[at] = np.stack([timed, powered, top, least, _after(least, lengths)], axis=1)
         self.remaining[at] = dealer.layers.remaining(rows, lengths)
         none = ((slots * self.room + lengths)[:, None] + np.arange(AHEAD)).ravel()
         self.row[none], self.remaining[none] = len(dealer.layers.shown) - 1, -1.0
+        if self._kept is not None:
+            at, slot = ranges(slots * self.room, lengths + 1), np.repeat(slots, lengths + 1)
+            self._kept[at] = self._seen(at, slot, self._kept.shape[1])
+        self.number[slots] = numbers  # last: others may be looking
 
 
 def _after(least: Floats, lengths: Ints) -> Floats:

@@ -194,9 +194,10 @@ def left_features(used: Floats, limit: Floats | float, remaining: Ints) -> Obser
     low, high = _BUDGETS
     found = np.empty((len(left), len(LEFT)), np.float32)
     found[:, 0] = left / limit
-    each = np.maximum(left / np.maximum(remaining, 1), 10.0**low).astype(np.float32)
+    left /= np.maximum(remaining, 1)
     # The natural logarithm of single precision takes a fifth of the time that log10 does.
-    found[:, 1] = (np.log(each) * np.float32(1 / np.log(10)) - low) / (high - low)
+    each = np.log(np.maximum(left, 10.0**low, dtype=np.float32))
+    found[:, 1] = (each * np.float32(1 / np.log(10)) - low) / (high - low)
     np.minimum(found, 1.0, out=found)
     found *= 2.0
     found -= 1.0

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, overload
 
 import numpy as np
 
-from hwgym._arrays import Floats
+from hwgym._arrays import Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.metric import METRICS
 from hwgym.core.problem import Problem, Unlisted
@@ -74,6 +74,9 @@ class Instances(Unlisted):
 
     def __len__(self) -> int:
         return self.source.made.problems
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return instances, (self.source.split, self.source.narrow)
 
     @overload
     def __getitem__(self, number: int) -> MultiProblem: ...
@@ -158,6 +161,11 @@ class SplitSampler:
 
     def draw(self, rng: np.random.Generator) -> int:
         return int(rng.random() * self._count)  # in a third of the time that integers take
+
+    def draws(self, rng: np.random.Generator, count: int) -> Ints:
+        """What so many calls of :meth:`draw` give."""
+        found: Ints = (rng.random(count) * self._count).astype(np.int64)
+        return found
 
 
 def make(
