@@ -4,6 +4,7 @@ assignment, and episodes that are drawn as those that are given."""
 import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
@@ -27,6 +28,7 @@ from hwgym.families.assignment.multi import (
     HWAssignMultiEnv,
     HWAssignMultiVectorEnv,
     MultiProblem,
+    deals,
     make,
 )
 from hwgym.families.assignment.multi import pool as pools
@@ -369,8 +371,64 @@ def test_infos_read_long_after_are_the_same():
         if keep:
             read.append(copy.deepcopy(dict(result[4])))
             unread.append(other[4])
-    assert begun > 2 * len(at_once._dynamics._deals.number)
+    assert begun > 2 * len(at_once._dynamics.deals.number)
     assert_same(read, unread)
+
+
+def test_what_is_dealt_ahead_makes_no_difference(monkeypatch):
+    """Resets that follow one another deal together; whoever names a seed or a problem in between
+    gets what that means, and the others what they would have got."""
+    put, dealt = deals.Deals.put, []
+    monkeypatch.setattr(
+        deals.Deals, "put", lambda self, n, slots: dealt.append(len(n)) or put(self, n, slots)
+    )
+    env = HWAssignMultiEnv(split="train", dataflow="NVDLA")
+    del dealt[:]
+    expected = [env.reset(seed=3)[0], *(env.reset()[0] for _ in range(80))]
+    assert len(dealt) <= 5
+    assert sum(dealt) < 130
+
+    other = HWAssignMultiEnv(split="train", dataflow="NVDLA")
+    rng = np.random.default_rng(0)
+    seen = [other.reset(seed=3)[0]]
+    while len(seen) < len(expected):
+        if rng.random() < 0.2:  # takes no draw
+            given = int(rng.integers(2**40))
+            alone = HWAssignMultiEnv(split="train", dataflow="NVDLA")
+            np.testing.assert_array_equal(
+                other.reset(options={"instance": given})[0],
+                alone.reset(options={"instance": given})[0],
+            )
+        seen.append(other.reset()[0])
+    np.testing.assert_array_equal(seen, expected)
+    for _ in range(3):
+        np.testing.assert_array_equal(other.reset(seed=3)[0], expected[0])
+    np.testing.assert_array_equal(other.reset()[0], expected[1])
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deep", "pickle"]
+)
+def test_copies_go_on_as_the_original(split, copied):
+    for make_env in (
+        lambda: gym.make(f"HWAssignMulti-{split.title()}-v0", dataflow="NVDLA"),
+        lambda: HWAssignMultiVectorEnv(split=split, dataflow="NVDLA", num_envs=3),
+    ):
+        env = make_env()
+        env.reset(seed=5)
+        for _ in range(3):
+            env.step(env.action_space.sample() * 0 + 5)
+        env.reset()
+        assert len(pickle.dumps(env)) < 1e6  # not what was dealt
+        other = copied(env)
+        for _ in range(100):
+            assert_same(
+                env.step(env.action_space.sample() * 0 + 40)[:4],
+                other.step(env.action_space.sample() * 0 + 40)[:4],
+            )
+            if isinstance(env, gym.Env) and env.unwrapped._episode.over:
+                assert_same(env.reset(), other.reset())
 
 
 def test_returns_of_feasible_episodes_are_shares_and_no_failure_returns_more():

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwgym._arrays import Ints
 from hwgym.core.env import Environment
 from hwgym.core.problem import Unlisted
 from hwgym.core.vector import VectorEnvironment
+from hwgym.families.assignment.multi.dealt_episode import DealtEpisode
 from hwgym.families.assignment.multi.family import FAMILY
+from hwgym.families.assignment.multi.problem import SplitSampler
 
 __all__ = ["HWAssignMultiEnv", "HWAssignMultiVectorEnv"]
 
@@ -109,6 +112,13 @@ class HWAssignMultiEnv(Environment):
         super().__init__(**arguments)
         if isinstance(self._sampler.problems, Unlisted):
             self.tells_regret = self.tells_regret and regret
+        if isinstance(self._sampler, SplitSampler) and isinstance(self._episode, DealtEpisode):
+            self._episode.coming = self._coming
+
+    def _coming(self, count: int) -> Ints:
+        """The numbers of the problems that will be drawn next, if nothing comes in between."""
+        assert isinstance(self._sampler, SplitSampler)
+        return self._sampler.ahead(self.np_random, count)
 
 
 class HWAssignMultiVectorEnv(VectorEnvironment):

@@ -167,6 +167,13 @@ class SplitSampler:
         found: Ints = (rng.random(count) * self._count).astype(np.int64)
         return found
 
+    def ahead(self, rng: np.random.Generator, count: int) -> Ints:
+        """What so many calls of :meth:`draw` will give; the generator stays where it is."""
+        state = rng.bit_generator.state
+        found = self.draws(rng, count)
+        rng.bit_generator.state = state
+        return found
+
 
 def make(
     split: str | None = None,

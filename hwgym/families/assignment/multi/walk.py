@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from hwgym.core.table_walk import TableEpisode, TableState, TableWalk
 from hwgym.core.veil import check_lifted
 from hwgym.families.assignment.multi.cells import CELL, ENERGY, LATENCY
 from hwgym.families.assignment.multi.deals import LAYER, SLOT, Deals
+from hwgym.families.assignment.multi.dealt_episode import DealtEpisode
 from hwgym.families.assignment.multi.features import (
     AHEAD,
     LEFT,
@@ -186,7 +187,12 @@ class DealtWalk:
 
     Attributes:
         problems: The bank.
+        num_actions: Choices of a layer.
         observation_size: Entries of an observation.
+        cells: What the pool's layers cost.
+        deals: The slots.
+        keeps: Whether there is a slot for each problem.
+        shown: (actions + 1, axes) what is observed of the previous choice; last, of none.
     """
 
     def __init__(self, problems: Instances) -> None:
@@ -194,35 +200,36 @@ class DealtWalk:
         self._space = problems[0].space
         self.num_actions = self._space.num_actions
         self.cells = problems.dealer.cells
-        self._shown = _previous(self._space)
+        self.shown = _previous(self._space)
         self.observation_size = SIZE + len(self._space.axes)
-        self._all_kept = len(problems) <= KEPT
-        self._deals = self._new(len(problems) if self._all_kept else RING)
+        self.keeps = len(problems) <= KEPT
+        self.deals = self._new(len(problems) if self.keeps else RING)
         self._next = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return walk, (self.problems,)  # problems are dealt again
 
     def _new(self, slots: int) -> Deals:
-        width = self.observation_size + 1 if self._all_kept else 0
+        width = self.observation_size + 1 if self.keeps else 0
         return Deals(self.problems.dealer, self.problems.most_steps, slots, width)
 
     # --- slots ------------------------------------------------------------------------------------
 
-    def _slots(self, which: Ints) -> Ints:
+    def slots(self, which: Ints) -> Ints:
         """(N,) slots in which problems (N,) are dealt."""
-        if self._all_kept:
-            missing = np.unique(which[self._deals.number[which] != which])
-            if len(missing) > AT_ONCE // 8:  # where many are walked, all will be
-                missing = np.flatnonzero(self._deals.number < 0)
+        if self.keeps:
+            missing = np.unique(which[self.deals.number[which] != which])
+            dealt = np.count_nonzero(self.deals.number >= 0) if len(missing) else 0
+            if dealt + len(missing) > AT_ONCE // 8:  # where many are walked, all will be
+                missing = np.flatnonzero(self.deals.number < 0)
             if len(missing):
-                self._deals.put(missing, missing)
+                self.deals.put(missing, missing)
             return which.copy()
         numbers, back = np.unique(which, return_inverse=True)
-        deals = self._deals
+        deals = self.deals
         if 3 * len(numbers) > len(deals.number):
             # States of before find that their slots have gone.
-            deals = self._deals = self._new(3 * len(numbers))
+            deals = self.deals = self._new(3 * len(numbers))
             self._next = 0
         slots = (self._next + np.arange(len(numbers))) % len(deals.number)
         self._next = int((self._next + len(numbers)) % len(deals.number))
@@ -231,14 +238,14 @@ class DealtWalk:
 
     def _sure(self, state: DealtState) -> DealtState:
         """The state, with slots that are its problems'."""
-        number, slots = self._deals.number, state.slot
+        number, slots = self.deals.number, state.slot
         gone = number.take(slots, mode="clip") != state.which
         if not gone.any():
             return state
         slots = slots.copy()
         while gone.any():  # a ring may run into its own tail, once
-            slots[gone] = self._slots(state.which[gone])
-            gone = self._deals.number.take(slots, mode="clip") != state.which
+            slots[gone] = self.slots(state.which[gone])
+            gone = self.deals.number.take(slots, mode="clip") != state.which
         return state._replace(slot=slots)
 
     # --- many episodes ----------------------------------------------------------------------------
@@ -249,13 +256,13 @@ class DealtWalk:
             np.zeros(count, np.int64),
             np.full(count, self.num_actions),
             np.zeros(count),
-            self._slots(np.asarray(which)),
+            self.slots(np.asarray(which)),
             np.asarray(which),
         )
 
     def step(self, state: DealtState, choices: Ints) -> tuple[DealtState, Outcome]:
         state = self._sure(state)
-        deals, cells, slot = self._deals, self.cells, state.slot
+        deals, cells, slot = self.deals, self.cells, state.slot
         at = slot * deals.room + state.step
         # Side by side in memory, columns are worked on in half the time.
         of_slot = np.ascontiguousarray(deals.constants.take(slot, axis=0).T)
@@ -282,60 +289,70 @@ class DealtWalk:
 
     def observe(self, state: DealtState, room: int = 0) -> Observations:
         state = self._sure(state)
-        deals, slot = self._deals, state.slot
+        deals, slot = self.deals, state.slot
         out = deals.seen(slot * deals.room + state.step, slot, self.observation_size + room)
         limit = deals.constants[:, SLOT.limit].take(slot)
         left = left_features(state.used, limit, deals.steps.take(slot) - state.step)
-        chosen = self._shown.take(state.previous, axis=0)
+        chosen = self.shown.take(state.previous, axis=0)
         end = self.observation_size
         out[:, end - chosen.shape[1] - len(LEFT) : end] = np.concatenate([chosen, left], axis=1)
         return out
 
     def masks(self, state: DealtState, mode: str) -> Bools:
         state = self._sure(state)
-        deals, slot = self._deals, state.slot
+        deals, slot = self.deals, state.slot
         at = slot * deals.room + np.minimum(state.step, deals.steps.take(slot) - 1)
         *_, least, after = deals.layer.take(at, axis=0).T
-        left = deals.constants[:, SLOT.limit].take(slot) - state.used - after
-        none = least > left
+        limit, prices = deals.constants[:, SLOT.limit], deals.constants[:, SLOT.pe :]
+        left = limit.take(slot) - state.used - after
         entries = self.num_actions if mode == "discrete" else sum(self._space.shape)
         masks = np.empty((len(at), entries), bool)
         for start in range(0, len(at), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            needs = self._needs(deals, at[part], slot[part])
-            found, lost = needs <= left[part, None], none[part]
-            if lost.any():
-                first = np.where(np.isnan(needs[lost]), np.inf, needs[lost]).argmin(axis=1)
-                found[lost] = np.arange(self.num_actions) == first[:, None]
-            masks[part] = found if mode == "discrete" else self._levels(found)
+            found = self.allowed(
+                deals.block.take(at[part]), prices.take(slot[part], axis=0), left[part], least[part]
+            )
+            masks[part] = found if mode == "discrete" else self.levels(found)
         return masks
 
-    def _needs(self, deals: Deals, at: Ints, slot: Ints) -> Floats:
-        """(n, actions) of the constraint; NaN where invalid."""
-        pe, l1, l2 = deals.constants[:, SLOT.pe :].take(slot, axis=0).T[..., None]
-        blocks, cells = deals.block.take(at), self.cells
-        needs = cells.l1_units.take(blocks, axis=0)
+    def allowed(self, blocks: Ints, prices: Floats, left: Floats, least: Floats) -> Bools:
+        """(n, actions): the choices of layers that take no more than is left; if there is none, the
+        one that takes least.
+
+        Args:
+            blocks: (n,) of the pool.
+            prices: (n, 3) of a PE, of L1 and of L2.
+            left: (n,) for each.
+            least: (n,) that any choice of each takes.
+        """
+        pe, l1, l2 = prices.T[..., None]
+        needs = self.cells.l1_units.take(blocks, axis=0)  # NaN where invalid
         needs *= l1
         needs += pe
-        needs *= cells.pes
-        shared = cells.l2_units.take(blocks, axis=0)
+        needs *= self.cells.pes
+        shared = self.cells.l2_units.take(blocks, axis=0)
         shared *= l2
         needs += shared
-        return needs
+        found: Bools = needs <= left[:, None]
+        lost = least > left
+        if lost.any():
+            first = np.where(np.isnan(needs[lost]), np.inf, needs[lost]).argmin(axis=1)
+            found[lost] = np.arange(self.num_actions) == first[:, None]
+        return found
 
     @cached_property
     def _others(self) -> list[tuple[int, ...]]:
         axes = range(1, len(self._space.shape) + 1)
         return [tuple(a for a in axes if a != axis) for axis in axes]
 
-    def _levels(self, joint: Bools) -> Bools:
-        """A level is allowed if some choice of the others goes with it."""
+    def levels(self, joint: Bools) -> Bools:
+        """(n, levels of the axes): one is allowed if some choice of the others goes with it."""
         grid = joint.reshape(-1, *self._space.shape)
         return np.concatenate([grid.any(axis=other) for other in self._others], axis=1)
 
     def summary(self, which: Ints, genes: Ints) -> dict[str, Floats]:
         slot = self._sure(self._found(which)).slot
-        deals, pool = self._deals, self.problems.source.pool
+        deals, pool = self.deals, self.problems.source.pool
         counts, constants = pool.counts, deals.constants.take(slot, axis=0)
         # Steps first: along this axis numpy adds step by step, in order, as an episode does.
         numbers = self._space.pack(genes, check=False).T
@@ -377,14 +394,17 @@ class DealtWalk:
 
     def _found(self, which: Ints) -> DealtState:
         """Episodes of problems (N,) that have begun, in the slots where these are, if they are."""
-        number = self._deals.number
+        number = self.deals.number
         order = np.argsort(number)
         place = np.minimum(np.searchsorted(number[order], which), len(order) - 1)
         none = np.zeros_like(which)
         return DealtState(none, none, np.zeros(len(which)), order[place], which)
 
-    def episode(self, reward: Reward) -> None:
-        return None
+    def episode(self, reward: Reward) -> DealtEpisode:
+        return DealtEpisode(self, reward)
+
+
+_kept = lru_cache(maxsize=8)(DealtWalk)  # environments of a bank share what is dealt
 
 
 def walk(problems: Sequence[Any]) -> Dynamics:
@@ -396,7 +416,7 @@ def walk(problems: Sequence[Any]) -> Dynamics:
     """
     check_lifted("what each choice costs")
     if isinstance(problems, Instances):
-        return DealtWalk(problems)
+        return _kept(problems) if len(problems) <= KEPT else DealtWalk(problems)
     for problem in problems:
         if problem.objective.name not in OBJECTIVES:
             raise ValueError(
