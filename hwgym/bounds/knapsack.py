@@ -65,18 +65,23 @@ class Relaxation:
 
 
 def fronts_of(cost: Floats, usage: Floats, allowed: Bools) -> list[Front]:
-    """The front of every step, from tables (steps, choices), >= 0 where allowed.
+    """The front of every step, from tables (steps, choices), >= 0 where allowed; steps whose rows
+    are equal share one.
 
     Raises:
         ValueError: If the tables are not so, or a step allows no choice.
     """
     check_tables(allowed, cost=cost, usage=usage)
+    made: dict[bytes, Front] = {}
     fronts = []
-    for step in range(len(cost)):
-        actions = np.flatnonzero(allowed[step])
-        u, c = usage[step, actions], cost[step, actions]
-        keep = _undominated(u, c)
-        fronts.append(Front(actions[keep], u[keep], c[keep]))
+    for rows in zip(cost, usage, allowed, strict=True):
+        key = b"".join(row.tobytes() for row in rows)
+        if key not in made:
+            actions = np.flatnonzero(rows[2])
+            c, u = rows[0][actions], rows[1][actions]
+            keep = _undominated(u, c)
+            made[key] = Front(actions[keep], u[keep], c[keep])
+        fronts.append(made[key])
     return fronts
 
 
@@ -99,7 +104,9 @@ def relax(fronts: Sequence[Front], limit: float) -> Relaxation:
         cost = in_order([f.cost[-1] for f in fronts])
         return Relaxation(0.0, cost, np.array([f.actions[-1] for f in fronts]), cost)
 
-    hulls = [_hull(f) for f in fronts]
+    distinct = {id(f): f for f in fronts}
+    hull_of = {key: _hull(f) for key, f in distinct.items()}
+    hulls = [hull_of[id(f)] for f in fronts]
     owner = np.repeat(np.arange(len(fronts)), [len(h) - 1 for h in hulls])
     target = np.concatenate([h[1:] for h in hulls])
     gain = np.concatenate([-np.diff(f.cost[h]) for f, h in zip(fronts, hulls, strict=True)])
@@ -202,12 +209,13 @@ def _undominated(usage: Floats, cost: Floats) -> Ints:
 
 def _hull(front: Front) -> Ints:
     """Indices of the lower convex hull of a front."""
+    usage, cost = front.usage.tolist(), front.cost.tolist()  # numbers, faster than numpy's
     hull: list[int] = []
-    for i in range(len(front.usage)):
+    for i in range(len(usage)):
         while len(hull) > 1:
             a, b = hull[-2], hull[-1]
-            first = (front.cost[b] - front.cost[a]) * (front.usage[i] - front.usage[a])
-            if first < (front.cost[i] - front.cost[a]) * (front.usage[b] - front.usage[a]):
+            first = (cost[b] - cost[a]) * (usage[i] - usage[a])
+            if first < (cost[i] - cost[a]) * (usage[b] - usage[a]):
                 break
             hull.pop()
         hull.append(i)
