@@ -26,7 +26,7 @@ notebooks: $(VENV)/.notebooks  ## Execute the notebooks anew, output and all: ab
 	$(BIN)/python -m notebooks.execute
 
 test: $(VENV)/.test  ## Run the tests; WORKERS=2 for two processes
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.test  ## Check style, format, types, and that imports point down the house
 	$(BIN)/python -m ruff check
