@@ -27,6 +27,7 @@ from hwgym.core.family import (
     ranked_ids,
     register_family,
     registered_ids,
+    split_id,
 )
 from hwgym.core.log import (
     EpisodeLog,
@@ -116,5 +117,6 @@ __all__ = [
     "registered_ids",
     "search",
     "solve",
+    "split_id",
     "to_minari",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -25,11 +26,13 @@ __all__ = [
     "families",
     "family_named",
     "family_of",
+    "id_of",
     "kwargs_of",
     "problem_of",
     "ranked_ids",
     "register_family",
     "registered_ids",
+    "split_id",
 ]
 
 ENVIRONMENT_ARGUMENTS = ("problem", "action_mode", "reward", "render_mode")
@@ -146,7 +149,42 @@ def ranked_ids(family: Family | None = None) -> tuple[str, ...]:
     return tuple(i for i in registered_ids(family) if _ids[i][1].ranked)
 
 
+def split_id(env_id: str) -> tuple[str, int | None]:
+    """An id and the number of the one problem that is meant, where it says one.
+
+    ``HWAssignMulti-Test-v0#17`` is what ``gym.make("HWAssignMulti-Test-v0", instance=17)`` poses:
+    the written form of a problem of a split, for whatever asks for one by its id.
+
+    Raises:
+        UnknownId: If what follows ``#`` is no number, or written in another way than numbers are.
+    """
+    name, mark, number = env_id.partition("#")
+    if not mark:
+        return env_id, None
+    if not (number.isascii() and number.isdecimal()) or number != (number.lstrip("0") or "0"):
+        raise UnknownId(f"behind # stands the number of a problem, 0, 1, 2, ...: got {env_id!r}")
+    return name, int(number)
+
+
+def id_of(spec: EnvSpec) -> str:
+    """The id of a specification: a numbered one, if it asks for one of the id's problems and fixes
+    nothing else of it."""
+    known = _ids[spec.id][1].kwargs if spec.id in _ids else {}
+    fixed = {
+        name: value
+        for name, value in spec.kwargs.items()
+        if name not in ENVIRONMENT_ARGUMENTS and value is not None and value != known.get(name)
+    }
+    return f"{spec.id}#{fixed['instance']}" if list(fixed) == ["instance"] else spec.id
+
+
 def _find(env_id: str) -> tuple[Family, Id]:
+    name, number = split_id(env_id)
+    if number is not None:
+        family, entry = _find(name)
+        if not entry.kwargs or "instance" not in inspect.signature(family.make).parameters:
+            raise UnknownId(f"{name} has no numbered problems, as {env_id!r} wants it to")
+        return family, Id(env_id, {**entry.kwargs, "instance": number})
     if env_id not in _ids:
         folded = {i.casefold(): i for i in _ids}
         close = difflib.get_close_matches(env_id.casefold(), folded, n=1)
@@ -157,7 +195,7 @@ def _find(env_id: str) -> tuple[Family, Id]:
 
 
 def family_of(env_id: str) -> Family:
-    """The family of an id.
+    """The family of an id, numbered or not (:func:`split_id`).
 
     Raises:
         UnknownId: If there is none.
@@ -175,7 +213,7 @@ def kwargs_of(env_id: str) -> dict[str, Any]:
 
 
 def problem_of(env_id: str) -> Problem:
-    """The problem behind an id.
+    """The problem behind an id, numbered or not (:func:`split_id`).
 
     Only registered ids are looked at: Gymnasium itself would import whatever module an id names
     before a colon.

@@ -15,6 +15,7 @@ from hwgym._arrays import Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.agents import Agent, find_agent
 from hwgym.core.evaluator import BudgetSpent, Evaluator, Sees
+from hwgym.core.family import problem_of, split_id
 from hwgym.core.log import EpisodeLog
 from hwgym.core.problem import Problem
 from hwgym.core.veil import veiled
@@ -59,7 +60,7 @@ class Result:
 
 
 def as_problem(given: Problem | str) -> tuple[Problem, str | None]:
-    """A problem and, where it came from one, its environment id.
+    """A problem and, where it came from one, its environment id, numbered or not.
 
     Raises:
         gymnasium.error.NameNotFound: If an id is unknown.
@@ -69,6 +70,8 @@ def as_problem(given: Problem | str) -> tuple[Problem, str | None]:
         return given, None
     if not isinstance(given, str):
         raise ValueError(f"a problem or an environment id is needed, got {given!r}")
+    if split_id(given)[1] is not None:
+        return problem_of(given), given
     env = gym.make(given, disable_env_checker=True)
     problem: Problem = env.get_wrapper_attr("problem")
     return problem, given

@@ -17,6 +17,7 @@ from hwgym.core.family import (
     family_of,
     kwargs_of,
     registered_ids,
+    split_id,
 )
 from hwgym.core.log.reading import LogError, check_statement, read_settings
 from hwgym.core.problem import Problem
@@ -40,6 +41,8 @@ def spec_of(problem: Problem, env_id: str | None, env: Any = None) -> dict[str, 
         own, with the problem's description as keyword arguments. None if that has no description,
         or arguments are not JSON values.
     """
+    if env is None and env_id is not None and split_id(env_id)[1] is not None:
+        return _json_of(gym.spec(split_id(env_id)[0]), kwargs_of(env_id))
     spec = gym.registry.get(env_id or "") if env is None else env.unwrapped.spec
     known = None if spec is None else _json_of(spec, spec.kwargs)
     if known is not None or (env is None and env_id is not None):

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym.core.family import id_of
 from hwgym.core.log.reading import key_of
 from hwgym.core.log.writing import EpisodeLog
 from hwgym.core.problem import Problem, Scores
@@ -61,7 +62,7 @@ def _opened(
     env: Any, problem: Problem, path: str | os.PathLike[str], agent: str, seed: int
 ) -> EpisodeLog:
     spec = env.unwrapped.spec
-    env_id = spec.id if spec else None
+    env_id = id_of(spec) if spec else None
     return EpisodeLog(path, problem, agent=agent, env_id=env_id, env=env, seed=seed)
 
 
