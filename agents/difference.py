@@ -209,7 +209,8 @@ class _Differences:
         fitted += near @ (y - fitted[known]) / (near.sum(axis=1) + 0.1)
         fitted = np.clip(fitted, y.min() - 1, y.max() + 1)
         fitted[known] = y
-        return np.exp(fitted)
+        found: Floats = np.exp(fitted)
+        return found
 
     def _guessed(self, table: Floats, uniform: Floats, share: Floats) -> Floats:
         """A table, guessed where it is not known: as its kind's share in uniform solutions, and by
@@ -282,7 +283,7 @@ class _Differences:
         if numbers.tobytes() in self.tried:
             return False
         promised = self.of_base[0] + float(cost[self.kind_of, numbers].sum())
-        return promised < self.evaluator.best_objective / self.unit[0] * ROOM
+        return bool(promised < self.evaluator.best_objective / self.unit[0] * ROOM)
 
     def try_best(self) -> None:
         """Pay for the best of what is known, if it is better than what was found."""

@@ -1,5 +1,6 @@
 """Suites, sweeps, submissions: what is run, what is kept, what is believed."""
 
+import hashlib
 import json
 import lzma
 import os
@@ -21,7 +22,18 @@ import tiny_families
 from conftest import needs_torch
 from typer.testing import CliRunner
 
-from hwgym.core import Certificate, agents, families, log_episodes, ranked_ids, solve
+from benchmarks import suites as made
+from hwgym.core import (
+    Certificate,
+    agents,
+    families,
+    log_episodes,
+    ranked_ids,
+    read_settings,
+    solve,
+    split_id,
+)
+from hwgym.core.log.spec import make_environment
 from hwgym.families.assignment import FAMILY as ASSIGNMENT
 from hwgym.families.group import FAMILY as GROUP
 from hwgym.families.hetero import FAMILY as HETERO
@@ -67,6 +79,7 @@ from hwgym.leaderboard.workers import LocalWorkers, perform
 ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
 NCF = "HWAssign-NCF-MIX-v0"
 BAGS, TOUR = "Bags-3-0-v0", "Tour-4-v0"
+TEST = "HWAssignMulti-Test-v0"
 KEPT = Path(__file__).parents[1] / "leaderboard"
 
 
@@ -102,19 +115,27 @@ class Inline:
 
 
 @pytest.fixture
+def here(monkeypatch):
+    """Runs are done in this process; those that were."""
+    crew = Inline()
+    monkeypatch.setattr(cli, "LocalWorkers", lambda count: crew)
+    return crew
+
+
+@pytest.fixture
 def bad_agents(tmp_path, monkeypatch):
     """An installed package with agents: one that works on any problem, the others go wrong."""
     site = tmp_path / "site"
     about = site / "bad_agents-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-agents\nVersion: 1.0\n")
-    names = ("Draws", "Raises", "Dies", "Hangs", "Leaves", "Peeks", "Rebuilds")
+    names = ("Draws", "Raises", "Dies", "Hangs", "Leaves", "Peeks", "Rebuilds", "Learnt")
     points = "".join(f"{name.lower()} = bad_agents:{name}\n" for name in names)
     (about / "entry_points.txt").write_text(f"[hwgym.agents]\n{points}")
     (site / "bad_agents.py").write_text(
         textwrap.dedent(
             """
-            import os, signal, sys, time
+            import hashlib, os, pathlib, signal, sys, time
             import numpy as np
             from hwgym.core import problem_of
 
@@ -142,6 +163,12 @@ def bad_agents(tmp_path, monkeypatch):
                     best = problem_of("HWAssign-AlexNet-NVDLA-v0").optimum()
                     evaluator.evaluate(best.assignment[None])
 
+            class Learnt(Draws):
+                @property
+                def fingerprint(self):
+                    path = pathlib.Path(__file__).with_name("checkpoint.npz")
+                    return hashlib.sha256(path.read_bytes()).hexdigest()
+
             class Raises:
                 sees = "totals"
                 def search(self, evaluator, seed):
@@ -161,9 +188,11 @@ def bad_agents(tmp_path, monkeypatch):
             """
         )
     )
+    (site / "checkpoint.npz").write_bytes(b"what was learnt")
     monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "bad_agents", raising=False)
     agents._classes.cache_clear()
-    yield
+    yield site
     agents._classes.cache_clear()
 
 
@@ -207,6 +236,141 @@ def test_tasks_are_called_as_their_family_has_it():
 def test_an_unknown_suite_is_named():
     with pytest.raises(ValueError, match="did you mean 'lite'"):
         find_suite("light")
+
+
+# --- problems of a split --------------------------------------------------------------------------
+
+
+def test_a_numbered_id_is_that_problem_of_its_split():
+    assert split_id(f"{TEST}#17") == (TEST, 17)
+    assert split_id(TEST) == (TEST, None)
+    ours, theirs = problem_of(f"{TEST}#17"), gym.make(TEST, instance=17).get_wrapper_attr("problem")
+    assert ours.statement.key == theirs.statement.key
+    assert problem_of(f"{TEST}#17") is ours  # however many runs ask for it
+    assert Task(f"{TEST}#17").label == "HWAssignMulti-Test#17"
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        (f"{TEST}#1000", r"test has problems 0\.\.999, got 1000"),
+        (f"{TEST}#017", "stands the number of a problem"),  # one problem has one name
+        (f"{TEST}#-1", "stands the number of a problem"),
+        (f"{TEST}#", "stands the number of a problem"),
+        (f"{TEST}#1#2", "stands the number of a problem"),
+        (f"{TEST}#\u0661", "stands the number of a problem"),
+        ("HWAssignMulti-Tset-v0#1", f"did you mean '{TEST}'"),
+        (f"{ALEXNET}#0", "has no numbered problems"),
+        ("HWAssignMulti-v0#0", "has no numbered problems"),
+        ("antigravity:X-v0#1", "unknown environment"),
+    ],
+)
+def test_what_is_no_problem_of_a_split_is_refused(env_id, message):
+    with pytest.raises(RunError, match=message):
+        problem_of(env_id)
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "samples"),
+    [
+        ("multi-smoke", 5, 10),
+        ("multi-test", 100, 300),
+        ("multi-zoo", 51, 300),
+        ("multi-ood", 50, 300),
+        ("multi-search", 12, 5000),
+    ],
+)
+def test_suites_of_numbered_problems(name, count, samples):
+    suite = find_suite(name)
+    assert len(set(suite.tasks)) == count
+    assert {task.samples for task in suite.tasks} == {samples}
+    assert suite.tracks[:2] == ("zero-shot", "few-shot")
+    splits = {split_id(task.env_id)[0] for task in suite.tasks}
+    assert splits <= {f"HWAssignMulti-{split}-v0" for split in ("Test", "Zoo", "OOD")}
+
+
+def test_suites_have_the_first_problems_whose_budgets_bind():
+    told = json.loads(made.FILE.read_text(encoding="utf-8"))
+    assert made.written(told) == made.FILE.read_text(encoding="utf-8")
+
+
+def test_a_published_network_is_in_the_zoo_three_times():
+    problems = [problem_of(task.env_id) for task in find_suite("multi-zoo").tasks]
+    names = [problem.statement.known["workload"].name for problem in problems]
+    assert len(set(names)) == 17
+    assert {names.count(name) for name in names} == {3}
+
+
+def test_problems_of_a_split_are_run_packed_and_validated(tmp_path, here):
+    out, packed = tmp_path / "runs", tmp_path / "packed"
+    args = ("run", "--suite", "multi-smoke", "--agents", "uniform,random", "--seeds", 2)
+    result = call(*args, "--out", out)
+    assert result.exit_code == 0, result.output
+    runs = list(read_runs(out))
+    assert len(runs) == 5 * (1 + 2)
+    assert {run.job.file.parts[1] for run in runs} == {
+        task.env_id for task in find_suite("multi-smoke").tasks
+    }
+    assert all(told(perform(run.job)) == told(run) for run in runs)
+    assert call("submit", out, "--suite", "multi-smoke", "--out", packed).exit_code == 0
+    path = packed / "uniform.jsonl.xz"
+    assert "5 runs, 5 of 5 tasks" in call("validate", path).output
+    result = reproduce(path, "--tasks", f"{TEST}#0,{TEST}#1")
+    assert result.exit_code == 0, result.output
+    assert "2 of 5 runs came out the same again" in result.output
+    assert reproduce(path).exit_code == 0
+    assert validate(path).standing.name == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        ("1000", r"test has problems 0\.\.999, got 1000"),
+        ("2", f"unknown task '{TEST}#2'"),  # its budget does not bind: it is not in the suite
+        ("00", "stands the number of a problem"),
+    ],
+)
+def test_a_problem_that_is_not_in_the_suite_is_refused(tmp_path, number, reason):
+    run = perform(Job("uniform", f"{TEST}#0", 10, 100))
+    run = replace(run, job=replace(run.job, env_id=f"{TEST}#{number}"))
+    path = tmp_path / "uniform.jsonl"
+    write_submission(path, Submission("uniform", "totals", "multi-smoke", [run]))
+    (found,) = validate(path).reasons
+    assert re.search(reason, found), found
+
+
+def test_a_run_of_one_problem_under_the_number_of_another_is_refused(tmp_path):
+    runs = [perform(Job("uniform", f"{TEST}#{n}", 10, 100)) for n in (0, 1)]
+    swapped = [replace(runs[1], job=runs[0].job), replace(runs[0], job=runs[1].job)]
+    path = tmp_path / "uniform.jsonl"
+    write_submission(path, Submission("uniform", "totals", "multi-smoke", swapped))
+    assert len(validate(path).reasons) == 2
+
+
+def test_a_log_of_a_problem_of_a_split_is_packed(tmp_path):
+    env = log_episodes(gym.make(TEST, instance=1), tmp_path / "log", agent="mine", seed=1)
+    env.action_space.seed(1)
+    for _ in range(3):
+        (_, info), done = env.reset(), False
+        while not done:
+            _, _, done, _, info = env.step(env.action_space.sample(mask=info["action_mask"]))
+    env.close()
+    assert read_settings(tmp_path / "log")["env_id"] == f"{TEST}#1"
+    args = ("submit", tmp_path / "log", "--suite", "multi-smoke", "--sees", "layers")
+    result = call(*args, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    (curve,) = validate(tmp_path / "out" / "mine.jsonl.xz").curves
+    assert (curve.run.job.env_id, curve.run.samples) == (f"{TEST}#1", 3)
+    # So is one of an agent of ours, whose environment can be made again.
+    solve("random", f"{TEST}#1", samples=3, log=tmp_path / "other")
+    assert read_settings(tmp_path / "other")["env_id"] == f"{TEST}#1"
+    again = make_environment(tmp_path / "other").get_wrapper_attr("problem")
+    assert again.statement.key == problem_of(f"{TEST}#1").statement.key
+    # With something else fixed it is another problem, which has no number.
+    env = gym.make(TEST, instance=1, objective="energy")
+    log_episodes(env, tmp_path / "third", agent="mine").close()
+    assert read_settings(tmp_path / "third")["env_id"] == TEST
 
 
 # --- plans ----------------------------------------------------------------------------------------
@@ -773,14 +937,6 @@ def test_the_repositorys_own_results_hold(path):
 
 
 @pytest.fixture
-def here(monkeypatch):
-    """Runs are done in this process; those that were."""
-    crew = Inline()
-    monkeypatch.setattr(cli, "LocalWorkers", lambda count: crew)
-    return crew
-
-
-@pytest.fixture
 def packed(tmp_path, honest):
     """Writes the honest runs, or others, as a submission, and gives its path."""
 
@@ -1033,6 +1189,58 @@ def test_what_cannot_be_run_again(packed, honest, here, tmp_path):
     result = reproduce(tmp_path / "nowhere")
     assert result.exit_code == 2
     assert "no such file or folder" in result.output
+
+
+# Agents that have learnt before.
+
+
+@pytest.fixture
+def learnt(bad_agents, packed):
+    """Runs of an agent with a checkpoint, as a submission: its path, and that of the checkpoint."""
+    runs = [perform(job) for job in runner.plan(["learnt"], SUITES["smoke"].tasks, seeds=2)]
+    return packed(runs, "learnt"), bad_agents / "checkpoint.npz"
+
+
+def test_a_run_says_with_what_checkpoint_it_was_made(learnt, here, honest):
+    path, checkpoint = learnt
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert {run.fingerprint for run in read_submission(path).runs} == {digest}
+    assert {run.fingerprint for run in honest} == {None}
+    assert "fingerprint" not in honest[0].to_json()
+    assert reproduce(path).exit_code == 0
+    assert validate(path).standing.name == "reproduced"
+
+
+def test_another_checkpoint_than_the_named_one_is_caught(learnt, here):
+    path, checkpoint = learnt
+    ours = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12]
+    assert reproduce(path).exit_code == 0
+    checkpoint.write_bytes(b"what was learnt on the test problems")
+    theirs = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12]
+    result = reproduce(path)  # what was run again before is run once more
+    assert result.exit_code == 1
+    assert f"was made with checkpoint {ours}; learnt has checkpoint {theirs}" in result.output
+    assert any("came out differently" in reason for reason in below_the_line(validate(path)))
+    # And one that is not there.
+    checkpoint.unlink()
+    result = reproduce(path)
+    assert result.exit_code == 1
+    assert "fails when it is run again: FileNotFoundError" in result.output
+
+
+def test_runs_of_several_checkpoints_are_below_the_line(learnt):
+    path, _ = learnt
+    runs = list(read_submission(path).runs)
+    mixed = [replace(runs[0], fingerprint="0" * 64), *runs[1:]]
+    write_submission(path, Submission("learnt", "totals", "smoke", mixed))
+    assert "its checkpoint is not the same in all runs" in below_the_line(validate(path))
+
+
+def test_a_checkpoint_of_ones_own_is_no_default(packed, honest):
+    chosen = {"checkpoint": "mine.npz"}
+    path = packed([replace(run, job=replace(run.job, settings=chosen)) for run in honest])
+    reason = "its settings are not its defaults: checkpoint='mine.npz'"
+    assert reason in below_the_line(validate(path))
 
 
 def test_one_run_in_twenty_may_come_out_differently(tmp_path):

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from hwgym.core import Axis, Certificate, Family, Id, Space, TableWalk, View, register_family
 from hwgym.core import family as family_module
 from hwgym.leaderboard import SUITES, Job, Run, RunError, Task, recost, runner
+from hwgym.leaderboard import tracks as tracks_module
 from hwgym.leaderboard.board import Board, load
 from hwgym.leaderboard.cli import app
 from hwgym.leaderboard.estimates import (
@@ -27,11 +28,20 @@ from hwgym.leaderboard.estimates import (
     probability_of_improvement,
     resample,
 )
-from hwgym.leaderboard.figures import Looks, _columns, _panels, assignments, percent, regret_curves
-from hwgym.leaderboard.report import html, markdown
+from hwgym.leaderboard.figures import (
+    Looks,
+    _columns,
+    _panels,
+    assignments,
+    percent,
+    regret_curves,
+    score_curves,
+)
+from hwgym.leaderboard.report import _on_track, html, markdown
 from hwgym.leaderboard.reproduction import Standing
 from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import Submission, write_submission
+from hwgym.leaderboard.tracks import TRACKS, Column, Track, deciding, find_track, infeasible_after
 from hwgym.leaderboard.workers import failed, perform
 
 ALEXNET = "HWAssign-AlexNet-NVDLA-v0"
@@ -485,6 +495,166 @@ def test_what_came_out_differently_is_below_the_line(ten):
     board = Board.of([recost(run) for run in ten], standings=few)
     assert board.entries[0].rank == 1
     assert "yet self-reported: annealing: 1 of 30 runs came out differently." in markdown(board)
+
+
+def test_an_optimum_with_the_first_sample_must_be_seen_to_come_again(multi):
+    """Who has learnt elsewhere may know it; so may who has looked."""
+    gifts = []
+    for run in (run for run in multi if run.job.agent == "uniform"):
+        best = problem_of(run.job.env_id).optimum()
+        first = {"found_at": np.array([0]), "genes": best.assignment[None]}
+        gifts.append(replace(run, objective=best.objective, **first))
+    entry = entry_of(gifts, "uniform")
+    assert [r[:18] for r in entry.reasons] == ["finds the optimum "]
+    board = Board.of([recost(run) for run in gifts])
+    (columns,) = (c for track, c in board.tracks.items() if track.name == "zero-shot")
+    assert [(place, name) for place, name, _ in _on_track(board, columns)] == [
+        ("", "the optimum"),
+        ("", "uniform (yardstick)"),
+    ]
+    again = {"uniform": Standing(reproduced=True)}
+    assert entry_of(gifts, "uniform", standings=again).rank == 1
+
+
+# --- tracks ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def multi():
+    """Some agents on five networks never seen; one of them on a part."""
+    tasks = SUITES["multi-smoke"].tasks
+    done = [perform(job) for job in runner.plan(["uniform", "regression"], tasks, seeds=1)]
+    done += [perform(job) for job in runner.plan(["random"], tasks, seeds=10)]
+    done += [perform(job) for job in runner.plan(["tabulate"], tasks[:4], seeds=1)]
+    assert not [run for run in done if run.error]
+    return done
+
+
+@pytest.fixture(scope="module")
+def tracks(multi):
+    board = Board.of([recost(run) for run in multi])
+    return board, {track.name: columns for track, columns in board.tracks.items()}
+
+
+def test_a_curve_says_what_it_is_worth_after_some_samples(multi):
+    for run in multi:
+        curve = recost(run)
+        at = np.arange(1, 11)
+        regrets = curve.regret_at(at)
+        np.testing.assert_allclose(curve.score_at(at), 1 / (1 + regrets), atol=1e-15)
+        assert curve.score_at([10])[0] == curve.score
+        assert curve.area_to(10) == curve.anytime
+        assert curve.area_to(1) == curve.score_at([1])[0]
+        steps = curve.score_at(at[:4]) @ np.log((at[:4] + 1) / at[:4])
+        assert curve.area_to(5) == pytest.approx(steps / np.log(5), abs=1e-12)
+
+
+def test_the_first_sample_is_zero_shot(tracks):
+    board, columns = tracks
+    zero = columns["zero-shot"]
+    assert [c.head for c in zero] == [
+        "score",
+        "exact",
+        "median",
+        "90 % quantile",
+        "worst",
+        "infeasible",
+    ]
+    for entry, values in board.on_track(zero):
+        first = np.array([curve.regret_at([1])[0] for curve in entry.curves])
+        score, exact, median, tail, worst, infeasible = values
+        assert score == pytest.approx(np.mean(1 / (1 + first)))
+        assert exact == np.mean(first <= 1e-9)
+        assert infeasible == np.mean(np.isinf(first))
+        assert worst == first.max()
+        assert median <= tail <= worst
+        if infeasible == 0:
+            assert median == np.median(first)
+
+
+def test_columns_beyond_the_samples_are_left_out(tracks):
+    _, columns = tracks
+    assert [c.head for c in columns["few-shot"]] == ["1", "3", "10"]
+    heads = [c.head for c in TRACKS["few-shot"].within(300)]
+    assert heads == ["area to 300", "1", "3", "10", "30", "100", "300"]
+    assert [c.head for c in TRACKS["search"].within(1000)] == ["area to 1,000"]
+    assert TRACKS["search"].within(300) == ()
+    # Whoever looks the farthest decides.
+    assert [deciding(found) for found in (columns["zero-shot"], columns["few-shot"])] == [0, 2]
+    assert deciding(TRACKS["few-shot"].columns) == 0
+    assert TRACKS["search"].columns[deciding(TRACKS["search"].columns)].head == "area to 5,000"
+
+
+def test_suites_name_tracks_that_there_are(monkeypatch):
+    for suite in SUITES.values():
+        assert [find_track(name).name for name in suite.tracks] == list(suite.tracks)
+        least = min(task.samples for task in suite.tasks)
+        assert all(find_track(name).within(least) for name in suite.tracks)
+    with pytest.raises(ValueError, match="did you mean 'zero-shot'"):
+        find_track("zero-short")
+
+
+def test_yardsticks_are_marked_and_parts_have_no_place(tracks):
+    board, columns = tracks
+    rows = _on_track(board, columns["few-shot"])
+    assert rows[0] == ("", "the optimum", [1.0, 1.0, 1.0])
+    assert [(place, name) for place, name, _ in rows[1:]] == [
+        ("1", "regression (yardstick)"),
+        ("2", "uniform (yardstick)"),
+        ("3", "random"),
+        ("", "tabulate (yardstick)"),  # on four of the five tasks
+    ]
+    last = [values[-1] for *_, values in rows[1:4]]
+    assert last == sorted(last, reverse=True)
+    text, page = markdown(board), html(board)
+    for shown in (text, page):
+        assert "What the first sample is worth" in shown
+        assert "regression (yardstick)" in shown
+    assert "|  | agent | score | exact | median | 90 % quantile | worst | infeasible |" in text
+    assert "|  | the optimum | 1.000 | 100 % | 0 % | 0 % | 0 % | 0 % |" in text
+    assert '<a href="#tracks">Tracks</a>' in page
+    assert '<div class="chart" id="track"></div>' in page
+    assert "ConfuciuX" not in text  # its problem is none of this family's
+
+
+def test_the_picture_of_tracks_has_mean_scores(tracks):
+    board, _ = tracks
+    figure = score_curves(board, Looks(board.entries))
+    lines = {trace.name: trace for trace in figure.data if trace.name}
+    assert set(lines) == {"uniform", "regression", "random", "tabulate"}
+    for entry in board.entries:
+        line = lines[entry.agent]
+        assert (line.x[0], line.x[-1]) == (1, 10)
+        assert line.y[-1] == pytest.approx(entry.scores.mean())
+        assert (np.diff(line.y) >= 0).all()
+    assert figure.layout.xaxis.type == "log"
+
+
+def test_a_track_is_data(multi, monkeypatch):
+    third = Column("at 3", "best score of any run", 3, "score", lambda curves: 0.25, 1.0)
+    mine = Track("mine", "What I look at", (third, infeasible_after(5)))
+    monkeypatch.setattr(tracks_module, "TRACKS", {**TRACKS, "mine": mine})
+    suite = replace(SUITES["multi-smoke"], tracks=("mine",))
+    monkeypatch.setitem(SUITES, "multi-smoke", suite)
+    board = Board.of([recost(run) for run in multi])
+    assert list(board.tracks) == [mine]
+    text = markdown(board)
+    assert "**Track mine.** What I look at." in text
+    assert "| regression (yardstick) | 0.250 |" in text
+    assert "Track mine" not in html(board)
+    assert "<h3>Mine</h3><p>What I look at.</p>" in html(board)
+
+
+def test_quantiles_of_regrets_may_be_infinite():
+    found = [tracks_module._quantile(np.array([0.0, 0.5, np.inf, np.inf]), q) for q in (0, 0.5, 1)]
+    assert found == [0.0, np.inf, np.inf]
+    assert tracks_module._quantile(np.array([1.0, 2.0, np.inf]), 0.5) == 2.0
+
+
+def test_boards_without_tracks_say_nothing_of_them(board):
+    assert board.tracks == {}
+    assert "Track" not in markdown(board)
+    assert 'id="tracks"' not in html(board)
 
 
 # --- figures for people ---------------------------------------------------------------------------

@@ -38,7 +38,10 @@ class Agent(Protocol):
     A class whose ``search`` does the same for every seed says so with a further attribute,
     ``deterministic: ClassVar[bool] = True``; a leaderboard then runs one seed. One whose settings
     matter may declare what is worth trying, ``search_space: ClassVar[Mapping[str, Sequence]]``
-    (:mod:`hwgym.leaderboard.draws`); one that begins with the logs of others, ``needs_logs``.
+    (:mod:`hwgym.leaderboard.draws`); one that begins with the logs of others, ``needs_logs``. One
+    that has learnt before says from what, ``fingerprint``: a property with the SHA-256 of the
+    checkpoint that it loads, as text; a leaderboard records it with its runs, and runs it again
+    only with the same one.
     """
 
     sees: ClassVar[Sees]

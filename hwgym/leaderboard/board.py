@@ -32,6 +32,7 @@ from hwgym.leaderboard.rules import doubts, shortcomings
 from hwgym.leaderboard.runs import Curve, RunError, problem_of, read_runs, recost
 from hwgym.leaderboard.submission import Verdict, submission_files, validate
 from hwgym.leaderboard.suites import LISTED, SUITES, Suite, Task, find_suite
+from hwgym.leaderboard.tracks import Column, Track, deciding, find_track
 
 __all__ = ["REACH", "Band", "Board", "Draws", "Entry", "below_the_line", "load", "smallest_suite"]
 
@@ -195,13 +196,26 @@ class Entry:
         """Median regret after so many samples, over all runs or those on one task."""
         mask = np.ones(len(self.tasks), bool) if task is None else self.tasks == task
         curves = [curve for curve, here in zip(self.curves, mask, strict=True) if here]
-        budget = max(curve.run.job.budget for curve in curves)
-        at = np.unique(np.logspace(0, np.log10(budget), POINTS).round().astype(np.int64))
+        at = _moments(curves)
         values = np.stack([curve.regret_at(at) for curve in curves])
         drawn = np.stack(
             [_median(values[rows], 0) for rows in resample(self.tasks[mask], _rng(), CURVE_DRAWS)]
         )
         return Band(at, _median(values, 0), *limits(drawn))
+
+    def score_curve(self) -> Band:
+        """Mean score after so many samples, over all runs."""
+        at = _moments(self.curves)
+        values = np.stack([curve.score_at(at) for curve in self.curves])
+        draws = resample(self.tasks, _rng(), CURVE_DRAWS)
+        drawn = np.stack([values[rows].mean(axis=0) for rows in draws])
+        return Band(at, values.mean(axis=0), *limits(drawn))
+
+
+def _moments(curves: Sequence[Curve]) -> Ints:
+    """Sample counts that curves are drawn at, from 1 to the budget."""
+    budget = max(curve.run.job.budget for curve in curves)
+    return np.unique(np.logspace(0, np.log10(budget), POINTS).round().astype(np.int64))
 
 
 def _rng() -> np.random.Generator:
@@ -326,6 +340,25 @@ class Board:
     def groups(self) -> list[str]:
         """What its agents see."""
         return list(dict.fromkeys(entry.sees for entry in self.entries))
+
+    @property
+    def tracks(self) -> dict[Track, tuple[Column, ...]]:
+        """The tracks of its suite, each with the columns that its runs are long enough for."""
+        if self.suite is None:
+            return {}
+        least = min(task.samples for task in self.tasks)
+        found = {
+            track: track.within(least) for track in map(find_track, find_suite(self.suite).tracks)
+        }
+        return {track: columns for track, columns in found.items() if columns}
+
+    def on_track(self, columns: Sequence[Column]) -> list[tuple[Entry, list[float]]]:
+        """Agents with their figures, the best of the column that decides before the others; those
+        below the line come last."""
+        rows = [(entry, [column.of(entry.curves) for column in columns]) for entry in self.entries]
+        by = deciding(columns)
+        sign = -1 if columns[by].more_is_better else 1
+        return sorted(rows, key=lambda row: (bool(row[0].reasons), sign * row[1][by], row[0].agent))
 
     def improvement(self, ours: Entry, theirs: Entry) -> Estimate | None:
         """How likely a run of ours scores higher than one of theirs; None without common tasks."""

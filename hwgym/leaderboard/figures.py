@@ -12,7 +12,16 @@ from hwgym.core import Space
 from hwgym.leaderboard.board import Band, Board, Entry
 from hwgym.leaderboard.runs import problem_of
 
-__all__ = ["DASHES", "Looks", "assignments", "percent", "profiles", "regret_curves", "scores"]
+__all__ = [
+    "DASHES",
+    "Looks",
+    "assignments",
+    "percent",
+    "profiles",
+    "regret_curves",
+    "score_curves",
+    "scores",
+]
 
 # Okabe and Ito's palette without its yellow, which white swallows; told apart by everyone.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -151,21 +160,31 @@ def regret_curves(board: Board, looks: Looks, task: int | None) -> Any:
         clipped = Band(band.x, *(np.clip(v, FLOOR, CEILING) for v in (band.y, band.low, band.high)))
         hover = f"%{{x:,}} samples: %{{y:.3~%}} above the {board.yardstick}"
         traces += _band(go, entry.agent, looks, clipped, np.isfinite(band.y), hover)
+    yaxis = _regret_axis(f"median {board.distance}")
+    return go.Figure(traces, _layout(460, xaxis=_samples_axis(board), yaxis=yaxis))
+
+
+def score_curves(board: Board, looks: Looks) -> Any:
+    """Mean score against samples, over all tasks: what the tracks look at."""
+    go = _go()
+    traces = []
+    for entry in board.entries:
+        band = entry.score_curve()
+        hover = "%{x:,} samples: score %{y:.3f}"
+        traces += _band(go, entry.agent, looks, band, np.ones(len(band.x), bool), hover)
+    yaxis = {"title": {"text": "mean score"}, "range": [-0.02, 1.02]}
+    return go.Figure(traces, _layout(420, xaxis=_samples_axis(board), yaxis=yaxis))
+
+
+def _samples_axis(board: Board) -> dict[str, Any]:
     most = max(t.samples for t in board.tasks)
-    return go.Figure(
-        traces,
-        _layout(
-            460,
-            xaxis={
-                "title": {"text": "samples"},
-                "type": "log",
-                "range": [0, np.log10(most)],
-                "dtick": 1,
-                "tickformat": ",d",
-            },
-            yaxis=_regret_axis(f"median {board.distance}"),
-        ),
-    )
+    return {
+        "title": {"text": "samples"},
+        "type": "log",
+        "range": [0, np.log10(most)],
+        "dtick": 1,
+        "tickformat": ",d",
+    }
 
 
 def profiles(board: Board, looks: Looks) -> Any:

@@ -20,6 +20,7 @@ from hwgym.leaderboard.figures import Looks, percent
 from hwgym.leaderboard.rules import SEEDS
 from hwgym.leaderboard.runs import problem_of
 from hwgym.leaderboard.suites import Task
+from hwgym.leaderboard.tracks import YARDSTICKS, Column, deciding
 
 __all__ = ["html", "markdown"]
 
@@ -28,7 +29,8 @@ SEES = {
     "totals": "See only the totals",
     "unknown": "Nothing is known about what these see",
 }
-MOST_TASKS = 100
+MOST_TASKS = 48
+"""A page of more tasks has no picture of each: they would be most of what is to be loaded."""
 SHOWN = 4
 NEVER = "never"
 BOUNDED = "†"
@@ -109,7 +111,9 @@ def _label(board: Board, task: Task) -> str:
 def _references(board: Board) -> list[References]:
     """What others reached on problems of the families that are on the board."""
     families = dict.fromkeys(family_of(task.env_id) for task in board.tasks)
-    return [found for family in families for found in family.view.references()]
+    listed = [(family, found) for family in families for found in family.view.references()]
+    # Families may share a view.
+    return [found for family, found in listed if family_of(found.env_id) is family]
 
 
 def _above(others: References) -> str:
@@ -119,6 +123,37 @@ def _above(others: References) -> str:
 
 def _regret_of(others: References, objective: float) -> str:
     return f"{problem_of(others.env_id).regret(objective):.0%}".replace("%", " %")
+
+
+def _on_track(board: Board, columns: Sequence[Column]) -> list[tuple[str, str, list[float]]]:
+    """Rows of a track's table: place, who, figures. The optimum stands on top, if it is known."""
+    rows = []
+    if not board.bounded:
+        rows.append(("", "the optimum", [column.perfect for column in columns]))
+    place = 0
+    for entry, values in board.on_track(columns):
+        place += not entry.reasons
+        name = f"{entry.agent} (yardstick)" if entry.agent in YARDSTICKS else entry.agent
+        rows.append(("" if entry.reasons else str(place), name, values))
+    return rows
+
+
+def _figure(column: Column, value: float) -> str:
+    if column.kind == "score":
+        return _digits(value)
+    if column.kind == "share":
+        digits = 0 if value in (0, 1) else 1
+        return f"{value:.{digits}%}".replace("%", " %")
+    return percent(value)
+
+
+def _about_track(columns: Sequence[Column]) -> str:
+    told = "; ".join(f"{column.head}: {column.about}" for column in columns)
+    return (
+        f"Sorted by {columns[deciding(columns)].head!r}. {told[:1].upper()}{told[1:]}. Agents "
+        "without a number in front are below the line; yardsticks are what to measure the others "
+        "by."
+    )
 
 
 def _remarks(board: Board) -> list[str]:
@@ -179,6 +214,14 @@ def markdown(board: Board) -> str:
     ]
     for remark in _remarks(board):
         lines += [_plain(remark), ""]
+    for track, columns in board.tracks.items():
+        lines += [f"**Track {track.name}.** {track.about}.", ""]
+        heads = ["", "agent", *(column.head for column in columns)]
+        lines += [_row(heads), _row(["---"] * len(heads))]
+        for place, name, values in _on_track(board, columns):
+            cells = [_figure(c, value) for c, value in zip(columns, values, strict=True)]
+            lines.append(_row([place, name, *cells]))
+        lines += ["", _about_track(columns), ""]
     drawn = [entry for entry in board.entries if entry.draws]
     if drawn:
         heads = ["agent", "sees", "draws", "default", "best", "median", "worst"]
@@ -243,6 +286,8 @@ def html(board: Board) -> str:
         "profiles": {"all": figures.profiles(board, looks)},
         "assignments": {t.env_id: figures.assignments(board, i) for i, t in enumerate(tasks)},
     }
+    if board.tracks:
+        charts["track"] = {"all": figures.score_curves(board, looks)}
     charts = {name: found for name, found in charts.items() if found}
     data = {
         "figures": {
@@ -250,9 +295,10 @@ def html(board: Board) -> str:
             for name, found in charts.items()
         },
         "shown": [entry.agent for entry in board.entries if entry.place <= SHOWN],
-        "toggled": ["curves", "profiles"],
+        "toggled": [name for name in ("track", "curves", "profiles") if name in charts],
         "narrow": {
             "scores": {"l": 104, "r": 8},
+            "track": {"l": 52, "r": 8},
             "curves": {"l": 64, "r": 8},
             "profiles": {"l": 52, "r": 8},
             "assignments": {"l": 130, "r": 54},
@@ -262,6 +308,7 @@ def html(board: Board) -> str:
     sections = [
         _ranking(board),
         '<div class="chart" id="scores"></div>',
+        _tracks(board, looks),
         _curves(board, looks, tasks),
         _heat(board),
         _improvement(board),
@@ -313,8 +360,10 @@ def _against_samples(board: Board) -> str:
 
 
 def _nav(board: Board, has_tasks: bool) -> str:
-    links = [("ranking", "Ranking"), ("samples", _against_samples(board)), ("heat", "By task")]
-    links.append(("improvement", "Pairs"))
+    links = [("ranking", "Ranking")]
+    if board.tracks:
+        links.append(("tracks", "Tracks"))
+    links += [("samples", _against_samples(board)), ("heat", "By task"), ("improvement", "Pairs")]
     if has_tasks:
         links.append(("assigned", "Solutions"))
     if any(entry.draws for entry in board.entries):
@@ -386,6 +435,31 @@ def _line(entry: Entry, rank: str = "") -> str:
         _cell(entry.standing.name),
     ]
     return f'<tr><th scope="row">{escape(entry.agent)}</th>{rank}{"".join(cells)}</tr>'
+
+
+def _tracks(board: Board, looks: Looks) -> str:
+    if not board.tracks:
+        return ""
+    parts = [
+        '<h2 id="tracks">Tracks</h2><p>The same runs, looked at after few samples and after many. '
+        "The picture has the mean score after so many samples, 0 where nothing feasible was found "
+        "by then; the shade is its 95 % interval.</p>",
+        _chips(board, looks),
+        '<div class="chart" id="track"></div>',
+    ]
+    for track, columns in board.tracks.items():
+        rows = []
+        for place, name, values in _on_track(board, columns):
+            cells = (_cell(_figure(c, v), v) for c, v in zip(columns, values, strict=True))
+            rank = _cell(place, float(place) if place else math.inf)
+            rows.append(f'<tr><th scope="row">{escape(name)}</th>{rank}{"".join(cells)}</tr>')
+        heads = ["agent", "place", *(column.head for column in columns)]
+        parts.append(
+            f"<h3>{escape(track.name.capitalize())}</h3><p>{escape(track.about)}.</p>"
+            + _table(heads, rows)
+            + f'<p class="soft">{escape(_about_track(columns))}</p>'
+        )
+    return "".join(parts)
 
 
 def _chips(board: Board, looks: Looks) -> str:

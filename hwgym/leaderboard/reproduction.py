@@ -4,6 +4,7 @@ What a submission's solutions are worth can be computed by anyone. When they wer
 seed, and after how many samples that it does not list, only its agent can tell: so the agent is run
 again with the settings and seeds that the submission names, and must find the same solutions at the
 same samples. An agent that says it ignores its seed is run with another one and must find the same.
+One that has learnt before must have learnt the same: what it says of its checkpoint is compared.
 Runs that failed claim nothing and are not run again; of those that a time limit cut, the first
 samples are compared, as many as were used.
 
@@ -41,6 +42,7 @@ from hwgym._files import write_text
 from hwgym.core import find_agent
 from hwgym.core.log import package_versions
 from hwgym.leaderboard.runs import Job, Run, RunError, decoded, read_run
+from hwgym.leaderboard.workers import fingerprint_of
 
 __all__ = [
     "SELF_REPORTED",
@@ -149,7 +151,8 @@ def job_again(run: Run) -> Job:
 
 
 def remove_old(folder: Path, jobs: Iterable[Job]) -> int:
-    """Remove from a folder the runs of jobs that were done with other versions of packages.
+    """Remove from a folder the runs of jobs that were done with other versions of packages, or
+    with another checkpoint.
 
     Returns:
         How many.
@@ -158,13 +161,20 @@ def remove_old(folder: Path, jobs: Iterable[Job]) -> int:
     for job in jobs:
         path = folder / job.file
         try:
-            old = path.exists() and read_run(path).packages != now
+            old = path.exists() and _is_old(read_run(path), now)
         except RunError:
             continue  # damaged: it is run again anyway
         if old:
             path.unlink()
             removed += 1
     return removed
+
+
+def _is_old(run: Run, now: Mapping[str, str]) -> bool:
+    try:
+        return run.packages != now or run.fingerprint != fingerprint_of(run.job)
+    except (OSError, TypeError, ValueError):
+        return True  # whatever is wrong, running it again will say
 
 
 def compared(runs: Iterable[Run], again: Mapping[Path, Run]) -> list[Check]:
@@ -219,6 +229,9 @@ def difference(claimed: Run, again: Run, others: Iterable[Run] = ()) -> str:
     claimed = decoded(claimed)
     if again.error is not None:
         return f"fails when it is run again: {again.error.get('message', '')}".splitlines()[0]
+    if again.fingerprint != claimed.fingerprint:
+        ours, theirs = (_checkpoint(run.fingerprint) for run in (claimed, again))
+        return f"was made with {ours}; {again.job.agent} has {theirs}"
     if again.sees != claimed.sees:
         return f"sees {again.sees}, not {claimed.sees}"
     used = min(again.samples, claimed.samples) if claimed.timed_out else again.samples
@@ -255,6 +268,10 @@ def difference(claimed: Run, again: Run, others: Iterable[Run] = ()) -> str:
     if reached[0] != reached[1]:
         return f"claims {reached[0]}; finds {reached[1]}{with_seed}"
     return f"other solutions on the way to {reached[0]}{with_seed}"
+
+
+def _checkpoint(fingerprint: str | None) -> str:
+    return "no checkpoint" if fingerprint is None else f"checkpoint {fingerprint[:12]}"
 
 
 def _same(ours: Any, theirs: Any) -> bool:

@@ -77,6 +77,11 @@ def shortcomings(curves: Sequence[Curve], suite: Suite | None) -> list[str]:
             )
     if len({str(sorted(curve.run.job.settings.items())) for curve in curves}) > 1:
         reasons.append("its settings are not the same in all runs")
+    elif curves[0].run.job.settings:
+        given = ", ".join(f"{name}={value!r}" for name, value in curves[0].run.job.settings.items())
+        reasons.append(f"its settings are not its defaults: {given}")
+    if len({curve.run.fingerprint for curve in curves if curve.run.error is None}) > 1:
+        reasons.append("its checkpoint is not the same in all runs")
     cut = sum(_cut(curve.run) for curve in curves)
     if cut:
         reasons.append(f"a time limit ended {cut} of {len(curves)} runs")

@@ -10,7 +10,8 @@ The file is one JSON object:
 | --- | --- |
 | ``agent``, ``sees`` | its name; ``layers`` or ``totals`` |
 | ``deterministic`` | whether it says that it ignores its seed, or null |
-| ``env_id``, ``budget`` | the task: environment and samples allowed |
+| ``env_id``, ``budget`` | the task: environment, or ``environment#number`` for one problem of a \
+split, and samples allowed |
 | ``seed``, ``draw``, ``settings`` | draw 0 has the defaults, ``settings`` what differs |
 | ``time_limit`` | wall seconds allowed, or null |
 | ``samples``, ``seconds``, ``timed_out`` | used; whether the time limit ended it |
@@ -20,6 +21,7 @@ The file is one JSON object:
 | ``error`` | null, or why the run failed: ``kind`` (``exception``, ``withheld``, ``crash``, \
 ``hard limit``), ``message``, ``traceback`` |
 | ``packages`` | versions |
+| ``fingerprint`` | of the checkpoint that the agent had learnt (SHA-256), if it has one |
 
 Files of before have ``actions`` in place of ``genes``: an action number a step, which the problem's
 space decodes.
@@ -37,8 +39,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from hwgym._arrays import Array, Floats, Ints
+from hwgym._arrays import Floats, Ints
 from hwgym._files import write_text
 from hwgym.core import Certificate, Problem, family
 from hwgym.leaderboard.estimates import anytime_score
@@ -71,7 +74,7 @@ class Job:
 
     Attributes:
         agent: Name of an installed agent.
-        env_id: Environment.
+        env_id: What is to be solved, as tasks name it (:class:`~hwgym.leaderboard.suites.Task`).
         budget: Samples allowed.
         seed: Of the agent.
         time_limit: Wall seconds allowed, or None.
@@ -118,6 +121,7 @@ class Run:
         actions: (k, steps) action numbers, in place of the genes, as files of before have them;
             :func:`decoded` makes genes of them.
         deterministic: Whether the agent says that it ignores its seed; None if it does not say.
+        fingerprint: Of what the agent had learnt before: that of its checkpoint; None for nothing.
     """
 
     job: Job
@@ -132,6 +136,7 @@ class Run:
     packages: Mapping[str, str] = field(default_factory=dict)
     actions: Ints | None = None
     deterministic: bool | None = None
+    fingerprint: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -153,6 +158,7 @@ class Run:
             **self._chosen(),
             "error": None if self.error is None else dict(self.error),
             "packages": dict(self.packages),
+            **({} if self.fingerprint is None else {"fingerprint": self.fingerprint}),
         }
 
     def _chosen(self) -> dict[str, Any]:
@@ -196,6 +202,7 @@ class Run:
             error=get.mapping("error") or None,
             packages=get.mapping("packages"),
             deterministic=get.truth("deterministic"),
+            fingerprint=None if value.get("fingerprint") is None else get.text("fingerprint"),
         )
 
 
@@ -329,10 +336,11 @@ def read_runs(
 
 @cache
 def problem_of(env_id: str) -> Problem:
-    """The problem behind an environment.
+    """The problem of a task, by its name; the same object every time in a process.
 
     Raises:
-        RunError: If no family has such an environment, or it poses no problem of its own.
+        RunError: If no family has such an environment, or it poses no problem of its own, or none
+            of that number.
     """
     try:
         return family.problem_of(env_id)
@@ -384,6 +392,11 @@ class Curve:
         """The area under the score (:func:`~hwgym.leaderboard.estimates.anytime_score`)."""
         return anytime_score(self.run.found_at, self.scores, self.run.job.budget)
 
+    def area_to(self, samples: int) -> float:
+        """The same of the first samples, as if they had been the budget."""
+        first = self.run.found_at < samples
+        return anytime_score(self.run.found_at[first], self.scores[first], samples)
+
     @property
     def best(self) -> Ints | None:
         """Genes (steps, axes) of the best solution, or None."""
@@ -392,7 +405,14 @@ class Curve:
         found: Ints = self.run.genes[self.objective.argmin()]
         return found
 
-    def regret_at(self, samples: Array) -> Floats:
+    def score_at(self, samples: ArrayLike) -> Floats:
+        """Score after so many samples (n,); 0 before the first feasible solution."""
+        found: Floats = np.append(0.0, self.scores)[
+            np.searchsorted(self.run.found_at, samples, side="left")
+        ]
+        return found
+
+    def regret_at(self, samples: ArrayLike) -> Floats:
         """Regret after so many samples (n,); infinite before the first feasible solution."""
         best = np.append(np.inf, self._regrets)
         found: Floats = best[np.searchsorted(self.run.found_at, samples, side="left")]

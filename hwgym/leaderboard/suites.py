@@ -1,4 +1,9 @@
-"""Suites: which tasks agents are compared on, as data (``suites.json``)."""
+"""Suites: which tasks agents are compared on, as data (``suites.json``).
+
+A suite lists environments, ``tasks``, or problems of splits by their numbers, ``numbered``; those
+of HWAssignMulti are written by ``python -m benchmarks.suites``. A suite may have ``tracks``, names
+of :data:`hwgym.leaderboard.tracks.TRACKS`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from hwgym._names import nearest
-from hwgym.core.family import family_of, ranked_ids
+from hwgym.core.family import family_of, ranked_ids, split_id
 
 __all__ = ["SUITES", "Suite", "Task", "find_suite"]
 
@@ -18,10 +23,12 @@ SAMPLES = 5000
 
 @dataclass(frozen=True)
 class Task:
-    """An environment and how many samples an agent gets on it.
+    """A problem and how many samples an agent gets on it.
 
     Attributes:
-        env_id: A registered environment.
+        env_id: A registered environment that poses one problem; or one problem of an environment
+            that poses many, as ``HWAssignMulti-Test-v0#17`` (:func:`hwgym.core.split_id`). This is
+            how runs, submissions, records and the command line name it, too.
         samples: Complete solutions that may be evaluated.
     """
 
@@ -35,7 +42,9 @@ class Task:
         Raises:
             UnknownId: If there is no such environment.
         """
-        return family_of(self.env_id).view.label(self.env_id)
+        name, number = split_id(self.env_id)
+        label = family_of(name).view.label(name)
+        return label if number is None else f"{label}#{number}"
 
 
 @dataclass(frozen=True)
@@ -47,12 +56,14 @@ class Suite:
         about: What it is for.
         time_limit: Wall seconds that a run gets unless the command says otherwise.
         make: Gives the tasks; asked whenever they are wanted, for families may join.
+        tracks: Names of what else its runs are read as (:mod:`hwgym.leaderboard.tracks`).
     """
 
     name: str
     about: str
     time_limit: float
     make: Callable[[], tuple[Task, ...]]
+    tracks: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -61,8 +72,11 @@ class Suite:
 
 
 def _listed(name: str, told: dict[str, Any]) -> Suite:
-    tasks = tuple(Task(env_id, told["samples"]) for env_id in told["tasks"])
-    return Suite(name, told["about"], told["time_limit"], lambda: tasks)
+    ids = [*told.get("tasks", ())]
+    ids += [f"{id_}#{n}" for id_, numbers in told.get("numbered", {}).items() for n in numbers]
+    tasks = tuple(Task(env_id, told["samples"]) for env_id in ids)
+    tracks = tuple(told.get("tracks", ()))
+    return Suite(name, told["about"], told["time_limit"], lambda: tasks, tracks)
 
 
 def _full() -> tuple[Task, ...]:

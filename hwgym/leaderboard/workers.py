@@ -31,7 +31,7 @@ from hwgym.core.family import import_families
 from hwgym.core.log import package_versions
 from hwgym.leaderboard.runs import Job, Run, problem_of
 
-__all__ = ["LocalWorkers", "RayWorkers", "Workers", "failed", "perform"]
+__all__ = ["LocalWorkers", "RayWorkers", "Workers", "failed", "fingerprint_of", "perform"]
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
@@ -49,6 +49,7 @@ def perform(job: Job, modules: Iterable[str] = ()) -> Run:
     try:
         import_families(modules)
         cls = find_agent(job.agent)
+        learnt = fingerprint_of(job)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)
         result = solve(
@@ -76,7 +77,17 @@ def perform(job: Job, modules: Iterable[str] = ()) -> Run:
         found_at=np.array([sample for sample, _ in found], np.int64),
         genes=np.stack([g for _, g in found]) if found else np.zeros((0, 0, 0), np.int64),
         packages=package_versions(),
+        fingerprint=learnt,
     )
+
+
+def fingerprint_of(job: Job) -> str | None:
+    """That of the checkpoint with which an agent would do a run; None if it has none."""
+    cls = find_agent(job.agent)
+    if not hasattr(cls, "fingerprint"):
+        return None
+    found = cls(**job.settings).fingerprint
+    return None if found is None else str(found)
 
 
 def failed(job: Job, kind: str, message: str, trace: str = "", seconds: float = 0.0) -> Run:
