@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import assert_same
 from contract import Sync, allowed, lock_step
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import NormalizeObservation, NormalizeReward
@@ -24,6 +25,7 @@ from hwgym import Layer, Workload
 from hwgym.core import EpisodeLog, solve
 from hwgym.families.assignment import AssignmentProblem, DesignSpace
 from hwgym.families.assignment.multi import (
+    FAMILY,
     SPLITS,
     HWAssignMultiEnv,
     HWAssignMultiVectorEnv,
@@ -273,6 +275,49 @@ def test_counts_are_kept_and_what_is_damaged_is_made_again(tmp_path, monkeypatch
     monkeypatch.setenv("HWGYM_CACHE", "")
     pools.count(layers, style, (16,))
     assert len(calls) == 2
+
+
+COUNT = """
+from hwgym.families.assignment.multi import pool
+from hwgym.families.assignment.multi.splits import Source
+source = Source("val")
+counts = pool.count(source.parts.layers[:30], source.styles[0][0], (16, 64))
+print([int(column.astype(float).sum()) for column in counts])
+"""
+
+
+def test_processes_may_count_the_same_layers_at_once(tmp_path):
+    folder = tmp_path / "cache"
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HWGYM_CACHE": str(folder)}
+    runs = [
+        subprocess.Popen([sys.executable, "-c", COUNT], env=given, stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    told = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 3
+    assert told[0]
+    assert len(set(told)) == 1
+    [path] = folder.iterdir()  # whole, and nothing beside it
+    assert path.suffix == ".npz"
+    assert pools.read_arrays(path, pools.Counts._fields) is not None
+
+
+@pytest.mark.parametrize("folder", ["a file", "a folder of rubbish"])
+def test_a_cache_that_cannot_be_used_is_done_without(folder, tmp_path, monkeypatch):
+    source = Source("val")
+    layers, style = source.parts.layers[:3], source.styles[0][0]
+    monkeypatch.setenv("HWGYM_CACHE", "")
+    expected = pools.count(layers, style, (16,))
+    path = tmp_path / "cache"
+    monkeypatch.setenv("HWGYM_CACHE", str(path))
+    if folder == "a file":
+        path.write_text("no folder")
+    else:
+        pools.count(layers, style, (16,))
+        [file] = path.iterdir()
+        file.write_bytes(file.read_bytes()[:1000])  # a copy that broke off
+        (path / "other.npz").write_bytes(b"rubbish")
+    assert_same(tuple(pools.count(layers, style, (16,))), tuple(expected))
 
 
 def test_errors_say_what_is_allowed():
@@ -532,14 +577,61 @@ def test_problems_that_differ_in_one_thing_read_differently():
 # --- with others ----------------------------------------------------------------------------------
 
 
-def test_both_checkers_and_the_ids():
+@pytest.mark.parametrize("env_id", [e.env_id for e in FAMILY.ids()])
+def test_both_checkers_take_every_id_without_a_warning(env_id):
     sb3 = pytest.importorskip("stable_baselines3.common.env_checker")
-    for name in ("Val", "Zoo"):
-        env = gym.make(f"HWAssignMulti-{name}-v0", disable_env_checker=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            check_env(env.unwrapped, skip_render_check=True)
-            sb3.check_env(env.unwrapped, warn=True, skip_render_check=True)
+    given = {"workload": "AlexNet"} if env_id == "HWAssignMulti-v0" else {}
+    env = gym.make(env_id, disable_env_checker=True, **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env.unwrapped, skip_render_check=True)
+        sb3.check_env(env.unwrapped, warn=True, skip_render_check=True)
+    text = env.spec.to_json()
+    assert EnvSpec.from_json(text) == env.spec
+    again = gym.make(EnvSpec.from_json(text))
+    assert_same(again.reset(seed=3), env.reset(seed=3))
+
+
+def test_a_mix_gives_each_layer_a_dataflow():
+    for name in ("Train", "Val", "Test", "Zoo"):
+        env = gym.make(f"HWAssignMulti-{name}-MIX-v0")
+        assert env.action_space.n == 432
+        env.reset(options={"instance": 4})
+        alone = make(name.lower(), instance=4, dataflow="MIX")
+        assert env.unwrapped.problem is alone
+        assert len(alone.design.dataflows) == 3
+
+
+def test_options_take_an_instance_in_all_or_some():
+    envs = HWAssignMultiVectorEnv(
+        split="val", dataflow="NVDLA", num_envs=3, autoreset_mode="Disabled"
+    )
+    observations, info = envs.reset(options={"instance": 17})
+    assert envs.which.tolist() == [17] * 3
+    alone, told = HWAssignMultiEnv(split="val", dataflow="NVDLA").reset(options={"instance": 17})
+    np.testing.assert_array_equal(observations, [alone] * 3)
+    np.testing.assert_array_equal(info["action_mask"], [told["action_mask"]] * 3)
+    envs.reset(options={"instance": 4, "reset_mask": np.array([False, True, False])})
+    assert envs.which.tolist() == [17, 4, 17]
+    with pytest.raises(ValueError, match=r"one of 0\.\.999, got 1000"):
+        envs.reset(options={"instance": 1000})
+
+
+def test_a_vector_environment_is_normalised_by_stable_baselines3():
+    common = pytest.importorskip("stable_baselines3.common.vec_env")
+    suite = pytest.importorskip("hwgym_agents.vec_env")
+    envs = common.VecNormalize(suite.SuiteVecEnv("HWAssignMulti-Train-v0", 6, dataflow="NVDLA"))
+    envs.seed(3)
+    envs.reset()
+    ended = 0
+    for _ in range(40):
+        masks = np.stack(envs.env_method("action_masks"))
+        observations, rewards, over, infos = envs.step(masks.argmax(axis=1))
+        assert np.isfinite(observations).all()
+        assert np.isfinite(rewards).all()
+        ended += over.sum()
+        assert all("terminal_observation" in infos[i] for i in np.flatnonzero(over))
+    assert ended
 
 
 def test_normalising_wrappers():
