@@ -1,7 +1,7 @@
 """Multi-task Bayesian optimisation: what logs of other networks tell, and what samples do.
 
 JUMBO (Hakhamaneshi, Abbeel, Stojanovic and Grover, "JUMBO: Scalable Multi-task Bayesian
-Optimization using Offline Data", AAAI 2022, arXiv 2106.00942) trains a network on the evaluations
+Optimization using Offline Data", arXiv 2106.00942, 2021) trains a network on the evaluations
 of other tasks, and then keeps two Gaussian processes on the samples of the task at hand: a *warm*
 one on the network's features and a *cold* one on the inputs. Of the candidates that the warm one
 rates about as good as its best, the next sample is the one that the cold one rates best. That is
@@ -20,9 +20,10 @@ What is ours, because networks differ in length and an assignment has a hundred 
 - *Inputs* of the cold process: each axis' mean level and how levels go with the sizes of layers.
 - *Candidates.* Changes of the best samples and assignments by a random rule; beside these, where
   there are logs, the optima of the tables that the network says, corrected by draws from the
-  warm process' linear part. (The paper optimises over all inputs by CMA-ES.)
+  warm process' linear part. (The paper searches all inputs.)
 - *Limit.* Another pair of processes learns the constraint; both kinds of acquisition are lower
   confidence bounds of the objective, charged for what exceeds the limit.
+- *Weights of the processes' kernels* are those of a small grid that explain the samples best.
 - *What can be built* follows in part from samples: a valid one tells of all its choices, an
   invalid one of its last that is in doubt.
 
@@ -73,8 +74,9 @@ class Jumbo:
     """Bayesian optimisation with a warm Gaussian process, on features learnt from the logs of other
     networks, and a cold one (JUMBO)."""
 
-    checkpoint: str = str(SHIPPED)
-    """The network, as ``python -m hwgym_agents.train_jumbo`` makes it from logs."""
+    checkpoint: str | None = None
+    """The network, as ``python -m hwgym_agents.train_jumbo`` makes it from logs; None: the one that
+    is shipped."""
     cold: bool = False
     """Do without it."""
     slack: float = 0.01
@@ -113,7 +115,7 @@ class Jumbo:
         statement, rng = evaluator.statement, np.random.default_rng(seed)
         if statement.space.joint is None:
             raise ValueError("jumbo numbers the choices of a step, and here they are too many")
-        warm = None if self.cold else _Warm(statement, _load(self.checkpoint))
+        warm = None if self.cold else _Warm(statement, _load(self.checkpoint or str(SHIPPED)))
         summary = _Summary(statement)
         tried = _Tried(statement, None if warm is None else warm.buildable)
         if warm is None:

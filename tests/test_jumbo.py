@@ -31,6 +31,7 @@ def small(seed=0, **settings):
 
 
 def test_it_is_an_agent():
+    assert Jumbo().checkpoint is None  # no path of a machine among what is reported
     assert isinstance(Jumbo(), Agent)
     assert Jumbo.sees == "totals"
 
