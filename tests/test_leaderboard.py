@@ -23,6 +23,7 @@ from conftest import needs_torch
 from typer.testing import CliRunner
 
 from benchmarks import suites as made
+from hwgym.cli import main
 from hwgym.core import (
     Certificate,
     agents,
@@ -269,6 +270,19 @@ def test_what_is_no_problem_of_a_split_is_refused(env_id, message):
     with pytest.raises(RunError, match=message):
         problem_of(env_id)
     assert "antigravity" not in sys.modules
+
+
+def test_commands_take_numbered_ids(capsys):
+    numbered = f"{TEST}#0"
+    best = problem_of(numbered).optimum().objective
+    assert main(["show", numbered, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["kwargs"] == {"split": "test", "instance": 0}
+    assert main(["train", "random", numbered, "--samples", "5", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["optimum"] == best
+    for command in (["show"], ["train", "random"]):
+        assert main([*command, f"{TEST}#1000"]) == 2
+        assert "test has problems 0..999, got 1000" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

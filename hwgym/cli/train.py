@@ -132,7 +132,7 @@ def train(
     cls = load_agent(agent)
     chosen = parse_settings(agent, cls, settings or ())
     where: Problem | str
-    if target in registered_ids() or re.search(r"-v\d+$", target):
+    if target in registered_ids() or re.search(r"-v\d+(#.*)?$", target):
         _check_environment(context, target)
         problem, where, name = problem_of_id(target), target, target
     else:

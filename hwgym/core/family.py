@@ -219,14 +219,19 @@ def problem_of(env_id: str) -> Problem:
     before a colon.
 
     Raises:
-        UnknownId: If there is none.
+        UnknownId: If there is none, or none of that number.
         ValueError: If the id poses no problem of its own.
     """
     family, entry = _find(env_id)
     described = {k: v for k, v in entry.kwargs.items() if k not in ENVIRONMENT_ARGUMENTS}
     if not entry.ranked and not described:
         raise ValueError(f"{env_id} poses no problem of its own: it wants what describes one")
-    made = family.make(**described)
+    try:
+        made = family.make(**described)
+    except ValueError as error:
+        if split_id(env_id)[1] is None:
+            raise
+        raise UnknownId(f"{env_id}: {error}") from error
     if not isinstance(made, Problem):
         raise ValueError(f"{env_id} poses many problems, not one")
     return made

@@ -17,6 +17,7 @@ from hwgym.leaderboard.runs import Run
 __all__ = ["duration", "show_sweep"]
 
 EVERY = 30.0
+FRAME = 0.25
 SHOWN = 8
 
 
@@ -37,7 +38,7 @@ def show_sweep(
         yield _Lines(console, workers)
         return
     display = _Display(workers)
-    with Live(display, console=console, transient=True, refresh_per_second=4) as live:
+    with Live(display, console=console, transient=True, refresh_per_second=1 / FRAME) as live:
         display.console = live.console
         yield display
 
@@ -88,6 +89,7 @@ class _Display:
         )
         self.whole = self.bar.add_task("runs", total=None, note="")
         self.running: list[str] = []
+        self.last = -FRAME
 
     def __rich__(self) -> Group:
         lines = [
@@ -99,6 +101,11 @@ class _Display:
     def __call__(self, state: Sweep, run: Run | None) -> None:
         if run is not None and run.error is not None:
             _report_failure(self.console, run)
+        # Of thousands of short runs, saying how far it is would take longer than they do.
+        now = time.monotonic()
+        if now - self.last < FRAME and len(state.done) < len(state.jobs):
+            return
+        self.last = now
         notes = [
             f"{len(state.failed)} failed" if state.failed else "",
             f"{state.elsewhere} in another sweep" if state.elsewhere else "",
