@@ -278,7 +278,7 @@ def test_commands_take_numbered_ids(capsys):
     assert main(["show", numbered, "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["kwargs"] == {"split": "test", "instance": 0}
-    assert main(["train", "random", numbered, "--samples", "5", "--json"]) == 0
+    assert main(["train", "uniform", numbered, "--samples", "144", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["optimum"] == best
     for command in (["show"], ["train", "random"]):
         assert main([*command, f"{TEST}#1000"]) == 2
