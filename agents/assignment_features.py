@@ -59,7 +59,14 @@ NAMES = (
     *(
         f"{what} over compute in the {level}"
         for level in _LEVELS
-        for what in ("time to bring in", "time to send up")
+        for what in (
+            "time to bring in",
+            "time to send up",
+            "time to bring in the next of the innermost loop",
+            "time to bring in all anew",
+            "time to send all up",
+            "rounds of the innermost loop",
+        )
     ),
     "bandwidth",
     "MACs",
@@ -225,6 +232,24 @@ class _Level(NamedTuple):
     times: Floats
 
 
+class _Moved(NamedTuple):
+    """Words that a round moves, (layers, choices).
+
+    Attributes:
+        brought, sent: On average.
+        next_in: In a round of the innermost loop that moves.
+        all_in, all_up: Where nothing is there yet.
+        inner: log2 of the rounds of that loop.
+    """
+
+    brought: Floats
+    sent: Floats
+    next_in: Floats
+    all_in: Floats
+    all_up: Floats
+    inner: Floats
+
+
 class _Case:
     """Layers of which all are depthwise or none is."""
 
@@ -271,10 +296,13 @@ class _Case:
         busy = work
         for number, level in reversed(list(enumerate(levels))):
             units[number][3] = np.log2(busy)
-            told, brought, sent = self._traffic(level)
+            told, moved = self._traffic(level)
             tensors.insert(0, told)
-            bring, send = brought / self.bandwidth, sent / self.bandwidth
-            waits = [np.log2(bring / busy + 1e-9), np.log2(send / busy + 1e-9), *waits]
+            bring, send = moved.brought / self.bandwidth, moved.sent / self.bandwidth
+            times = [bring, send]
+            for words in (moved.next_in, moved.all_in, moved.all_up):
+                times.append(np.ceil(words / self.bandwidth))
+            waits = [*(np.log2(each / busy + 1e-9) for each in times), moved.inner, *waits]
             busy = level.times * np.maximum(busy, np.maximum(bring, send))
         l1, l2 = self._room(levels)
         ideal = self.macs / (self.pes * self.lanes)
@@ -418,10 +446,13 @@ class _Case:
         """Units that have work."""
         return np.maximum(level.units * level.filled, 1)
 
-    def _traffic(self, level: _Level) -> tuple[list[Floats], Floats, Floats]:
-        """Of the tensors, four columns each; words brought in and sent up in a round."""
+    def _traffic(self, level: _Level) -> tuple[list[Floats], _Moved]:
+        """Of the tensors, four columns each, and the words that rounds move."""
         told: list[Floats] = []
-        brought, sent = np.zeros(self.shape), np.zeros(self.shape)
+        brought, sent, next_in, all_in, all_up = np.zeros((5, *self.shape))
+        inner = np.ones(self.shape)
+        for dim in level.order:
+            inner = np.where(level.rounds[dim] > 1, level.rounds[dim], inner)
         for tensor in TENSORS:
             addressed = _ADDRESSED[self.depthwise][tensor]
             one = self._volume(tensor, level.size)
@@ -430,21 +461,25 @@ class _Case:
             # It is fetched anew in each round up to its innermost loop; what lies inside of that
             # finds it there.
             fetches, seen = np.ones(self.shape), np.ones(self.shape)
-            fresh = np.ones(self.shape)
+            fresh, coming = np.ones(self.shape), np.zeros(self.shape)
             for dim in level.order:
                 rounds = level.rounds[dim]
                 seen = seen * rounds
-                if dim in addressed:
-                    moves = rounds > 1
+                moves = rounds > 1
+                if dim not in addressed:
+                    coming = np.where(moves, 0.0, coming)
+                else:
                     fetches = np.where(moves, seen, fetches)
                     share = np.minimum(level.offset[dim] / self._extent(tensor, dim, level.size), 1)
                     slid = (1 + (rounds - 1) * share) / rounds
                     fresh = np.where(moves, slid, fresh)
+                    coming = np.where(moves, share, coming)
             words = volume * fetches * fresh
             new = words / level.times
             told += [np.log2(one), np.log2(fetches), np.log2(words), np.log2(new)]
             if tensor == "output":
-                sent = sent + new
+                sent, all_up = sent + new, all_up + volume
             else:
-                brought = brought + new
-        return told, brought, sent
+                brought, all_in = brought + new, all_in + volume
+                next_in = next_in + volume * coming
+        return told, _Moved(brought, sent, next_in, all_in, all_up, np.log2(inner))

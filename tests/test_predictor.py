@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 import hwgym
-from hwgym.costs.maestro import Hardware, dataflow
-from hwgym.families.assignment import PE_LEVELS, TILE_LEVELS
+from hwgym.core import Problem, solve
+from hwgym.costs.maestro import MAESTRO_2019, Hardware, dataflow
+from hwgym.families.assignment import PE_LEVELS, TILE_LEVELS, AssignmentProblem
+from hwgym.families.systolic import systolic_problem
 from hwgym_agents.assignment_features import NAMES, features_of
+from hwgym_agents.predictor import CHECKPOINT, TARGETS, Network, Predictor, load, predict
 
 PES, TILES = np.repeat(PE_LEVELS, len(TILE_LEVELS)), np.tile(TILE_LEVELS, len(PE_LEVELS))
+
+ASKED: list[tuple[str, Any, dict[str, Any]]] = [
+    ("MobileNetV2", "NVDLA", {"ratio": 0.05}),
+    ("ResNet18", "ShiDianNao", {"ratio": 0.1, "objective": "energy", "constraint": "power"}),
+    ("MnasNet", "Eyeriss", {"ratio": 0.08, "objective": "edp"}),
+    ("AlexNet", "MIX", {"ratio": 0.05}),
+]
+UNSEEN = ("ResNet18", "NVDLA-CxK:16", {"ratio": 0.05, "hardware": {"noc_bandwidth": 8}})
+
+
+def posed(workload: str, style: Any, settings: dict[str, Any]) -> Problem:
+    return AssignmentProblem.of(workload, style, **settings)
+
+
+# --- features -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["NVDLA", "Eyeriss", "ShiDianNao", "NVDLA-CxK:16"])
@@ -32,3 +55,183 @@ def test_the_roofline_is_a_bound_where_the_array_is_full() -> None:
     narrow = features_of(layers, dataflow("NVDLA"), Hardware(noc_bandwidth=2), PES, TILES)
     assert (narrow.cycles >= found.cycles).all()
     assert (narrow.cycles > found.cycles).any()
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bought() -> Any:
+    pytest.importorskip("torch")
+    from hwgym_agents.train_predictor import buy
+
+    return buy(2_000, seed=1, networks=1, dataflows=1)
+
+
+def test_costs_are_bought_as_asked(bought: Any) -> None:
+    assert 1_800 <= len(bought.valid) <= 2_200
+    assert bought.values.shape == (len(bought.valid), len(NAMES))
+    assert np.isfinite(bought.more).all()
+    assert bought.valid.mean() > 0.5
+
+
+def test_training_lessens_the_error(bought: Any) -> None:
+    from hwgym_agents.train_predictor import train
+
+    def error(steps: int) -> float:
+        network = train(bought, steps=steps, hidden=(32, 32))
+        off = np.abs(network(bought.values)[:, :-1] - bought.more)[bought.valid]
+        return float(off.mean())
+
+    assert error(200) < 0.3 * error(2)
+
+
+def test_what_was_interrupted_goes_on_as_if_it_had_not_been(bought: Any, tmp_path: Path) -> None:
+    from hwgym_agents.train_predictor import train
+
+    settings: dict[str, Any] = {"steps": 8, "hidden": (8,), "every": 2, "made": {"seed": 0}}
+    whole = train(bought, **settings, out=tmp_path / "whole.npz")
+
+    def stop(done: int, *_: Any) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(bought, **settings, out=tmp_path / "other.npz", seen=stop)
+    done: list[int] = []
+    other = train(
+        bought, **settings, out=tmp_path / "other.npz", seen=lambda at, *_: done.append(at)
+    )
+    assert done == [6, 8]
+    np.testing.assert_array_equal(whole(bought.values), other(bought.values))
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_the_network_is_what_torch_computes() -> None:
+    torch = pytest.importorskip("torch")
+    network = load()
+    values = np.random.default_rng(0).normal(size=(50, len(NAMES))).astype(np.float32)
+    told = torch.from_numpy(values)
+    for i, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        told = told @ torch.from_numpy(weight) + torch.from_numpy(bias)
+        told = told if i == len(network.weights) - 1 else told.relu()
+    np.testing.assert_allclose(network(values), told.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_made_up_dataflows_leave_one_out() -> None:
+    pytest.importorskip("torch")
+    from hwgym_agents.train_predictor import buy, generated
+
+    rng = np.random.default_rng(0)
+    made = generated(30, rng)
+    assert len({d.directives for d in made}) == 30
+    assert all("16" not in str(d) for d in made)
+    without = generated(30, rng, hold_out="Eyeriss")
+    assert not any("Cluster(Sz(R), P)" in str(d) for d in without)
+    with pytest.raises(ValueError, match="unknown dataflow 'Eyeris'; did you mean 'Eyeriss'"):
+        buy(10, hold_out="Eyeris")
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_holds_what_was_saved(tmp_path: Path) -> None:
+    network = load()
+    network.save(tmp_path / "again.npz")
+    again = Network.load(tmp_path / "again.npz")
+    values = np.random.default_rng(0).normal(size=(50, len(NAMES))).astype(np.float32)
+    np.testing.assert_array_equal(again(values), network(values))
+    assert again.made == network.made
+
+
+def test_the_shipped_checkpoint_says_how_it_was_made() -> None:
+    made = load().made
+    assert made["command"].startswith("python -m hwgym_agents.train_predictor")
+    assert made["costs"] <= 1_000_000
+    assert json.dumps(made)
+    assert CHECKPOINT.stat().st_size < 3e6
+
+
+def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("no")
+    with pytest.raises(ValueError, match=r"text\.npz is no checkpoint of the predictor"):
+        load(tmp_path / "text.npz")
+    Network([np.zeros((3, len(TARGETS)))], [np.zeros(len(TARGETS))], {}).save(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="other features"):
+        load(tmp_path / "a.npz")
+
+
+# --- searching ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda a: f"{a[0]}-{a[1]}")
+def test_the_first_sample_is_feasible_and_good(asked: Any) -> None:
+    problem = posed(*asked)
+    found = solve("predictor", problem, samples=1)
+    assert found.samples == 1
+    assert found.regret < 0.02
+
+
+def test_a_dataflow_that_was_never_seen_is_read() -> None:
+    problem = posed(*UNSEEN)
+    assert solve("predictor", problem, samples=1).regret < 0.1
+    assert solve("predictor", problem, samples=11).regret < 0.02
+
+
+def test_samples_never_make_it_worse_and_prove_it_in_the_end() -> None:
+    problem = posed("AlexNet", "ShiDianNao", {"ratio": 0.1, "objective": "energy"})
+    found = solve("predictor", problem, samples=160)
+    assert (np.diff(found.history) <= 0).all()
+    assert found.regret < 1e-9
+    again = solve("predictor", problem, samples=160, seed=1)
+    assert again.samples == found.samples
+    np.testing.assert_array_equal(again.history, found.history)
+    np.testing.assert_array_equal(again.assignment, found.assignment)
+
+
+def test_without_a_mask_the_plan_is_evaluated_as_it_is() -> None:
+    problem = posed(*ASKED[0])
+    found = solve(Predictor(masks=False), problem, samples=1)
+    assert found.samples == 1
+    assert not np.isnan(found.objective)
+
+
+@pytest.mark.parametrize("deployment", ["LP", "LS"])
+def test_other_questions_are_answered(deployment: str) -> None:
+    objective = "throughput" if deployment == "LP" else "energy"
+    problem = AssignmentProblem.of(
+        "AlexNet", objective=objective, platform="iot", deployment=deployment
+    )
+    assert solve("predictor", problem, samples=10).regret < 0.02
+
+
+def test_tables_are_near_the_true_ones() -> None:
+    problem: Any = posed(*ASKED[0])
+    told = predict(load(), problem.statement)
+    true = problem.tables
+    both = told.valid & true.valid
+    assert both.sum() > 0.97 * true.valid.sum()
+    for name in ("cost", "usage"):
+        off = np.abs(getattr(told, name)[both] / getattr(true, name)[both] - 1)
+        assert np.median(off) < 0.01, name
+
+
+def test_technology_that_was_never_seen_costs_nothing() -> None:
+    tech = replace(MAESTRO_2019, name="other", l2_area_um2=10.0, mac_area_um2=5_000.0)
+    hardware = Hardware(technology=tech)
+    problem = posed("MobileNetV2", "NVDLA", {"ratio": 0.05, "hardware": hardware})
+    assert solve("predictor", problem, samples=1).regret < 0.02
+
+
+def test_what_it_cannot_know_is_refused() -> None:
+    printed = AssignmentProblem.of("MobileNetV2", accounting="maestro")
+    with pytest.raises(ValueError, match="learnt what the accounting 'complete' counts"):
+        solve("predictor", printed, samples=1)
+    with pytest.raises(ValueError, match="does not tell workload and dataflows and pe_levels, as"):
+        solve("predictor", systolic_problem("AlexNet"), samples=1)
+    with pytest.raises(ValueError, match="is known of whole solutions only"):
+        solve("predictor", "HWMap-VGG16-1-Edge-EDP-v0", samples=1)
+    with pytest.raises(ValueError, match="optimism must be at least 0"):
+        Predictor(optimism=-1.0)

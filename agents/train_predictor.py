@@ -1,0 +1,485 @@
+"""Train the predictor on costs of Train's layers.
+
+    python -m hwgym_agents.train_predictor                       # the checkpoint that is shipped
+    python -m hwgym_agents.train_predictor --costs 10_000        # with a hundredth of the costs
+    python -m hwgym_agents.train_predictor --hold-out NVDLA      # never having seen a dataflow
+
+A *training cost* is what the cost model says of one layer under one dataflow, with one choice and
+one bandwidth. They are bought at random: of every layer of ``HWAssignMulti-Train``, under its
+dataflows, and a part of them under dataflows that are made up (other orders of loops, other
+dimensions spread, other sizes of clusters), so that a dataflow is something to be read, not known
+by heart. No cost of any other split is looked at; the regret on Val's problems is printed to see
+how far it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from hwgym import __version__
+from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._files import replacing
+from hwgym._names import nearest
+from hwgym.core import Problem, solve
+from hwgym.costs.maestro import (
+    CLUSTERED,
+    Cluster,
+    Dataflow,
+    Hardware,
+    SpatialMap,
+    TemporalMap,
+    dataflow,
+)
+from hwgym.families.assignment import MIX, PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment.multi.pool import LayerPool
+from hwgym.families.assignment.multi.problem import instances
+from hwgym.families.assignment.multi.splits import Narrow, Source
+
+from .assignment_features import NAMES, features_of
+from .predictor import CHECKPOINT, TARGETS, Network, Predictor, ideal
+
+__all__ = ["Bought", "Regrets", "buy", "generated", "main", "measure", "train"]
+
+HIDDEN = (160, 160, 160)
+CLUSTER_SIZES = (1, 2, 4, 8, 32, 64)
+"""Of dataflows that are made up: all that a design space offers but those that OOD has, and the
+largest."""
+
+LAYERS = 32
+"""Of a dataflow that is made up, so many layers are looked at."""
+
+BATCH = 1024
+_WEIGHTS = np.array([1.0, 0.5, 0.5, 1.0, 1.0, 1.0])
+_HUBER = 0.02  # log2, about 1.4 percent
+_CHOICES = len(PE_LEVELS) * len(TILE_LEVELS)
+_PES, _TILES = np.repeat(PE_LEVELS, len(TILE_LEVELS)), np.tile(TILE_LEVELS, len(PE_LEVELS))
+
+
+class Bought(NamedTuple):
+    """Training costs: a row a cost.
+
+    Attributes:
+        values: (n, ``len(NAMES)``) float32.
+        more: (n, 6) float32, log2 of what is counted over what is ideal; 0 where not valid.
+        valid: (n,).
+    """
+
+    values: Array
+    more: Array
+    valid: Bools
+
+
+def generated(count: int, rng: np.random.Generator, hold_out: str | None = None) -> list[Dataflow]:
+    """Dataflows that are made up: of Train's, and of their clustered kin, the loops of each level
+    in another order, and perhaps another dimension spread.
+
+    Args:
+        count: How many.
+        rng: Where they come from.
+        hold_out: One of Train's, of which and of whose kin none is made.
+    """
+    bases = [dataflow(name) for name in MIX]
+    bases += [
+        CLUSTERED[name].with_cluster_size(size) for name in CLUSTERED for size in CLUSTER_SIZES
+    ]
+    if hold_out is not None:
+        bases = [base for base in bases if not base.name.startswith(hold_out)]
+    found: list[Dataflow] = []
+    while len(found) < count:
+        base = bases[rng.integers(len(bases))]
+        directives: list[Any] = []
+        for number, level in enumerate(base.levels()):
+            maps = [level[i] for i in rng.permutation(len(level))]
+            if rng.random() < 0.3:
+                maps = _spread_another(maps, rng)
+            if number:
+                directives.append(Cluster(base.cluster_sizes()[number - 1]))
+            directives += maps
+        try:
+            found.append(Dataflow(f"made-up-{len(found)}", tuple(directives), base.depthwise))
+        except ValueError:
+            continue  # two maps that exclude each other
+    return found
+
+
+def _spread_another(
+    maps: Sequence[SpatialMap | TemporalMap], rng: np.random.Generator
+) -> list[SpatialMap | TemporalMap]:
+    """Another of a level's dimensions is spread instead of what is."""
+    if sum(isinstance(m, SpatialMap) for m in maps) != 1:
+        return list(maps)
+    chosen = rng.choice([i for i, m in enumerate(maps) if m.dim not in "RS"])
+    return [
+        (SpatialMap if i == chosen else TemporalMap)(m.size, m.offset, m.dim)
+        for i, m in enumerate(maps)
+    ]
+
+
+def buy(
+    costs: int,
+    *,
+    seed: int = 0,
+    hold_out: str | None = None,
+    dataflows: int = 64,
+    share: float = 0.3,
+    networks: int | None = None,
+) -> Bought:
+    """Look up training costs.
+
+    Args:
+        costs: How many.
+        seed: Of what is drawn.
+        hold_out: A dataflow of Train's that is left out.
+        dataflows: So many are made up; fewer where costs are few.
+        share: Of the costs that these get.
+        networks: Layers of so many of Train's networks; by default of all.
+
+    Raises:
+        ValueError: If the dataflow that is left out is none of Train's.
+    """
+    if hold_out is not None and hold_out not in MIX:
+        raise ValueError(nearest("dataflow", hold_out, MIX))
+    rng = np.random.default_rng([seed, 20_241_006])
+    source = Source("train", Narrow(dataflow=tuple(name for name in MIX if name != hold_out)))
+    layers = source.pool.layers
+    if networks is not None:
+        rows, _ = source.rows(source.recipes(np.arange(networks)))
+        layers = tuple(layers[i] for i in np.unique(rows))
+    made_up = max(1, min(dataflows, int(costs * share) // 1000)) if share and dataflows else 0
+    for_made_up = int(costs * share) if made_up else 0
+    parts = []
+    # Depthwise layers are mapped alike under all dataflows: they are looked up under one.
+    normal = [layer for layer in layers if not layer.is_depthwise]
+    depthwise = [layer for layer in layers if layer.is_depthwise]
+    words = source.pool.bandwidths
+    pools = [
+        LayerPool(tuple(normal), source.styles, words),
+        LayerPool(tuple(depthwise), (source.styles[0],), words),
+    ]
+    blocks = [len(pool.layers) * len(pool.styles) for pool in pools]
+    counts = [(costs - for_made_up) * n / sum(blocks) for n in blocks]
+    for each in generated(made_up, rng, hold_out):
+        some = rng.choice(len(normal), min(LAYERS, len(normal)), replace=False)
+        pools.append(LayerPool(tuple(normal[i] for i in np.sort(some)), ((each,),), words))
+        counts.append(for_made_up / made_up)
+    for pool, count in zip(pools, counts, strict=True):
+        if pool.layers:
+            parts += list(_look_up(pool, round(count), rng))
+    return Bought(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _look_up(pool: LayerPool, count: int, rng: np.random.Generator) -> Iterator[Bought]:
+    """So many costs of a pool, as evenly as they can be over layers, styles and bandwidths."""
+    rows, bandwidths = len(pool.layers), len(pool.bandwidths)
+    places = len(pool.styles) * rows * bandwidths
+    each = min(max(round(count / places), 1), _CHOICES)
+    which = np.sort(rng.permutation(places)[: max(round(count / each), 1)])
+    for style, (single,) in enumerate(pool.styles):
+        for bandwidth, words in enumerate(pool.bandwidths):
+            mine = which[which // (rows * bandwidths) == style] % (rows * bandwidths)
+            some = mine[mine % bandwidths == bandwidth] // bandwidths
+            for start in range(0, len(some), 256):
+                part = some[start : start + 256]
+                choices = rng.random((len(part), _CHOICES)).argpartition(each - 1)[:, :each]
+                yield _asked(pool, part, style, single, bandwidth, words, choices)
+
+
+def _asked(
+    pool: LayerPool,
+    rows: Ints,
+    style: int,
+    single: Dataflow,
+    bandwidth: int,
+    words: int,
+    choices: Ints,
+) -> Bought:
+    hardware = Hardware(noc_bandwidth=words)
+    layers = [pool.layers[i] for i in rows]
+    features = features_of(layers, single, hardware, _PES[choices], _TILES[choices])
+    at = (style * len(pool.layers) + rows)[:, None], choices
+    c = pool.counts
+    latency = c.latency[bandwidth]
+    told = (latency, c.macs, c.l1_accesses, c.l2_accesses, c.l1_bytes, c.l2_bytes)
+    counts = np.stack([table[at] for table in told], axis=-1).astype(np.float64)
+    valid = c.valid[at]
+    more = np.log2(np.maximum(counts, 1.0)) - ideal(features)
+    more[~valid] = 0.0
+    size = valid.size
+    return Bought(
+        features.values.reshape(size, -1), more.reshape(size, -1).astype(np.float32), valid.ravel()
+    )
+
+
+# --- how good it is -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Regrets:
+    """What a checkpoint reached on problems.
+
+    Attributes:
+        regret: (problems,) of what was found, objective / optimum - 1.
+        infeasible: (problems,) whether the plan as it was would have been infeasible; empty where
+            this was not asked.
+    """
+
+    regret: Floats
+    infeasible: Bools
+
+    def row(self) -> list[str]:
+        """10, 50, 90 percent quantile and the worst, in percent; share exact; share infeasible."""
+        quantiles = np.quantile(self.regret, [0.1, 0.5, 0.9, 1.0], method="higher")
+        cells = [f"{100 * q:.2f}" for q in quantiles]
+        cells.append(f"{np.mean(self.regret < 1e-9):.0%}")
+        cells.append(f"{self.infeasible.mean():.0%}" if len(self.infeasible) else "")
+        return cells
+
+
+HEADINGS = ("10 %", "50 %", "90 %", "worst", "exact", "open loop infeasible")
+
+
+def binding(split: str, count: int, **narrow: Any) -> list[Problem]:
+    """The first problems of a split whose budget binds."""
+    found: list[Problem] = []
+    problems = instances(split, Narrow(**narrow))
+    for number in range(len(problems)):
+        problem = problems[number]
+        if problem.binds:
+            found.append(problem)
+        if len(found) == count:
+            break
+    return found
+
+
+def measure(
+    checkpoint: str | Path, problems: Sequence[Problem], samples: int = 1, *, plain: bool = True
+) -> Regrets:
+    """What a checkpoint reaches on problems.
+
+    Args:
+        checkpoint: A file.
+        problems: Any number.
+        samples: Of each.
+        plain: Whether the plan as it is, without masks, is tried as well.
+    """
+    agent = Predictor(checkpoint=str(checkpoint))
+    regret = [solve(agent, problem, samples=samples).regret for problem in problems]
+    infeasible: list[bool] = []
+    if plain:
+        open_loop = replace(agent, masks=False)
+        infeasible = [
+            solve(open_loop, problem, samples=1).assignment is None for problem in problems
+        ]
+    return Regrets(np.array(regret), np.array(infeasible, bool))
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+def train(
+    bought: Bought,
+    *,
+    steps: int,
+    seed: int = 0,
+    device: str = "cpu",
+    out: Path | None = None,
+    made: dict[str, Any] | None = None,
+    every: int = 0,
+    seen: Any = None,
+    hidden: Sequence[int] = HIDDEN,
+) -> Network:
+    """Fit a network to training costs.
+
+    Args:
+        bought: The costs.
+        steps: Batches of :data:`BATCH` costs.
+        seed: Of the weights and of the order.
+        device: Of torch.
+        out: A checkpoint that is written every so often, with what it takes to go on beside it.
+            What lies there of an equal training is gone on with, be it of more or fewer batches.
+        made: What the checkpoint is to say of itself.
+        every: Batches between checkpoints.
+        seen: Called with the batches done, the loss and the network, at each.
+        hidden: Units of each layer.
+    """
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    sizes = (bought.values.shape[1], *hidden, len(TARGETS))
+    linear = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+    modules: list[Any] = [m for layer in linear[:-1] for m in (layer, nn.ReLU())]
+    model = nn.Sequential(*modules, linear[-1]).to(device)
+    mean, spread = bought.values.mean(axis=0), bought.values.std(axis=0) + 0.02
+    inputs = torch.from_numpy(bought.values).to(device)
+    centre, scale = (torch.from_numpy(v.astype(np.float32)).to(device) for v in (mean, spread))
+    more = torch.from_numpy(bought.more).to(device)
+    valid = torch.from_numpy(bought.valid.astype(np.float32)).to(device)
+    weights = torch.from_numpy(_WEIGHTS.astype(np.float32)).to(device)
+    optimizer = torch.optim.Adam(model.parameters())
+    rng = torch.Generator().manual_seed(seed)
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer}
+    made = {**(made or {}), "steps": steps}
+    done, since, total = 0, 0, 0.0
+    state = None if out is None else out.with_suffix(".state.pt")
+    if state is not None and state.exists():
+        kept = torch.load(state, weights_only=True)
+        before = json.loads(kept["made"])
+        if _alike(before, made) and kept["done"] < steps:
+            for name, part in parts.items():
+                part.load_state_dict(kept[name])
+            done = since = kept["done"]
+            rng.set_state(kept["rng"])
+            if before["steps"] != steps:  # the rate has been another one
+                earlier = before.get("earlier", [])
+                made["earlier"] = [*earlier, {"steps": before["steps"], "batches": done}]
+
+    def network() -> Network:
+        layers = [m for m in model if isinstance(m, nn.Linear)]
+        matrices = [m.weight.detach().cpu().double().numpy().T for m in layers]
+        biases = [m.bias.detach().cpu().double().numpy() for m in layers]
+        # Inputs are centred and scaled by the first layer.
+        biases[0] = biases[0] - (mean / spread) @ matrices[0]
+        matrices[0] = matrices[0] / spread[:, None]
+        return Network(matrices, biases, made)
+
+    logit = nn.functional.binary_cross_entropy_with_logits
+    while done < steps:
+        index = torch.randint(len(inputs), (BATCH,), generator=rng).to(device)
+        told = model((inputs[index] - centre) / scale)
+        off = told[:, :-1] - more[index]
+        huber = nn.functional.huber_loss(off, torch.zeros_like(off), reduction="none", delta=_HUBER)
+        asked = valid[index]
+        # As many units as an absolute error has beyond the bend.
+        loss = ((huber / _HUBER * weights).sum(dim=1) * asked).mean()
+        loss = loss + 0.1 * logit(told[:, -1], asked)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(done / steps)
+        optimizer.step()
+        total += loss.item()
+        done += 1
+        if every and (done % every == 0 or done == steps):
+            made_so_far = network()
+            if out is not None and state is not None:
+                made_so_far.save(out)
+                kept = {name: part.state_dict() for name, part in parts.items()}
+                kept |= {"done": done, "rng": rng.get_state(), "made": json.dumps(made)}
+                with replacing(state) as partial:
+                    torch.save(kept, partial)
+            if seen is not None:
+                seen(done, total / (done - since), made_so_far)
+            total, since = 0.0, done
+    if state is not None:
+        state.unlink(missing_ok=True)
+    return network()
+
+
+def _rate(share: float) -> float:
+    """The learning rate after a share of the batches: up for a twentieth, then down as a cosine."""
+    down = (share - 0.05) / 0.95
+    return 4e-3 * (0.04 + 0.96 * share / 0.05 if down < 0 else 0.5 + 0.5 * math.cos(math.pi * down))
+
+
+def _alike(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether two trainings differ in the number of batches at most."""
+    given = set(made) - {"steps", "command", "earlier"}
+    return all(before.get(name) == made[name] for name in given)
+
+
+def main(
+    costs: Annotated[int, typer.Option(help="Training costs to buy.")] = 1_000_000,
+    hold_out: Annotated[
+        str | None, typer.Option(help=f"A dataflow to leave out: {', '.join(MIX)}.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help=f"Batches of {BATCH} costs; by default as many as costs ask.")
+    ] = None,
+    dataflows: Annotated[int, typer.Option(help="Dataflows that are made up.")] = 64,
+    share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
+    networks: Annotated[
+        int | None, typer.Option(help="Layers of so many of Train's networks only.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    out: Annotated[Path, typer.Option(help="The checkpoint to write.")] = CHECKPOINT,
+    problems: Annotated[int, typer.Option(help="Of Val, to print regrets of on the way.")] = 40,
+    device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
+) -> None:
+    """Train the predictor on costs of Train's layers."""
+    console = Console()
+    started = time.process_time()
+    if steps is None:
+        steps = int(np.clip(costs // 16, 6_000, 60_000))
+    with console.status("looking up costs"):
+        bought = buy(
+            costs, seed=seed, hold_out=hold_out, dataflows=dataflows, share=share, networks=networks
+        )
+    console.print(f"{len(bought.valid):,} training costs, {bought.valid.mean():.1%} of them valid")
+    import torch
+
+    made = {
+        "command": f"python -m hwgym_agents.train_predictor {' '.join(sys.argv[1:])}".rstrip(),
+        "costs": len(bought.valid),
+        "hold_out": hold_out,
+        "made_up": dataflows if share else 0,
+        "networks": networks,
+        "seed": seed,
+        "features": len(NAMES),
+        "versions": {
+            "hwgym": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    asked = binding("val", problems) if problems else []
+
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("training", total=steps)
+
+        def seen(done: int, loss: float, _: Network) -> None:
+            progress.update(task, completed=done)
+            spent = time.process_time() - started
+            line = f"{done:>7,} of {steps:,} batches, loss {loss:.3f}, {spent:,.0f} CPU s"
+            if asked:
+                found = measure(out, asked)
+                named = zip(HEADINGS, found.row(), strict=True)
+                line += "; regret on Val " + ", ".join(f"{name} {cell}" for name, cell in named)
+            progress.console.print(line, highlight=False)
+
+        every = -(-steps // 6)
+        train(
+            bought,
+            steps=steps,
+            seed=seed,
+            device=device,
+            out=out,
+            made=made,
+            every=every,
+            seen=seen,
+        )
+    table = Table("problems", *HEADINGS)
+    if asked:
+        table.add_row(f"Val, {len(asked)}", *measure(out, asked).row())
+        console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
