@@ -41,7 +41,16 @@ from .assignment_features import NAMES, Features, Known, features_of, known_of, 
 from .common import separable
 from .tables import SeenTables
 
-__all__ = ["CHECKPOINT", "TARGETS", "Counted", "Network", "Predicted", "Predictor", "predict"]
+__all__ = [
+    "CHECKPOINT",
+    "TARGETS",
+    "Counted",
+    "Network",
+    "Predicted",
+    "Predictor",
+    "load",
+    "predict",
+]
 
 CHECKPOINT = Path(__file__).with_name("checkpoints") / "predictor.npz"
 """The one that is shipped."""
@@ -407,16 +416,13 @@ class Predictor:
         plan = planner.plan(tables)
         foreseen = 0.0  # what the plan in force foresaw up to here
         for step in range(steps):
-            if step:
-                off = abs(used - foreseen) > planner.tolerance
-                if off:
-                    plan[step:] = planner.rest(tables.cost, usage, tables.valid, step, used)
-                    foreseen = used
+            if abs(used - foreseen) > planner.tolerance:
+                plan[step:] = planner.rest(tables.cost, usage, tables.valid, step, used)
+                foreseen = used
             allowed = env.action_masks()[0]
             if not allowed[plan[step]]:
                 valid = tables.valid.copy()
-                valid[step] &= allowed
-                valid[step] |= allowed if not valid[step].any() else False
+                valid[step] = allowed & valid[step] if (allowed & valid[step]).any() else allowed
                 plan[step:] = planner.rest(tables.cost, usage, valid, step, used)
                 if not allowed[plan[step]]:
                     choices = np.flatnonzero(allowed)
@@ -444,15 +450,15 @@ class Predictor:
         """(steps,) the choices that may be most worth knowing, of each kind of layer as many as it
         has steps: those that, if they are as good as they might be, gain most at the price that
         budget has in the plan."""
-        better = np.exp(-self.optimism * tables.error * tables.doubt)
-        cost, usage = tables.cost * better, tables.usage * np.exp(-0.1 * (1 - better))
-        price = planner.price(tables)
-        worth = np.where(tables.seen.seen, np.inf, cost + price * usage)
-        worth[~tables.valid] *= 1e6  # last of all
+        cost = tables.cost * np.exp(-self.optimism * tables.error * tables.doubt)
+        total = cost + planner.price(tables) * tables.usage
         found = plan.copy()
         for members in tables.seen.statement.groups:
-            open_ = np.flatnonzero(~tables.seen.seen[members[0]])
-            best = open_[np.argsort(worth[members[0], open_], kind="stable")][: len(members)]
+            step = members[0]
+            open_ = np.flatnonzero(~tables.seen.seen[step])
+            # What is taken not to be valid comes last.
+            order = np.lexsort((total[step, open_], ~tables.valid[step, open_]))
+            best = open_[order[: len(members)]]
             found[members[: len(best)]] = best
         return found
 
