@@ -230,13 +230,17 @@ def test_a_short_id_is_the_long_one_of_the_defaults():
 # --- every id -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.fixture(scope="module", params=GROUPS)
+def group(request):
+    """All tests of a group run one after the other: its problems, made by the first, are kept."""
+    return request.param
+
+
 def test_gymnasium_checker(group):
     for env_id in GROUPS[group]:
         gymnasium_check_env(plain(env_id), skip_render_check=True)
 
 
-@pytest.mark.parametrize("group", GROUPS)
 def test_stable_baselines3_checker(group):
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     for env_id in GROUPS[group]:
@@ -244,10 +248,10 @@ def test_stable_baselines3_checker(group):
 
 
 @pytest.mark.parametrize("mode", ["discrete", "continuous"])
-@pytest.mark.parametrize("group", [g for g in GROUPS if g.endswith("-SqueezeNet")])
-def test_checkers_with_other_action_modes(group, mode):
+@pytest.mark.parametrize("some", [g for g in GROUPS if g.endswith("-SqueezeNet")])
+def test_checkers_with_other_action_modes(some, mode):
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
-    for env_id in GROUPS[group]:
+    for env_id in GROUPS[some]:
         gymnasium_check_env(plain(env_id, action_mode=mode), skip_render_check=True)
         checker.check_env(plain(env_id, action_mode=mode), warn=True, skip_render_check=True)
 
@@ -257,7 +261,6 @@ def test_gymnasium_checker_with_rendering(env_id):
     gymnasium_check_env(plain(env_id))
 
 
-@pytest.mark.parametrize("group", GROUPS)
 def test_playing_the_best_known_has_its_regret(group):
     """Which is none, but in the families of which optima are not known."""
     for env_id in GROUPS[group]:
