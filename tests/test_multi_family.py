@@ -451,6 +451,21 @@ def test_what_is_dealt_ahead_makes_no_difference(monkeypatch):
     np.testing.assert_array_equal(other.reset()[0], expected[1])
 
 
+def test_a_few_environments_deal_together_what_they_will_draw(monkeypatch):
+    put, dealt = deals.Deals.put, []
+    monkeypatch.setattr(
+        deals.Deals, "put", lambda self, n, slots: dealt.append(len(n)) or put(self, n, slots)
+    )
+    envs = HWAssignMultiVectorEnv(split="train", dataflow="NVDLA", num_envs=8)
+    envs.reset(seed=0)
+    begun, before = 0, len(dealt)
+    for _ in range(100):
+        begun += envs.step(np.full(8, 143))[2].sum()
+    assert begun > 100
+    assert len(dealt) - before < begun / 10
+    assert sum(dealt) < 1.5 * begun + 100
+
+
 @pytest.mark.parametrize("split", ["val", "train"])
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))], ids=["deep", "pickle"]

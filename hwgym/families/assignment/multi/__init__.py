@@ -8,7 +8,7 @@ From the bottom up:
 - ``features``: what is observed, in absolute units.
 - ``deals``: what episodes look up, made in bulk from the pool.
 - ``problem``: the problems, one by one; the banks of splits.
-- ``walk``: how episodes walk them.
+- ``walk``: how episodes walk problems that are given; ``dealt_walk``: those that are drawn.
 """
 
 from hwgym.families.assignment.multi.env import HWAssignMultiEnv, HWAssignMultiVectorEnv

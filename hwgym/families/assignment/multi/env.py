@@ -5,15 +5,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from hwgym._arrays import Ints
+import numpy as np
+
+from hwgym._arrays import Bools, Ints
 from hwgym.core.env import Environment
 from hwgym.core.problem import Unlisted
 from hwgym.core.vector import VectorEnvironment
-from hwgym.families.assignment.multi.dealt_episode import DealtEpisode
+from hwgym.families.assignment.multi.dealt_walk import DealtEpisode, DealtWalk
 from hwgym.families.assignment.multi.family import FAMILY
 from hwgym.families.assignment.multi.problem import SplitSampler
 
 __all__ = ["HWAssignMultiEnv", "HWAssignMultiVectorEnv"]
+
+
+MOST = 256
+"""Of so many environments it is looked at what they will draw next."""
 
 
 class HWAssignMultiEnv(Environment):
@@ -126,3 +132,17 @@ class HWAssignMultiVectorEnv(VectorEnvironment):
     :class:`hwgym.core.vector.VectorEnvironment`."""
 
     scalar = HWAssignMultiEnv
+
+    def _begin(self, where: Bools | None, instance: int | None = None) -> None:
+        if isinstance(self._dynamics, DealtWalk) and not self._dynamics.keeps:
+            self._dynamics.coming = self._coming
+        super()._begin(where, instance)
+
+    def _coming(self, count: int) -> Ints:
+        """What environments will draw next, of each one; where there are many, enough begin
+        together anyway."""
+        drawn = self._drawn.shape[1]
+        known = np.flatnonzero(self._used < drawn)[:MOST, None]
+        at = self._used[known] + np.arange(-(-count // max(len(known), 1)))
+        coming: Ints = self._drawn[known, np.minimum(at, drawn - 1)][at < drawn]
+        return coming

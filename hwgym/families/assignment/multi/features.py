@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwgym._arrays import Array, Floats, Ints, Observations
+from hwgym.core.space import Space
 from hwgym.costs.maestro import Cluster, Dataflow, Hardware, SpatialMap, Technology
 from hwgym.workloads import Layer
 
@@ -25,6 +26,7 @@ __all__ = [
     "REMAINING",
     "SIZE",
     "LayerRows",
+    "choices_shown",
     "context_features",
     "layer_features",
     "left_features",
@@ -202,6 +204,12 @@ def left_features(used: Floats, limit: Floats | float, remaining: Ints) -> Obser
     found *= 2.0
     found -= 1.0
     return found
+
+
+def choices_shown(space: Space) -> Observations:
+    """(actions + 1, axes): what is shown of the previous choice; last, of none."""
+    levels = space.decode(range(space.num_actions)) + 1.0
+    return shown(np.vstack([levels, np.zeros(levels.shape[1])]) / np.array(space.shape))
 
 
 class LayerRows:
