@@ -1,0 +1,178 @@
+"""The generalist: what it decides before it has seen a cost, and how it learns to."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hwgym.core import Evaluator, problem_of, solve
+from hwgym.families.assignment import AssignmentProblem
+from hwgym.families.assignment.multi import make
+from hwgym_agents.generalist import (
+    CHECKPOINTS,
+    Generalist,
+    Lookahead,
+    Play,
+    read_checkpoint,
+)
+
+
+@pytest.fixture(scope="module")
+def zoo():
+    """Problems of networks that nothing was trained on, whose budgets bind."""
+    problems = make("zoo").problems
+    return [p for p in map(problems.__getitem__, range(12)) if p.binds][:8]
+
+
+def first(problem, **settings):
+    """The regret of a first assignment."""
+    evaluator = Evaluator(problem, 1, sees="layers")
+    Generalist(**settings).search(evaluator, 0)
+    return problem.optimum().above(evaluator.best_objective)
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_what_is_shipped_is_near_the_optimum_before_it_sees_a_cost(zoo, name):
+    regrets = np.array([first(p, checkpoint=name) for p in zoo])
+    uniform = np.array([p.optimum().above(p.best_uniform()) for p in zoo])
+    assert np.isfinite(regrets).all()  # all are feasible
+    assert (regrets < uniform).all()
+    assert np.median(regrets) < 0.02
+    made = read_checkpoint(name).made
+    assert made["command"].startswith("python -m hwgym_agents.train_generalist")
+    assert made["spent"] > 0
+
+
+def test_every_sample_is_feasible_and_the_best_only_gets_better(zoo):
+    evaluator = Evaluator(zoo[0], 12, sees="layers")
+    Generalist().search(evaluator, 3)
+    assert evaluator.spent == 12
+    assert np.isfinite(evaluator.history).all()
+    assert zoo[0].optimum().above(evaluator.best_objective) <= first(zoo[0])
+
+
+def test_equal_seeds_are_equal_searches(zoo):
+    one, same, other = (
+        solve(Generalist(doubt=0.05), zoo[1], samples=8, seed=seed) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one.history, same.history)
+    assert one.history[0] == other.history[0]  # the first is no draw
+
+
+@pytest.mark.parametrize(
+    "narrow", [{"dataflow": "MIX"}, {"dataflow": "NVDLA-CxK:8"}, {"dataflow": "ConfuciuX-Eyeriss"}]
+)
+def test_mixes_and_dataflows_never_seen(narrow):
+    problem = AssignmentProblem.of("AlexNet", **narrow)
+    assert first(problem) < problem.optimum().above(problem.best_uniform())
+
+
+def test_other_levels_than_it_was_trained_on():
+    problem = AssignmentProblem.of(
+        "AlexNet", "Eyeriss", pe_levels=(3, 9, 27, 81), tile_levels=(1, 5, 20)
+    )
+    assert first(problem) < problem.optimum().above(problem.best_uniform())
+
+
+def test_with_true_costs_the_lookahead_is_all_but_exact(zoo):
+    for problem in zoo[:3]:
+        evaluator = Evaluator(problem, 1, sees="layers")
+        play = Play(read_checkpoint("generalist").network, evaluator)
+        tables, kinds = problem.tables, np.unique(problem.statement.alike, return_index=True)[1]
+        play.cost = np.where(tables.valid, tables.cost, 1e300)[kinds]
+        play.usage, play.works = tables.usage[kinds].copy(), tables.valid[kinds]
+        play.episode(0.0, np.random.default_rng(0))
+        assert problem.optimum().above(evaluator.best_objective) < 0.01
+
+
+def test_lookahead_says_what_the_rest_costs():
+    cost = np.array([[9.0, 4.0, 1.0], [8.0, 3.0, 2.0]])
+    usage = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
+    ahead = Lookahead(cost, usage, np.ones((2, 3), bool), np.arange(2))
+    np.testing.assert_allclose(ahead(0, 4.0), [9 + 2, 4 + 3, 1 + 8])
+    assert np.isinf(ahead(1, 2.5)).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("make_problem", "says"),
+    [
+        (lambda: problem_of("HWGroup-Vision-S2-v0"), "workload"),
+        (lambda: AssignmentProblem.of("AlexNet", deployment="LS"), "deployment LP"),
+        (lambda: AssignmentProblem.of("AlexNet", objective="throughput"), "throughput"),
+    ],
+)
+def test_what_it_was_not_made_for(make_problem, says):
+    with pytest.raises(ValueError, match=says):
+        Generalist().search(Evaluator(make_problem(), 1, sees="layers"), 0)
+
+
+def test_settings_and_checkpoints_that_make_no_sense(zoo, tmp_path):
+    with pytest.raises(ValueError, match="reach"):
+        Generalist(reach=0)
+    with pytest.raises(ValueError, match="did you mean 'generalist-returns'"):
+        first(zoo[0], checkpoint="generalist-return")
+    other = tmp_path / "other.npz"
+    np.savez(other, a=np.zeros(3))
+    with pytest.raises(ValueError, match="no checkpoint of the generalist"):
+        first(zoo[0], checkpoint=str(other))
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def training():
+    """The module that trains."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    module = pytest.importorskip("hwgym_agents.train_generalist")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SCALED", 8)  # as many will do
+        yield module
+
+
+@pytest.mark.parametrize("way", ["imitation", "returns"])
+def test_a_little_training_helps_on_networks_never_seen(training, way):
+    val = list(training.binding("val", 8))
+    trainer = training.Trainer(training.Way(way), 0, "cpu", hidden=32)
+    before = training.regrets(trainer.network(), val)
+    for i in range(12):
+        trainer.step(i / 12)
+    after = training.regrets(trainer.network(), val)
+    assert after.mean() < 0.5 * before.mean()
+    assert trainer.spent == 12 * training.BATCH * (3 if way == "imitation" else 32)
+
+
+def test_both_reckon_the_same(training):
+    trainer = training.Trainer(training.Way.imitation, 1, "cpu", hidden=16)
+    trainer.step(0.0)
+    [asked], _ = training.draw(trainer.single, np.array([5]))
+    features = training.torch.as_tensor(asked.features)
+    theirs = trainer.net(features).detach().numpy()
+    ours = training.Network(trainer.net.arrays())(asked.features)
+    np.testing.assert_allclose(ours, theirs, atol=2e-4)
+
+
+def test_a_checkpoint_is_what_was_trained_and_training_goes_on_from_it(training, tmp_path, capsys):
+    def run(name, *options):
+        out = tmp_path / f"{name}.npz"
+        with pytest.raises(SystemExit) as end:
+            training.main(
+                ["imitation", "--out", str(out), "--hidden", "8", "--watched", "2", *options]
+            )
+        return out, end.value.code
+
+    whole, _ = run("whole", "--budget", "96")
+    part, _ = run("part", "--budget", "96", "--hours", "0")  # stops at once
+    assert json.loads(str(np.load(part)["made"]))["spent"] == 0
+    part, _ = run("part", "--budget", "96")
+    assert "goes on at 0 of 96 optima" in capsys.readouterr().out
+    with np.load(whole) as one, np.load(part) as other:
+        assert set(one.files) == set(other.files)
+        for name in set(one.files) - {"made"}:
+            np.testing.assert_array_equal(one[name], other[name])
+    made = read_checkpoint(str(whole)).made
+    assert made["unit"] == "optima"
+    assert made["spent"] == 96
+    _, code = run("part", "--budget", "48")
+    assert code == 2  # it is of another command
