@@ -13,6 +13,10 @@ not counted as one; ``same step`` is SAME_STEP.
 
 A bank: the same over several problems of different networks and lengths, each episode about the
 next of them; held against a bank of one, the network of all other rows.
+
+Networks drawn: the same over the problems of HWAssignMulti, each episode about another, held
+against CartPole and against one problem of HWAssign. Val's problems are prepared once; Train's are
+new in every episode. The resets with a seed, which make a generator an environment, are not timed.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import gymnasium as gym
@@ -38,6 +43,8 @@ RANDOM = "random actions"
 REPLAYED = "whole episodes"
 CARTPOLE = "CartPole-v1"
 BANK = "whole episodes, a bank of"
+DRAWN = "whole episodes, networks of"
+SPLITS = ("Val", "Train")
 EPISODES = 256  # distinct ones that are replayed
 Env = Any
 
@@ -200,6 +207,39 @@ class ReplayBank:
         return len(self.actions) * int(self.env.num_envs)
 
 
+class ReplayDrawn:
+    """The vector environment of a split, through the same whole episodes every time.
+
+    Raises:
+        Void: If an episode does not end within budget.
+    """
+
+    def __init__(self, split: str, num_envs: int) -> None:
+        self.env = vector(
+            f"HWAssignMulti-{split}-v0",
+            num_envs,
+            "discrete",
+            autoreset_mode=AutoresetMode.SAME_STEP.value,
+        ).unwrapped
+        rng = np.random.default_rng(0)
+        self.env.reset(seed=0)
+        self.actions = []
+        for _ in range(2 * self.env.num_steps):
+            masks = self.env.action_masks()
+            self.actions.append((rng.random(masks.shape) * masks).argmax(axis=1))
+            _, _, ended, _, infos = self.env.step(self.actions[-1])
+            if ended.any() and not infos["final_info"]["is_success"][ended].all():
+                raise Void("an episode did not end in budget")
+
+    def __call__(self) -> float:
+        """Layer-steps per second of two of the longest episodes' steps."""
+        self.env.reset(seed=0)
+        start = perf_counter()
+        for actions in self.actions:
+            self.env.step(actions)
+        return len(self.actions) * int(self.env.num_envs) / (perf_counter() - start)
+
+
 def bank(model: str, count: int = 8) -> list[TableProblem]:
     """Problems of that network and of others."""
     names = [model, *(name for name in MODELS if name != model)]
@@ -267,6 +307,7 @@ def measure(settings: Settings) -> Iterator[Row]:
     for count in settings.num_envs:
         yield from _vector(settings, count)
     yield _bank(settings, 1024 if 1024 in settings.num_envs else max(settings.num_envs))
+    yield from _drawn(settings, 4096 if 4096 in settings.num_envs else max(settings.num_envs))
 
 
 def _scalar(settings: Settings) -> Iterator[Row]:
@@ -382,3 +423,22 @@ def _bank(settings: Settings, count: int) -> Row:
         PART, f"{BANK} {len(problems)}", {"mode": "discrete", "environments": count}, "steps/s",
         figures["several"], "a bank of one", figures["one"], where=busiest(several),
     )  # fmt: skip
+
+
+def _drawn(settings: Settings, count: int) -> Iterator[Row]:
+    name = env_id(settings.model)
+    alone = vector(name, count, "discrete", autoreset_mode=AutoresetMode.SAME_STEP.value)
+    one = Replay(alone, alone.problem, "discrete")
+    replays = {split: ReplayDrawn(split, count) for split in SPLITS}
+    calls: dict[str, Callable[[], float]] = {
+        CARTPOLE: rating(*pre_drawn(vector(CARTPOLE, count)), settings.seconds),
+        "HWAssign": rating(one, one.work, settings.seconds),
+        **replays,
+    }
+    figures = alternate(calls, settings.rounds)
+    for split, replay in replays.items():
+        for peer in (CARTPOLE, "HWAssign"):
+            yield Row.of(
+                PART, f"{DRAWN} {split}", {"mode": "discrete", "environments": count}, "steps/s",
+                figures[split], peer, figures[peer], where=busiest(replay),
+            )  # fmt: skip

@@ -465,6 +465,17 @@ def test_a_bank_is_void_if_an_episode_fails(monkeypatch):
         stepping.ReplayBank(problems, 3)
 
 
+def test_networks_that_are_drawn_are_the_same_every_time():
+    replay = stepping.ReplayDrawn("Val", 9)
+    seen = []
+    for _ in range(2):
+        assert replay() > 0
+        seen.append((replay.env.which, replay.env.genes))
+    assert len(set(seen[0][0].tolist())) == 9
+    for one, other in zip(*seen, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_steps_that_only_reset_are_no_steps():
     call, steps = stepping.pre_drawn(stepping.vector("CartPole-v1", 50))
     call()
@@ -491,6 +502,10 @@ def test_stepping_has_every_mode_and_size(results):
     (row,) = (row for row in rows if row.peer == "a bank of one")
     assert row.name == f"{stepping.BANK} 8"
     assert row.case["environments"] == 7
+    drawn = [(r.name, r.peer) for r in rows if r.name.startswith(stepping.DRAWN)]
+    peers = ("CartPole-v1", "HWAssign")
+    names = [f"{stepping.DRAWN} {split}" for split in stepping.SPLITS]
+    assert drawn == [(name, peer) for name in names for peer in peers]
 
 
 # --- the other parts ----------------------------------------------------------------------------
