@@ -28,14 +28,12 @@ from hwgym.bounds.optimum import cheapest_choice
 from hwgym.core import Evaluator, Sees
 
 from .common import positive, spread_uniform
-from .regression import choice_features, quarter_uniform
+from .regression import choice_features, guessed_valid, levels_apart, quarter_uniform
 
 __all__ = ["Difference"]
 
 REACH = 2.0
 """Levels over which what one difference tells of its neighbours fades."""
-FAR = 10.0
-"""How far apart two categories are, in reaches."""
 MOST_OPTIMISM = 100.0
 ROOM = 1 - 1e-12
 """Share of the limit that is planned with: totals of differences round."""
@@ -119,9 +117,8 @@ class _Differences:
         self.shares = (work / (work @ self.count), np.full(len(self.count), 1 / steps))
         features = choice_features(self.space)
         self.features = features
-        genes = self.space.decode(np.arange(shape[1]))
-        apart = (genes[:, None] - genes[None]) * np.where(self.space.ordered, 1 / REACH, FAR)
-        self.near: Floats = np.exp(-0.5 * (apart**2).sum(axis=2))
+        self.apart = levels_apart(self.space)
+        self.near: Floats = np.exp(-0.5 * (self.apart / REACH) ** 2)
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -155,6 +152,9 @@ class _Differences:
         self.of_base = totals[:, self.base] / self.unit
         self.room = limit / self.unit[1] * ROOM - self.of_base[1]
         self.seen[:, self.base] = True
+        # A uniform solution that can be built says so of all kinds; one that cannot, of some kind.
+        self.built = np.isfinite(totals[0])
+        self.together = np.isin(np.arange(space.num_actions), numbers[:at])
         self.uniform = [
             self._smooth(row / unit) for row, unit in zip(totals, self.unit, strict=True)
         ]
@@ -225,6 +225,13 @@ class _Differences:
         guess = guess + missing / (known @ self.near + 0.1)
         return np.where(known, table, guess)
 
+    def _plausible(self) -> Bools:
+        """(kinds, actions): which choices can be built, guessed where that is not known."""
+        valid = np.where(self.seen, self.valid, self.built)
+        return guessed_valid(self.apart, self.seen | self.together, valid) | (
+            self.seen & self.valid
+        )
+
     def guess(self, optimism: float) -> _Guess:
         """The knapsack's solution if what is not known were so much better than it seems.
 
@@ -233,7 +240,7 @@ class _Differences:
         """
         cost, usage = self._tables()
         better = np.where(self.seen, cost, cost - optimism * self.shares[0][:, None])
-        numbers, price = self._relaxed(better, usage, self.valid)
+        numbers, price = self._relaxed(better, usage, self._plausible())
         return self._ordered(numbers, cost + price * usage)
 
     def rest(self) -> _Guess:

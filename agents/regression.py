@@ -24,7 +24,16 @@ from hwgym.core import Evaluator, Sees, Space, Statement
 
 from .common import positive, separable, spread_uniform
 
-__all__ = ["PricedRegression", "choice_features", "quarter_uniform"]
+__all__ = [
+    "PricedRegression",
+    "choice_features",
+    "guessed_valid",
+    "levels_apart",
+    "quarter_uniform",
+]
+
+FAR = 20.0
+"""How many levels two categories are apart."""
 
 
 def quarter_uniform(space: Space) -> Ints:
@@ -52,6 +61,30 @@ def choice_features(space: Space) -> Floats:
     products = [p * q for i, p in enumerate(places) for q in places[i:]]
     columns = [np.ones(len(genes)), *places, *products]
     return np.column_stack([*columns, *kinds])
+
+
+def levels_apart(space: Space) -> Floats:
+    """(actions, actions): how many levels lie between a step's choices."""
+    genes = space.decode(np.arange(space.num_actions))
+    apart = (genes[:, None] - genes[None]) * np.where(space.ordered, 1.0, FAR)
+    found: Floats = np.sqrt((apart**2).sum(axis=2))
+    return found
+
+
+def guessed_valid(apart: Floats, known: Bools, valid: Bools) -> Bools:
+    """(kinds, actions): which choices can be built, guessed by the nearest that is known; all, of
+    kinds of which nothing is.
+
+    Args:
+        apart: (actions, actions), as :func:`levels_apart` gives it.
+        known: (kinds, actions).
+        valid: (kinds, actions), where known.
+    """
+    found = np.ones(known.shape, bool)
+    for kind in np.flatnonzero(known.any(axis=1)):
+        those = np.flatnonzero(known[kind])
+        found[kind] = valid[kind, those[apart[:, those].argmin(axis=1)]]
+    return found
 
 
 @dataclass
@@ -123,27 +156,34 @@ class _Regression:
         self.of_choices = choice_features(self.space)
         self.rows: list[Floats] = []
         self.logs: list[Floats] = []
-        self.invalid: Bools = np.zeros((self.space.num_steps, self.space.num_actions), bool)
+        self.kinds, self.kind_of = np.unique(statement.alike, return_inverse=True)
+        shape = (len(self.kinds), self.space.num_actions)
+        self.apart = levels_apart(self.space)
+        self.known: Bools = np.zeros(shape, bool)
+        self.valid: Bools = np.zeros(shape, bool)
 
     def _inputs(self, steps: Ints, numbers: Ints) -> Floats:
         """(n, features): of choices, of steps, and the products of those that are not squares."""
         choice, step = self.of_choices[numbers], self.of_steps[steps]
         linear = choice[:, 1 : 1 + sum(self.space.ordered)]
-        both = (linear[:, :, None] * step[:, None, :]).reshape(len(step), -1)
+        both = (linear[:, :, None] * step[:, None, :]).reshape(
+            len(step), linear.shape[1] * step.shape[1]
+        )
         return np.concatenate([choice, step, step**2, both], axis=1)
 
     def note(self, genes: Ints, cost: Floats, used: Floats, valid: Bools) -> None:
         """Take in what the steps of a solution (steps, axes) cost and took."""
         numbers = self.space.encode(genes[None])[0]
         steps = np.arange(len(numbers))
-        self.invalid[steps[~valid], numbers[~valid]] = True
+        self.known[self.kind_of, numbers] = True
+        self.valid[self.kind_of, numbers] = valid
         steps = steps[valid & (cost > 0)]
         self.rows.append(self._inputs(steps, numbers[steps]))
         least = np.finfo(float).tiny
         self.logs.append(np.log(np.column_stack([cost, np.maximum(used, least)])[steps]))
 
     def plan(self, grant: float) -> Ints | None:
-        """Genes (1, steps, axes) at one price, by what is regressed; None if nothing fits.
+        """Genes (1, steps, axes) at one price, by what is regressed; None if nothing is known.
 
         Args:
             grant: Share of the limit that is planned with.
@@ -154,18 +194,17 @@ class _Regression:
         middle = y.mean(axis=0)
         gram = x.T @ x + self.ridge * len(x) * np.eye(x.shape[1])
         weights = np.linalg.solve(gram, x.T @ (y - middle))
-        shape = self.invalid.shape
+        shape = (self.space.num_steps, self.space.num_actions)
         steps, numbers = (index.ravel() for index in np.indices(shape))
         # No farther out than anything that was seen: a regression says little there.
         logs = np.clip(
             self._inputs(steps, numbers) @ weights + middle, y.min(axis=0), y.max(axis=0)
         )
         cost, usage = (np.exp(column).reshape(shape) for column in logs.T)
-        allowed = ~self.invalid
+        allowed = guessed_valid(self.apart, self.known, self.valid)[self.kind_of]
         if not allowed.any(axis=1).all():
             return None
         fronts = knapsack.fronts_of(cost, usage, allowed)
-        limit = self.statement.limit * grant
-        if knapsack.least_usage(fronts) > limit:
-            return None
+        # If nothing seems to fit, what takes least may, for all that is known.
+        limit = max(self.statement.limit * grant, knapsack.least_usage(fronts))
         return self.space.decode(knapsack.relax(fronts, limit).actions[None])

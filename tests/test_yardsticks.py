@@ -153,6 +153,14 @@ def test_the_first_sample_is_a_quarter_of_the_way_up(agent):
 
 
 @pytest.mark.parametrize("agent", ["difference", "regression"])
+def test_a_first_sample_that_cannot_be_built_is_no_end(agent):
+    problem = twelve("NVDLA-CxK:16", ratio=0.3)  # sixteen PEs at least, more than a quarter
+    first = problem.evaluate(quarter_uniform(problem.space))
+    assert not first.valid.any()
+    assert solve(agent, problem, samples=100).regret < 0.2
+
+
+@pytest.mark.parametrize("agent", ["difference", "regression"])
 def test_the_seed_changes_nothing(agent):
     one, other = (solve(agent, ALEXNET, samples=60, seed=seed) for seed in (0, 7))
     assert one.history.tolist() == other.history.tolist()
