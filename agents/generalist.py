@@ -27,9 +27,10 @@ It was trained (:mod:`.train_generalist`) on ``HWAssignMulti-Train``, in one of 
   steps, and nothing else (Williams, Machine Learning 8, 1992; Ziebart, CMU-ML-10-110, 2010, for
   the entropy).
 
-The first assignment is its best guess, made step by step with the environment's masks. After it,
-it corrects its worths by what it has paid for, and plays again; where that proposes nothing new, it
-plays by worths drawn around them, of a spread that rises. Searching needs numpy only.
+The first assignment is its best guess, made step by step with the environment's masks, from which
+it also learns what works where a layer comes again. After it, it corrects its worths by what it has
+paid for, and plays again; where that proposes nothing new, it plays by worths drawn around them, of
+a spread that rises. Searching needs numpy only.
 """
 
 from __future__ import annotations
@@ -391,12 +392,14 @@ class Play:
             off = np.exp(doubt * rng.standard_normal(worth.shape))
             worth = np.where(self.seen, worth, worth * off)
         cost, usage = worth[self.alike], self.usage[self.alike]
-        ahead = Lookahead(cost, usage, self.works[self.alike], self.alike)
+        ahead = self._ahead(cost, usage)
         left = self.statement.limit
         actions = np.zeros(len(cost), np.int64)
         self.env.reset(seed=0)
         for step in range(len(cost)):
             mask = self.env.action_masks()[0]
+            if self._corrected(step, mask):
+                ahead = self._ahead(cost, usage)
             score = ahead(step, left)
             if not np.isfinite(score[mask]).any():  # it thinks that nothing will do
                 score = usage[step]
@@ -404,6 +407,21 @@ class Play:
             left -= usage[step, actions[step]]
             self.env.step(actions[step : step + 1])
         return actions
+
+    def _ahead(self, cost: Floats, usage: Floats) -> Lookahead:
+        return Lookahead(cost, usage, self.works[self.alike], self.alike)
+
+    def _corrected(self, step: int, mask: Bools) -> bool:
+        """Take over from a mask which choices of a layer work; whether that changes what lies
+        ahead. What is masked though another that takes more is not, does not work."""
+        row = self.alike[step]
+        usage, works = self.usage[row], self.works[row]
+        broken = ~mask & (usage < usage[mask].max() * (1 - 1e-9))
+        found = (works | mask) & ~broken
+        if not found.any() or (found == works).all():
+            return False
+        self.works[row] = found
+        return bool((self.alike[step + 1 :] == row).any())
 
     def _learn(self, genes: Ints, scores: Scores, returns: Floats | None) -> None:
         """Take over what the layers of an episode cost and took, and shift what is thought of

@@ -85,6 +85,18 @@ def test_with_true_costs_the_lookahead_is_all_but_exact(zoo):
         assert problem.optimum().above(evaluator.best_objective) < 0.01
 
 
+def test_what_masks_say_of_a_layer_is_known_when_it_comes_again():
+    problem = AssignmentProblem.of("ResNet18", "ShiDianNao", ratio=0.5)
+    valid, kinds = problem.valid, np.unique(problem.statement.alike, return_index=True)[1]
+    assert not valid[kinds].all()
+    play = Play(read_checkpoint("generalist").network, Evaluator(problem, 1, sees="layers"))
+    play.works[:] = True  # it has no idea
+    play.episode(0.0, np.random.default_rng(0))
+    usage = problem.usage[kinds]
+    affordable = usage < usage.mean()  # at half of the range, whatever comes before
+    np.testing.assert_array_equal(play.works[affordable], valid[kinds][affordable])
+
+
 def test_lookahead_says_what_the_rest_costs():
     cost = np.array([[9.0, 4.0, 1.0], [8.0, 3.0, 2.0]])
     usage = np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]])
