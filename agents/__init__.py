@@ -5,6 +5,7 @@ Each gets an evaluator, which states the problem and sells samples (:mod:`hwgym.
 - totals only, any problem: :mod:`.blind` (random, uniform, grid), :mod:`.local` (annealing,
   genetic), :mod:`.bayesian` (optuna, CMA-ES)
 - what each step costs, where costs are separable: :mod:`.tables` (tabulate and solve, greedy,
-  Lagrangian), :mod:`.reinforce`, :mod:`.ga_refiner`, both as :mod:`.two_stage`
-- episodes of an environment: :mod:`.sb3` (stable-baselines3), through :mod:`.vec_env`
+  Lagrangian), :mod:`.reinforce_priced`, :mod:`.ga_refiner`, both as :mod:`.two_stage`
+- rewards of an environment's episodes: :mod:`.reinforce`, :mod:`.ppo`, and :mod:`.sb3`
+  (stable-baselines3), through :mod:`.vec_env`
 """

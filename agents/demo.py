@@ -4,7 +4,8 @@
     python -m hwgym_agents.demo --env HWAssign-ResNet50-Eyeriss-v0 --seed 1
     python -m hwgym_agents.demo --samples 500       # a shorter story
 
-1. REINFORCE searches, and logs every episode.
+1. REINFORCE, with a memory of what every choice cost and a price for the budget
+   (`reinforce-priced`), searches, and logs every episode.
 2. The genetic refiner reads that log and searches around the best of it.
 3. MaskablePPO of sb3-contrib, a general-purpose agent, searches with as many samples as both.
 
@@ -34,7 +35,7 @@ from hwgym.plotting import save_figure
 
 from .common import separable
 from .ga_refiner import GARefiner
-from .reinforce import Reinforce
+from .reinforce_priced import PricedReinforce
 from .sb3 import MaskablePPO
 
 FIRST_SHARE = 0.8  # of the samples, for REINFORCE; the refiner has the rest
@@ -84,7 +85,7 @@ class Story:
         for old in (log, self.args.out / "refined"):
             shutil.rmtree(old, ignore_errors=True)
         with self.progress:
-            search = self.run("REINFORCE", Reinforce(), first, log)
+            search = self.run("REINFORCE", PricedReinforce(), first, log)
             histories = {"REINFORCE": search.history}
             self.results = {"REINFORCE": search}
             if self.args.samples > first and search.assignment is not None:

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
-    "ppo": (stable_baselines3.PPO, "discrete"),
+    "sb3-ppo": (stable_baselines3.PPO, "discrete"),
     "a2c": (stable_baselines3.A2C, "multi_discrete"),
     "maskable-ppo": (sb3_contrib.MaskablePPO, "discrete"),
     "recurrent-ppo": (sb3_contrib.RecurrentPPO, "multi_discrete"),
@@ -63,7 +63,7 @@ ALGORITHMS: Mapping[str, tuple[type[BaseAlgorithm], str]] = {
     "ddpg": (stable_baselines3.DDPG, "continuous"),
 }
 """The class behind each name, and how its actions are given unless a setting says otherwise."""
-EITHER = ("ppo", "maskable-ppo")
+EITHER = ("sb3-ppo", "maskable-ppo")
 """Those that give them on each axis where a step's joint choices cannot be enumerated."""
 
 
@@ -227,9 +227,9 @@ _EPOCHS: Mapping[str, Sequence[Any]] = {"hyperparameters.n_epochs": (3, 6, 10)}
 
 @dataclass
 class PPO(SB3Agent):
-    """Proximal policy optimisation (Schulman et al., arXiv:1707.06347), without masks."""
+    """Stable-baselines3's PPO (Schulman et al., arXiv:1707.06347), without masks."""
 
-    algorithm: str = "ppo"
+    algorithm: str = "sb3-ppo"
 
     search_space: ClassVar[Mapping[str, Sequence[Any]]] = {
         **SB3Agent.search_space,

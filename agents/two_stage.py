@@ -1,4 +1,8 @@
-"""Both of ConfuciuX's stages on one budget: REINFORCE, then the genetic refiner."""
+"""ConfuciuX's two stages on one budget: a policy, then the genetic refiner on its episodes.
+
+Both see what each layer cost and took. The first stage is :mod:`.reinforce_priced`, the second
+:mod:`.ga_refiner`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from hwgym.core import BudgetSpent, Evaluator, Sees
 
 from .common import separable
 from .ga_refiner import GARefiner
-from .reinforce import Reinforce
+from .reinforce_priced import PricedReinforce
 
 
 @dataclass
@@ -19,9 +23,9 @@ class ReinforceThenGA:
     """REINFORCE, then the genetic refiner on its episodes, within one budget."""
 
     first_share: float = 0.6
-    """Share of the samples for REINFORCE."""
-    first: Reinforce = field(default_factory=Reinforce)
-    """The first stage."""
+    """Share of the samples for the first stage."""
+    first: PricedReinforce = field(default_factory=PricedReinforce)
+    """The first stage: with memory and price."""
     second: GARefiner = field(default_factory=GARefiner)
     """The second stage; it starts from the episodes of the first, not from logs."""
 

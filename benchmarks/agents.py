@@ -1,6 +1,6 @@
 """How good the agents are: regret after 5,000 samples, median over seeds, on many tasks.
 
-    python -m benchmarks.agents --agents reinforce reinforce-ga --seeds 10 --out runs/agents
+    python -m benchmarks.agents --agents ppo reinforce reinforce-priced --seeds 10 --out runs/agents
     python -m benchmarks.agents --ablation --out runs/ablation
 
 Each finished run is a small file in the folder, so an interrupted benchmark goes on where it was
@@ -33,7 +33,8 @@ DATAFLOWS = ("NVDLA", "Eyeriss", "ShiDianNao")
 PLATFORMS = ("iot", "iotx")
 MARKS = (250, 1000, 2500)
 
-# What REINFORCE loses if one of its parts is taken away; the paper's settings last.
+# What REINFORCE with memory and price loses if one of its parts is taken away; the
+# paper's settings last. What learns from returns alone is the agent reinforce.
 ABLATION: dict[str, dict[str, Any]] = {
     "all": {},
     "no curiosity": {"curiosity": 0.0},
@@ -106,8 +107,8 @@ def planned(args: argparse.Namespace) -> Iterator[Run]:
             for seed in range(args.seeds):
                 for released in (False, True):
                     yield Run(
-                        "reinforce", variant, "MobileNetV2", "NVDLA", "iot", released, seed,
-                        args.samples,
+                        "reinforce-priced", variant, "MobileNetV2", "NVDLA", "iot", released,
+                        seed, args.samples,
                     )  # fmt: skip
         return
     for model in args.models:
@@ -145,13 +146,15 @@ def table(results: list[dict[str, Any]], by: tuple[str, ...]) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--agents", nargs="+", default=["reinforce", "reinforce-ga"])
+    parser.add_argument("--agents", nargs="+", default=["ppo", "reinforce", "reinforce-priced"])
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--dataflows", nargs="+", default=DATAFLOWS)
     parser.add_argument("--platforms", nargs="+", default=PLATFORMS)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--samples", type=int, default=5000)
-    parser.add_argument("--ablation", action="store_true", help="REINFORCE, a part at a time")
+    parser.add_argument(
+        "--ablation", action="store_true", help="reinforce-priced, a part at a time"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("runs/agents"))
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""REINFORCE, the genetic refiner, and both together."""
+"""REINFORCE from returns, REINFORCE with memory and price, the genetic refiner, both together."""
 
 import csv
 from dataclasses import replace
@@ -24,6 +24,7 @@ from hwgym.families.assignment.design_space import FINE_PE_LEVELS
 from hwgym.families.mapping import mapping_problem
 from hwgym_agents.ga_refiner import GARefiner
 from hwgym_agents.reinforce import Reinforce
+from hwgym_agents.reinforce_priced import PricedReinforce
 from hwgym_agents.two_stage import ReinforceThenGA
 
 
@@ -41,15 +42,15 @@ def run(agent, problem, samples, seed=0):
 
 @pytest.mark.parametrize("policy", ["lstm", "mlp"])
 def test_finds_the_optimum_of_a_small_problem(small, policy):
-    result = solve(Reinforce(policy=policy), small, samples=600)
+    result = solve(PricedReinforce(policy=policy), small, samples=600)
     assert result.samples == 600
     assert result.regret < 0.02
 
 
 def test_with_masks_every_sample_is_feasible_and_without_some_fail(small, tmp_path):
-    solve(Reinforce(), small, samples=64, log=tmp_path / "with")
+    solve(PricedReinforce(), small, samples=64, log=tmp_path / "with")
     assert read_episodes(tmp_path / "with")["feasible"].all()
-    solve(Reinforce(masks=False), small, samples=64, log=tmp_path / "without")
+    solve(PricedReinforce(masks=False), small, samples=64, log=tmp_path / "without")
     frame = read_episodes(tmp_path / "without")
     assert not frame["feasible"].all()
     assert frame["genes"].map(len).min() < 5
@@ -66,12 +67,12 @@ def test_with_masks_every_sample_is_feasible_and_without_some_fail(small, tmp_pa
     ],
 )
 def test_every_part_can_be_switched_off(small, settings):
-    evaluator = run(Reinforce(**settings), small, 96)
+    evaluator = run(PricedReinforce(**settings), small, 96)
     assert evaluator.spent == 96
 
 
 def test_the_papers_settings_run(small):
-    agent = Reinforce.paper()
+    agent = PricedReinforce.paper()
     assert (agent.batch, agent.gamma, agent.masks, agent.within_episode) == (1, 0.9, False, True)
     assert run(agent, small, 20).spent == 20
 
@@ -90,19 +91,19 @@ def test_the_papers_settings_run(small):
 )
 def test_any_problem(description):
     problem = hwgym.AssignmentProblem.of("AlexNet", **description)
-    result = solve(Reinforce(), problem, samples=250)
+    result = solve(PricedReinforce(), problem, samples=250)
     assert result.regret < 0.5
 
 
 def test_seeds_are_honoured(small):
-    histories = [run(Reinforce(), small, 150, seed).history for seed in (1, 1, 2)]
+    histories = [run(PricedReinforce(), small, 150, seed).history for seed in (1, 1, 2)]
     np.testing.assert_array_equal(histories[0], histories[1])
     assert not np.array_equal(histories[0], histories[2])
 
 
 def test_a_resumed_run_ends_as_if_it_had_not_stopped(small, tmp_path):
-    whole = run(Reinforce(), small, 320)
-    agent = Reinforce(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=1)
+    whole = run(PricedReinforce(), small, 320)
+    agent = PricedReinforce(checkpoint=str(tmp_path / "run.pt"), checkpoint_every=1)
 
     def stop(evaluator):
         if evaluator.spent > 160:
@@ -116,11 +117,11 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(small, tmp_path):
     np.testing.assert_array_equal(resumed.best, whole.best)
 
 
-@pytest.mark.parametrize("agent_class", [Reinforce, ReinforceThenGA])
+@pytest.mark.parametrize("agent_class", [PricedReinforce, ReinforceThenGA])
 def test_a_killed_run_goes_on_with_its_log(agent_class, small, tmp_path):
     def agent(path):
-        first = Reinforce(checkpoint=str(path), checkpoint_every=2)
-        return first if agent_class is Reinforce else ReinforceThenGA(first=first)
+        first = PricedReinforce(checkpoint=str(path), checkpoint_every=2)
+        return first if agent_class is PricedReinforce else ReinforceThenGA(first=first)
 
     def stop(evaluator):
         if evaluator.spent >= 160:
@@ -141,16 +142,16 @@ def test_a_killed_run_goes_on_with_its_log(agent_class, small, tmp_path):
 
 def test_a_checkpoint_of_something_else_is_refused(small, tmp_path):
     path = str(tmp_path / "run.pt")
-    run(Reinforce(checkpoint=path), small, 40)
+    run(PricedReinforce(checkpoint=path), small, 40)
     with pytest.raises(ValueError, match="was made with hidden=128, not 64"):
-        run(Reinforce(checkpoint=path, hidden=64), small, 80)
+        run(PricedReinforce(checkpoint=path, hidden=64), small, 80)
     other = hwgym.AssignmentProblem.of("AlexNet", "ShiDianNao")
     with pytest.raises(ValueError, match=r"is a checkpoint of AlexNet, NVDLA.* not AlexNet, Shi"):
-        run(Reinforce(checkpoint=path), other, 80)
+        run(PricedReinforce(checkpoint=path), other, 80)
 
 
 def test_metrics_go_to_csv(small, tmp_path):
-    run(Reinforce(csv=str(tmp_path / "m.csv")), small, 100)
+    run(PricedReinforce(csv=str(tmp_path / "m.csv")), small, 100)
     rows = list(csv.DictReader((tmp_path / "m.csv").read_text().splitlines()))
     assert [int(r["samples"]) for r in rows] == [32, 64, 96, 100]
     best = [float(r["best"]) for r in rows]
@@ -171,12 +172,12 @@ def seen_in(problem, genes):
 @pytest.mark.parametrize(
     "agent",
     [
-        Reinforce(),
-        Reinforce(memory=False, epochs=1),
-        Reinforce(masks=False, memory=False, epochs=1),
+        PricedReinforce(),
+        PricedReinforce(memory=False, epochs=1),
+        PricedReinforce(masks=False, memory=False, epochs=1),
         ReinforceThenGA(),
     ],
-    ids=["reinforce", "no memory", "no masks", "both stages"],
+    ids=["priced", "no memory", "no masks", "both stages"],
 )
 def test_what_was_never_seen_makes_no_difference(agent, small, tmp_path):
     """Not so for what choices take where masks are used, which tell of it."""
@@ -201,20 +202,22 @@ def test_what_was_never_seen_makes_no_difference(agent, small, tmp_path):
 
 
 @pytest.mark.parametrize("env_id", ["Bags-3-0-v0", "Bags-4-1-v0"])
-@pytest.mark.parametrize("agent", [Reinforce(), Reinforce.paper(), ReinforceThenGA()], ids=repr)
+@pytest.mark.parametrize(
+    "agent", [PricedReinforce(), PricedReinforce.paper(), ReinforceThenGA()], ids=repr
+)
 def test_any_separable_family(agent, env_id):
     result = solve(agent, env_id, samples=200)
     assert result.samples == 200
-    if agent != Reinforce.paper():
+    if agent != PricedReinforce.paper():
         assert result.regret < 0.05
 
 
 def test_where_no_choice_has_a_price_returns_are_credited():
     problem = mapping_problem("released/ResNet50:20")
-    result = solve(Reinforce(), problem, samples=200, seed=1)
+    result = solve(PricedReinforce(), problem, samples=200, seed=1)
     assert result.samples == 200
     assert np.isfinite(result.history[0])  # it keeps to masks
-    returns = Reinforce(credit="return", memory=False, epochs=1, reward="relative")
+    returns = PricedReinforce(credit="return", memory=False, epochs=1, reward="relative")
     again = solve(returns, problem, samples=200, seed=1)
     np.testing.assert_array_equal(again.history, result.history)
     with pytest.raises(ValueError, match=r"reinforce-ga learns what each choice"):
@@ -223,19 +226,19 @@ def test_where_no_choice_has_a_price_returns_are_credited():
 
 def test_what_a_problem_must_have_is_said():
     with pytest.raises(ValueError, match=r"learns what each choice .* is known of whole"):
-        solve(Reinforce(), "Tour-4-v0", samples=10)
+        solve(PricedReinforce(), "Tour-4-v0", samples=10)
     with pytest.raises(ValueError, match="learns what each choice"):
         solve(ReinforceThenGA(), "Tour-4-v0", samples=10)
     with pytest.raises(ValueError, match="more than the 65,536 that can be numbered"):
-        solve(Reinforce.paper(), "Tour-4-v0", samples=10)
+        solve(PricedReinforce.paper(), "Tour-4-v0", samples=10)
     with pytest.raises(ValueError, match="declare sees = 'layers'"):
-        search(Reinforce(), Evaluator(problem_of("Bags-3-0-v0"), 10), 0)
+        search(PricedReinforce(), Evaluator(problem_of("Bags-3-0-v0"), 10), 0)
 
 
 @pytest.mark.parametrize("samples", [1, 33, 70])
 @pytest.mark.parametrize("masks", [True, False])
 def test_the_budget_is_spent_exactly(samples, masks, small, tmp_path):
-    agent = Reinforce(masks=masks, memory=False, epochs=1)
+    agent = PricedReinforce(masks=masks, memory=False, epochs=1)
     result = solve(agent, small, samples=samples, log=tmp_path / "log")
     assert result.samples == samples
     rows = read_episodes(tmp_path / "log")
@@ -262,7 +265,58 @@ def test_time_ends_both_stages(small):
 )
 def test_settings_that_do_not_go_together(settings, message):
     with pytest.raises(ValueError, match=message):
-        Reinforce(**settings)
+        PricedReinforce(**settings)
+
+
+# --- from returns alone -------------------------------------------------------------------------
+
+
+def test_returns_alone_lead_near_the_optimum(small, tmp_path):
+    result = solve(Reinforce(), small, samples=1000, log=tmp_path / "log")
+    assert result.samples == 1000
+    assert result.regret < 0.03
+    assert read_episodes(tmp_path / "log")["feasible"].all()
+    half = len(result.history) // 2
+    assert result.history[-1] < result.history[half]
+
+
+def test_nothing_but_rewards_is_learned_from(small):
+    """Costs that pay the same rewards and are masked alike lead to the same episodes: what parts
+    and totals say is not looked at."""
+    first = run(Reinforce(), small, 200)
+    doubled = replace(small.design, latency_cycles=2 * small.design.latency_cycles)
+    other = hwgym.AssignmentProblem(doubled, budget=small.budget)
+    second = run(Reinforce(), other, 200)
+    np.testing.assert_array_equal(second.history, 2 * first.history)
+    np.testing.assert_array_equal(second.best, first.best)
+
+
+@pytest.mark.parametrize("samples", [1, 17, 40])
+@pytest.mark.parametrize("masks", [True, False])
+def test_returns_spend_the_budget_exactly(samples, masks, small, tmp_path):
+    result = solve(Reinforce(masks=masks), small, samples=samples, log=tmp_path / "log")
+    assert result.samples == samples
+    rows = read_episodes(tmp_path / "log")
+    assert rows["sample"].tolist() == list(range(samples))
+    whole = rows["genes"].map(len) == small.num_steps
+    assert whole.all() == masks
+
+
+@pytest.mark.parametrize("env_id", ["Bags-4-1-v0", "Tour-4-v0"])
+def test_returns_serve_any_family(env_id):
+    """Tour's objective is one of whole solutions, and its steps' choices cannot be enumerated."""
+    first, second, other = (solve(Reinforce(), env_id, samples=200, seed=s) for s in (1, 1, 2))
+    assert first.samples == 200
+    assert np.isfinite(first.objective)
+    np.testing.assert_array_equal(first.history, second.history)
+    assert not np.array_equal(first.history, other.history)
+
+
+def test_what_returns_alone_may_be_set_to():
+    with pytest.raises(ValueError, match="batch must be a positive integer, got 0"):
+        Reinforce(batch=0)
+    with pytest.raises(ValueError, match=r"gae_lambda must lie in \[0, 1\], got 2"):
+        Reinforce(gae_lambda=2)
 
 
 # --- the refiner --------------------------------------------------------------------------------
@@ -270,7 +324,7 @@ def test_settings_that_do_not_go_together(settings, message):
 
 @pytest.fixture
 def log(small, tmp_path):
-    solve(Reinforce(), small, samples=200, log=tmp_path / "first")
+    solve(PricedReinforce(), small, samples=200, log=tmp_path / "first")
     return str(tmp_path / "first")
 
 
@@ -286,7 +340,7 @@ def test_refines_in_the_fine_space(tmp_path):
     coarse = hwgym.AssignmentProblem.of("AlexNet", "Eyeriss")
     fine = coarse.with_levels(FINE_PE_LEVELS, coarse.design.tile_levels)
     assert fine.budget == coarse.budget
-    solve(Reinforce(), coarse, samples=100, log=tmp_path / "log")
+    solve(PricedReinforce(), coarse, samples=100, log=tmp_path / "log")
     result = solve(GARefiner(logs=[str(tmp_path / "log")]), fine, samples=600)
     assert result.objective < 0.9 * coarse.optimum().objective
     pes = np.array(FINE_PE_LEVELS)[result.assignment[:, 0]]
@@ -332,7 +386,7 @@ def test_both_stages_share_one_budget(small, tmp_path):
     result = solve(ReinforceThenGA(first_share=0.5), small, samples=400, log=tmp_path / "log")
     assert result.samples == 400
     assert len(read_episodes(tmp_path / "log")) == 400
-    alone = run(Reinforce(), small, 200)
+    alone = run(PricedReinforce(), small, 200)
     assert result.objective <= alone.best_objective or result.regret < 0.01
     with pytest.raises(ValueError, match="first_share"):
         ReinforceThenGA(first_share=1.0)

@@ -387,7 +387,7 @@ def test_hyperparameters_may_be_yaml():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"algorithm": "ppoo"}, "did you mean 'ppo'"),
+        ({"algorithm": "sb3-ppoo"}, "did you mean 'sb3-ppo'"),
         ({"hyperparameters": "7"}, "must be a dict"),
         ({"num_envs": 0}, "at least 1"),
     ],
@@ -414,7 +414,7 @@ def test_settings_are_left_as_they_were(problem):
     settings = {"policy_kwargs": {"net_arch": [8]}}
     sb3.PPO(hyperparameters=settings).build(account(problem), seed=0)
     assert settings == {"policy_kwargs": {"net_arch": [8]}}
-    assert sb3.hyperparameters("ppo")["policy_kwargs"] == {"net_arch": [64, 64]}
+    assert sb3.hyperparameters("sb3-ppo")["policy_kwargs"] == {"net_arch": [64, 64]}
 
 
 def test_every_algorithm_has_a_file_as_rl_zoo3_reads_it():

@@ -280,8 +280,10 @@ def test_agents_of_packages_work_unchanged(name, networks):
 
 # A price is one of parts, which a schedule has not.
 LEARNERS = {
-    "reinforce": {"credit": "return", "memory": False, "epochs": 1, "reward": "relative"},
+    "reinforce": {},
+    "reinforce-priced": {"credit": "return", "memory": False, "epochs": 1, "reward": "relative"},
     "ppo": {},
+    "sb3-ppo": {},
 }
 
 
@@ -290,4 +292,4 @@ def test_agents_that_learn_work_unchanged(name, networks):
     needs_torch()
     result = solve(name, networks, samples=20, settings=LEARNERS[name])
     assert result.samples == 20
-    assert name == "ppo" or np.isfinite(result.objective)
+    assert name == "sb3-ppo" or np.isfinite(result.objective)
