@@ -153,7 +153,8 @@ class Cells:
             for start in range(0, len(asked), AT_ONCE):
                 those = asked[start : start + AT_ONCE]
                 p = Prices(*(value[those][:, None] for value in prices))
-                each = first[those], other[those], times[those]
+                some = times[those].any(axis=0)
+                each = first[those], other[those][:, some], times[those][:, some]
                 l1_units, l2_units = (_joined(table, *each) for table in self._units_of_sram)
                 usage = l1_units * p.l1
                 usage += p.pe * steps[those][:, None]
@@ -270,6 +271,7 @@ def _joined(table: Floats, first: Ints, other: Ints, times: Ints) -> Floats:
     for rows in first.T[1:]:
         total += table.take(rows, axis=0)
     for rows, count in zip(other.T, times.T, strict=True):
-        if count.any():
-            total += table.take(rows, axis=0) * count[:, None]
+        more: Floats = table.take(rows, axis=0)
+        more *= count[:, None]
+        total += more
     return total
