@@ -511,10 +511,12 @@ def test_stepping_has_every_mode_and_size(results):
 # --- the other parts ----------------------------------------------------------------------------
 
 
-def test_ppo_has_both_algorithms(results):
-    rows = results["ppo"]["rows"]
+def test_ppo_has_both_algorithms_and_our_own(results):
+    *rows, own = results["ppo"]["rows"]
     assert [row.name for row in rows] == ["PPO", "MaskablePPO"]
     assert all(0 < row.extra["learning"] < 1 for row in rows)
+    assert (own.name, own.peer) == ("agent ppo", "agent maskable-ppo")
+    assert own.unit == "samples/s of CPU time"
 
 
 def test_assignments_against_stepping(results):
