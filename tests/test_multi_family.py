@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import gymnasium as gym
 import numpy as np
@@ -464,6 +465,18 @@ def test_a_few_environments_deal_together_what_they_will_draw(monkeypatch):
     assert begun > 100
     assert len(dealt) - before < begun / 10
     assert sum(dealt) < 1.5 * begun + 100
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_threads_may_walk_a_split_together(split):
+    def walk(seed):
+        env = HWAssignMultiEnv(split=split, dataflow="Eyeriss")
+        return [env.reset(seed=seed)[0], *(env.reset()[0] for _ in range(40))]
+
+    with ThreadPoolExecutor(3) as threads:
+        seen = list(threads.map(walk, [5, 5, 6]))
+    np.testing.assert_array_equal(seen[0], seen[1])
+    np.testing.assert_array_equal(seen[2], walk(6))
 
 
 @pytest.mark.parametrize("split", ["val", "train"])
