@@ -51,6 +51,8 @@ class Policy(nn.Module):
         ValueError: If actions are continuous.
     """
 
+    offsets: Tensor
+
     def __init__(self, env: VectorEnvironment, hidden: int, seed: int) -> None:
         super().__init__()
         actions = env.single_action_space
@@ -76,7 +78,7 @@ class Policy(nn.Module):
         """Log-probabilities (N, entries) of the entries of flat masks (N, entries)."""
         logits = self.head(self.body(observations)) + nn.functional.embedding(steps, self.step_bias)
         logits = logits.masked_fill(~masks, -1e9)
-        axes = [torch.log_softmax(axis, -1) for axis in logits.split(self.sizes, -1)]
+        axes = [torch.log_softmax(axis, -1) for axis in torch.split(logits, self.sizes, -1)]
         return axes[0] if len(axes) == 1 else torch.cat(axes, -1)
 
     def taken(self, log_probs: Tensor, actions: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ class Policy(nn.Module):
     def draw(self, log_probs: Tensor, rng: np.random.Generator) -> Ints:
         """Actions (N, axes)."""
         axes = []
-        for axis in log_probs.split(self.sizes, -1):
+        for axis in torch.split(log_probs, self.sizes, -1):
             up_to = np.cumsum(np.exp(axis.cpu().numpy().astype(np.float64)), axis=-1)
             at = rng.random((len(up_to), 1)) * up_to[:, -1:]
             axes.append((up_to > at).argmax(axis=-1))
@@ -188,7 +190,8 @@ def advantages(episodes: Episodes, gae_lambda: float) -> Floats:
     for step in reversed(range(len(surprise))):
         ahead = gained[step] = surprise[step] + gae_lambda * ahead
     spread = gained[alive].std()
-    return (gained - gained[alive].mean()) / (spread or 1.0)
+    standard: Floats = (gained - gained[alive].mean()) / (spread or 1.0)
+    return standard
 
 
 @dataclass
