@@ -124,8 +124,8 @@ def doubts(curves: Sequence[Curve]) -> list[str]:
         reasons.append(f"the same runs under different seeds: {_listed(twins)}")
     if early:
         reasons.append(
-            "finds the optimum after fewer samples than show each choice of a step once: "
-            + _listed(early)
+            "finds the optimum after fewer samples than show each choice of a step once, and ranks "
+            f"when it was reproduced: {_listed(early)}"
         )
     return reasons
 
