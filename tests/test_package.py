@@ -114,7 +114,7 @@ print(info["is_success"], env.unwrapped.optimum().gap)
 @pytest.mark.parametrize(
     ("packages", "call", "extra"),
     [
-        (["stable_baselines3"], "find_agent('ppo')", "agents"),
+        (["stable_baselines3"], "find_agent('sb3-ppo')", "agents"),
         (["sb3_contrib"], "find_agent('dqn')", "agents"),
         (["torch"], "find_agent('reinforce')", "agents"),
         (["yaml"], "find_agent('sac')", "agents"),
