@@ -8,6 +8,8 @@ samples.
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from hwgym.core import Evaluator, Scores, Space, Statement
 __all__ = [
     "Judge",
     "best_first",
+    "digest",
     "first_solutions",
     "positive",
     "separable",
@@ -159,6 +162,11 @@ def separable(statement: Statement, agent: str) -> None:
             f"{agent} learns what each choice of each step costs, but of {statement.title} {why}; "
             "agents that see totals work on any problem"
         )
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, by which runs name the checkpoint of a trained agent."""
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def positive(agent: object, *names: str) -> None:

@@ -51,6 +51,7 @@ from hwgym.costs.maestro import Technology
 from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, Known, features_of, known_of, place_features
+from .common import digest, positive
 
 __all__ = [
     "CHECKPOINTS",
@@ -58,6 +59,7 @@ __all__ = [
     "HEADS",
     "OBJECTIVES",
     "Generalist",
+    "GeneralistFromReturns",
     "Inputs",
     "Lookahead",
     "Network",
@@ -235,10 +237,21 @@ def read_checkpoint(name: str) -> Checkpoint:
         ValueError: If there is none of that name, or the file is not one.
         OSError: If the file cannot be read.
     """
-    path = FOLDER / f"{name}.npz" if name in CHECKPOINTS else Path(name)
-    if not path.suffix and name not in CHECKPOINTS:
-        raise ValueError(nearest("checkpoint", name, CHECKPOINTS) + "; or give the path of an .npz")
+    path = checkpoint_path(name)
     return _read(str(path), path.stat().st_mtime)
+
+
+def checkpoint_path(name: str) -> Path:
+    """The file of one that is shipped, or that file.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if name in CHECKPOINTS:
+        return FOLDER / f"{name}.npz"
+    if not Path(name).suffix:
+        raise ValueError(nearest("checkpoint", name, CHECKPOINTS) + "; or give the path of an .npz")
+    return Path(name)
 
 
 class Lookahead:
@@ -323,15 +336,25 @@ class Generalist:
     deviation of their logarithms, doubled while samples are the same as others before, halved
     while they are new."""
 
+    patience: int = 100
+    """It is satisfied after so many samples of which none was better than all before."""
+
     sees: ClassVar[Sees] = "layers"
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the checkpoint."""
+        return digest(checkpoint_path(self.checkpoint))
+
     def __post_init__(self) -> None:
+        positive(self, "patience")
         for name in ("reach", "doubt"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
-        """Play the policy, then correct it by what it saw and play again, until all is spent.
+        """Play the policy, then correct it by what it saw and play again, until all is spent or
+        nothing better comes.
 
         Raises:
             ValueError: If the problem is none of those that it was made for.
@@ -342,7 +365,7 @@ class Generalist:
         doubt = 0.0
         seen: set[bytes] = set()
         try:
-            while evaluator.remaining > 0:
+            while evaluator.remaining > 0 and _since_best(evaluator) < self.patience:
                 actions = played.episode(doubt, rng).tobytes()
                 if actions in seen:
                     doubt = max(2 * doubt, self.doubt)
@@ -351,6 +374,21 @@ class Generalist:
                 seen.add(actions)
         except BudgetSpent:
             return
+
+
+@dataclass
+class GeneralistFromReturns(Generalist):
+    """The same policy, trained by policy gradient from the returns of episodes that it played,
+    without an optimum"""
+
+    checkpoint: str = "generalist-returns"
+    """As of the generalist."""
+
+
+def _since_best(evaluator: Evaluator) -> int:
+    """Samples after the best; 0 while there is none."""
+    found = evaluator.improvements
+    return evaluator.spent - 1 - found[-1][0] if found else 0
 
 
 class Play:

@@ -265,14 +265,23 @@ class Trainer:
         way: How.
         seed: Of weights and draws.
         device: Where torch reckons.
+        hidden: Width of the network.
+        networks: So many of Train's, each again and again; None for as many as there are.
     """
 
-    def __init__(self, way: Way, seed: int, device: str, hidden: int = HIDDEN) -> None:
+    def __init__(
+        self,
+        way: Way,
+        seed: int,
+        device: str,
+        hidden: int = HIDDEN,
+        networks: int | None = None,
+    ) -> None:
         self.way, self.device = way, torch.device(device)
         self.rng = np.random.default_rng(seed)
         torch.manual_seed(seed)
-        self.single = instances("train", Narrow()).source
-        self.mixed = instances("train", Narrow(dataflow="MIX")).source
+        self.single = instances("train", Narrow(networks=networks)).source
+        self.mixed = instances("train", Narrow(dataflow="MIX", networks=networks)).source
         self.net = Thinker(*self._scales(), hidden).to(self.device)
         self.kept = {n: p.detach().clone() for n, p in self.net.named_parameters()}
         self.optimizer = torch.optim.Adam(self.net.parameters(), lr=LEARNING_RATE)
@@ -636,6 +645,10 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
     hidden: Annotated[int, typer.Option(min=1, help="Width of the network.")] = HIDDEN,
+    networks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Train on so many networks, again and again; by default endless."),
+    ] = None,
     watched: Annotated[int, typer.Option(min=1, help="Problems of Val to look at.")] = WATCHED,
 ) -> None:
     """Train the generalist on HWAssignMulti-Train.
@@ -654,12 +667,14 @@ def train(
     command = f"python -m hwgym_agents.train_generalist {way.value} --budget {budget} --seed {seed}"
     if hidden != HIDDEN:
         command += f" --hidden {hidden}"
+    if networks is not None:
+        command += f" --networks {networks}"
     resumed, state = out.with_suffix(".pt"), None
     if resumed.exists():
         state = torch.load(resumed, map_location=device, weights_only=False)
         if state["command"] != command:
             raise typer.BadParameter(f"{resumed} is of another command: {state['command']}")
-    trainer = Trainer(way, seed, device, hidden)
+    trainer = Trainer(way, seed, device, hidden, networks)
     if state is not None:
         trainer.restore(state)
         console.print(f"goes on at {trainer.spent:,} of {budget:,} {unit}")

@@ -5,14 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from hwgym.core import Evaluator, problem_of, solve
+from hwgym.core import Evaluator, problem_of, search, solve
 from hwgym.families.assignment import AssignmentProblem
 from hwgym.families.assignment.multi import make
 from hwgym_agents.generalist import (
     CHECKPOINTS,
     Generalist,
+    GeneralistFromReturns,
     Lookahead,
     Play,
+    checkpoint_path,
     read_checkpoint,
 )
 
@@ -188,3 +190,21 @@ def test_a_checkpoint_is_what_was_trained_and_training_goes_on_from_it(training,
     assert made["spent"] == 96
     _, code = run("part", "--budget", "48")
     assert code == 2  # it is of another command
+
+
+# --- on the board ---------------------------------------------------------------------------------
+
+
+def test_each_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
+    imitates, returns = Generalist(), GeneralistFromReturns()
+    assert imitates.fingerprint != returns.fingerprint
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(checkpoint_path("generalist").read_bytes())
+    assert Generalist(str(copy)).fingerprint == imitates.fingerprint
+
+
+def test_it_is_satisfied_when_nothing_better_comes(zoo):
+    evaluator = Evaluator(zoo[0], 1000, sees="layers")
+    search(Generalist(patience=5), evaluator, 0)
+    best = evaluator.improvements[-1][0]
+    assert evaluator.spent == best + 6
