@@ -24,7 +24,6 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -277,7 +276,7 @@ class Trainer:
         hidden: int = HIDDEN,
         networks: int | None = None,
     ) -> None:
-        self.way, self.device = way, torch.device(device)
+        self.way, self.seed, self.device = way, seed, torch.device(device)
         self.rng = np.random.default_rng(seed)
         torch.manual_seed(seed)
         self.single = instances("train", Narrow(networks=networks)).source
@@ -599,32 +598,39 @@ def regrets(network: Network, problems: list[MultiProblem]) -> Floats:
 
 # --- the command ----------------------------------------------------------------------------------
 
-DEFAULT_BUDGET = {Way.imitation: 60_000, Way.returns: 500_000}
+DEFAULT_BUDGET = {Way.imitation: 48_000, Way.returns: 400_000}
+"""Those of the checkpoints that are shipped."""
+UNITS = {Way.imitation: "optima", Way.returns: "episodes"}
+"""What a budget counts."""
 
 
-@dataclass
-class Made:
-    """How a checkpoint was made; its fields are written into it."""
+def write(trainer: Trainer, path: Path, *, command: str = "", val: Regrets | None = None) -> None:
+    """Write a checkpoint, whole or not at all.
 
-    command: str
-    way: str
-    seed: int
-    budget: int
-    spent: int
-    unit: str
-    networks: int
-    updates: int
-    cpu_seconds: float
-    val: list[float]
-    versions: dict[str, str]
-
-
-def write(trainer: Trainer, path: Path, made: Made) -> None:
-    """Write a checkpoint whole or not at all."""
+    Args:
+        trainer: What has learnt.
+        path: An .npz.
+        command: That makes it again, if one does.
+        val: What its first assignments on Val are worth.
+    """
+    versions = {"hwgym": __version__, "python": platform.python_version()}
+    versions |= {"numpy": np.__version__, "torch": torch.__version__}
+    made = {
+        "command": command,
+        "way": trainer.way.value,
+        "seed": trainer.seed,
+        "spent": trainer.spent,
+        "unit": UNITS[trainer.way],
+        "networks": trainer.networks,
+        "updates": trainer.updates,
+        "cpu_seconds": round(trainer.seconds, 1),
+        "val": None if val is None else list(val),
+        "versions": versions,
+    }
     arrays: dict[str, Any] = {
         **trainer.network().arrays,
         "features": np.array(FEATURES),
-        "made": np.array(json.dumps(asdict(made))),
+        "made": np.array(json.dumps(made)),
     }
     with replacing(path) as partial, partial.open("xb") as file:
         np.savez_compressed(file, **arrays)
@@ -636,7 +642,7 @@ def train(
     budget: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Optima to imitate, or episodes to play. By default 60,000 and 500,000."
+            min=1, help="Optima to imitate, or episodes to play. By default 48,000 and 400,000."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights and draws.")] = 0,
@@ -663,7 +669,7 @@ def train(
     if device == "cpu":
         torch.set_num_threads(1)  # it shares its machine
     budget = budget or DEFAULT_BUDGET[way]
-    unit = {Way.imitation: "optima", Way.returns: "episodes"}[way]
+    unit = UNITS[way]
     command = f"python -m hwgym_agents.train_generalist {way.value} --budget {budget} --seed {seed}"
     if hidden != HIDDEN:
         command += f" --hidden {hidden}"
@@ -695,17 +701,7 @@ def train(
                     f"{trainer.spent:>9,} {unit} of {trainer.networks:,} networks, "
                     f"{trainer.seconds:,.0f} CPU s; Val: {found}"
                 )
-                versions = {
-                    "hwgym": __version__,
-                    "python": platform.python_version(),
-                    "numpy": np.__version__,
-                    "torch": torch.__version__,
-                }
-                made = Made(
-                    command, way.value, seed, budget, trainer.spent, unit, trainer.networks,
-                    trainer.updates, round(trainer.seconds, 1), list(found), versions,
-                )  # fmt: skip
-                write(trainer, out, made)
+                write(trainer, out, command=command, val=found)
                 with replacing(resumed) as partial:
                     torch.save({**trainer.state(), "command": command}, partial)
             if over:

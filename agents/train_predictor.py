@@ -5,11 +5,12 @@
     python -m hwgym_agents.train_predictor --hold-out NVDLA      # never having seen a dataflow
 
 A *training cost* is what the cost model says of one layer under one dataflow, with one choice and
-one bandwidth. They are bought at random: of every layer of ``HWAssignMulti-Train``, under its
-dataflows, and a part of them under dataflows that are made up (other orders of loops, other
+one bandwidth. They are bought at random: of every layer of ``HWAssignMulti-Train`` under its
+dataflows; a part of layers that are made up, of any sizes, since Train's networks have no product
+with a vector, say; and a part under dataflows that are made up (other orders of loops, other
 dimensions spread, other sizes of clusters), so that a dataflow is something to be read, not known
-by heart. No cost of any other split is looked at; the regret on Val's problems is printed to see
-how far it is.
+by heart. What is made up has no layer's shape of any other split. No cost of another split is
+looked at; the regret on Val's problems is printed to see how far it is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-import sys
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +49,8 @@ from hwgym.costs.maestro import (
 from hwgym.families.assignment import MIX, PE_LEVELS, TILE_LEVELS
 from hwgym.families.assignment.multi.pool import LayerPool
 from hwgym.families.assignment.multi.problem import instances
-from hwgym.families.assignment.multi.splits import Narrow, Source
+from hwgym.families.assignment.multi.splits import SPLITS, Narrow, Source
+from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, features_of
 from .predictor import CHECKPOINT, TARGETS, Network, Predictor, ideal
@@ -65,6 +67,7 @@ LAYERS = 32
 
 BATCH = 1024
 _WEIGHTS = np.array([1.0, 0.5, 0.5, 1.0, 1.0, 1.0])
+_FILTERS = (0.3, 0.3, 0.12, 0.1, 0.06, 0.04, 0.04, 0.04)
 _HUBER = 0.02  # log2, about 1.4 percent
 _CHOICES = len(PE_LEVELS) * len(TILE_LEVELS)
 _PES, _TILES = np.repeat(PE_LEVELS, len(TILE_LEVELS)), np.tile(TILE_LEVELS, len(PE_LEVELS))
@@ -130,13 +133,50 @@ def _spread_another(
     ]
 
 
+def any_layers(count: int, rng: np.random.Generator) -> list[Layer]:
+    """Layers that are made up: convolutions, depthwise ones and matrix products of any sizes,
+    distinct, of which no split but Train has one."""
+    taken = {
+        layer.shape for split in SPLITS if split != "train" for layer in Source(split).parts.layers
+    }
+
+    def size(most: int) -> int:
+        drawn = float(np.exp(rng.uniform(0.0, np.log(most + 0.5))))
+        if drawn > 16 and rng.random() < 0.7:  # most widths are multiples of something
+            return max(8 * round(drawn / 8), 8)
+        return max(round(drawn), 1)
+
+    found: dict[Any, Layer] = {}
+    while len(found) < count:
+        kind, name = rng.random(), f"made-up-{len(found)}"
+        if kind < 0.35:
+            rows = 1 if rng.random() < 0.25 else size(4096)
+            layer = Layer.gemm(name, M=rows, N=size(32768), K=size(8192))
+        else:
+            rows = size(256)
+            columns = rows if rng.random() < 0.8 else size(256)
+            filter_ = int(rng.choice([1, 3, 5, 7, 11, 2, 4, 9], p=_FILTERS))
+            other = filter_ if rng.random() < 0.85 else 1
+            channels = 3 if rng.random() < 0.1 else size(2048)
+            sizes = {"C": channels, "OY": rows, "OX": columns, "R": filter_, "S": other}
+            if kind < 0.85:
+                layer = Layer(name, "CONV", K=size(2048), **sizes)
+            else:
+                layer = Layer(name, "DSCONV", K=1, **sizes)
+        if layer.shape not in taken:
+            found.setdefault(layer.shape, layer)
+    return list(found.values())
+
+
 def buy(
     costs: int,
     *,
     seed: int = 0,
     hold_out: str | None = None,
     dataflows: int = 64,
-    share: float = 0.3,
+    share: float = 0.2,
+    layers: int = 2_000,
+    layer_share: float = 0.3,
     networks: int | None = None,
 ) -> Bought:
     """Look up training costs.
@@ -147,6 +187,8 @@ def buy(
         hold_out: A dataflow of Train's that is left out.
         dataflows: So many are made up; fewer where costs are few.
         share: Of the costs that these get.
+        layers: So many are made up; fewer where costs are few.
+        layer_share: Of the costs that these get.
         networks: Layers of so many of Train's networks; by default of all.
 
     Raises:
@@ -156,31 +198,39 @@ def buy(
         raise ValueError(nearest("dataflow", hold_out, MIX))
     rng = np.random.default_rng([seed, 20_241_006])
     source = Source("train", Narrow(dataflow=tuple(name for name in MIX if name != hold_out)))
-    layers = source.pool.layers
+    known = source.pool.layers
     if networks is not None:
         rows, _ = source.rows(source.recipes(np.arange(networks)))
-        layers = tuple(layers[i] for i in np.unique(rows))
-    made_up = max(1, min(dataflows, int(costs * share) // 1000)) if share and dataflows else 0
-    for_made_up = int(costs * share) if made_up else 0
-    parts = []
-    # Depthwise layers are mapped alike under all dataflows: they are looked up under one.
-    normal = [layer for layer in layers if not layer.is_depthwise]
-    depthwise = [layer for layer in layers if layer.is_depthwise]
+        known = tuple(known[i] for i in np.unique(rows))
+    new_layers = min(layers, int(costs * layer_share) // 10)
+    new_dataflows = min(dataflows, max(int(costs * share) // 1000, 1)) if share else 0
+    more = any_layers(new_layers, rng)
     words = source.pool.bandwidths
-    pools = [
-        LayerPool(tuple(normal), source.styles, words),
-        LayerPool(tuple(depthwise), (source.styles[0],), words),
+    pools: list[LayerPool] = []
+    counts: list[float] = []
+    share_of_known = 1 - layer_share * bool(more) - share * bool(new_dataflows)
+    for some, of_costs in ((known, share_of_known), (more, layer_share)):
+        # Depthwise layers are mapped alike under all dataflows: they are looked up under one.
+        parts = [
+            tuple(y for y in some if y.is_depthwise == depthwise) for depthwise in (False, True)
+        ]
+        styles = [source.styles, source.styles[:1]]
+        blocks = [len(part) * len(style) for part, style in zip(parts, styles, strict=True)]
+        for part, style, n in zip(parts, styles, blocks, strict=True):
+            if part:
+                pools.append(LayerPool(part, style, words))
+                counts.append(costs * of_costs * n / sum(blocks))
+    normal = [layer for layer in (*known, *more) if not layer.is_depthwise]
+    for each in generated(new_dataflows, rng, hold_out):
+        chosen = rng.choice(len(normal), min(LAYERS, len(normal)), replace=False)
+        pools.append(LayerPool(tuple(normal[i] for i in np.sort(chosen)), ((each,),), words))
+        counts.append(costs * share / new_dataflows)
+    bought = [
+        part
+        for pool, count in zip(pools, counts, strict=True)
+        for part in _look_up(pool, round(count), rng)
     ]
-    blocks = [len(pool.layers) * len(pool.styles) for pool in pools]
-    counts = [(costs - for_made_up) * n / sum(blocks) for n in blocks]
-    for each in generated(made_up, rng, hold_out):
-        some = rng.choice(len(normal), min(LAYERS, len(normal)), replace=False)
-        pools.append(LayerPool(tuple(normal[i] for i in np.sort(some)), ((each,),), words))
-        counts.append(for_made_up / made_up)
-    for pool, count in zip(pools, counts, strict=True):
-        if pool.layers:
-            parts += list(_look_up(pool, round(count), rng))
-    return Bought(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Bought(*(np.concatenate(column) for column in zip(*bought, strict=True)))
 
 
 def _look_up(pool: LayerPool, count: int, rng: np.random.Generator) -> Iterator[Bought]:
@@ -400,8 +450,12 @@ def _rate(share: float) -> float:
 
 def _alike(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
     """Whether two trainings differ in the number of batches at most."""
-    given = set(made) - {"steps", "command", "earlier"}
-    return all(before.get(name) == made[name] for name in given)
+
+    def rest(of: Mapping[str, Any]) -> dict[str, Any]:
+        told = {name: value for name, value in of.items() if name not in ("steps", "earlier")}
+        return told | {"command": re.sub(r" --steps \d+", "", told.get("command", ""))}
+
+    return rest(before) == rest(made)
 
 
 def main(
@@ -413,7 +467,9 @@ def main(
         int | None, typer.Option(help=f"Batches of {BATCH} costs; by default as many as costs ask.")
     ] = None,
     dataflows: Annotated[int, typer.Option(help="Dataflows that are made up.")] = 64,
-    share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
+    share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.2,
+    layers: Annotated[int, typer.Option(help="Layers that are made up.")] = 2_000,
+    layer_share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
     networks: Annotated[
         int | None, typer.Option(help="Layers of so many of Train's networks only.")
     ] = None,
@@ -429,18 +485,33 @@ def main(
         steps = int(np.clip(costs // 16, 6_000, 60_000))
     with console.status("looking up costs"):
         bought = buy(
-            costs, seed=seed, hold_out=hold_out, dataflows=dataflows, share=share, networks=networks
+            costs,
+            seed=seed,
+            hold_out=hold_out,
+            dataflows=dataflows,
+            share=share,
+            layers=layers,
+            layer_share=layer_share,
+            networks=networks,
         )
     console.print(f"{len(bought.valid):,} training costs, {bought.valid.mean():.1%} of them valid")
     import torch
 
+    asked_for = {
+        "--costs": costs,
+        "--steps": steps,
+        "--seed": seed,
+        "--dataflows": dataflows,
+        "--share": share,
+        "--layers": layers,
+        "--layer-share": layer_share,
+        "--hold-out": hold_out,
+        "--networks": networks,
+    }
+    options = [f"{name} {value}" for name, value in asked_for.items() if value is not None]
     made = {
-        "command": f"python -m hwgym_agents.train_predictor {' '.join(sys.argv[1:])}".rstrip(),
+        "command": f"python -m hwgym_agents.train_predictor {' '.join(options)}",
         "costs": len(bought.valid),
-        "hold_out": hold_out,
-        "made_up": dataflows if share else 0,
-        "networks": networks,
-        "seed": seed,
         "features": len(NAMES),
         "versions": {
             "hwgym": __version__,

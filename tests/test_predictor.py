@@ -14,6 +14,7 @@ import hwgym
 from hwgym.core import Problem, solve
 from hwgym.costs.maestro import MAESTRO_2019, Hardware, dataflow
 from hwgym.families.assignment import PE_LEVELS, TILE_LEVELS, AssignmentProblem
+from hwgym.families.assignment.multi.splits import Source
 from hwgym.families.systolic import systolic_problem
 from hwgym_agents.assignment_features import NAMES, features_of
 from hwgym_agents.predictor import CHECKPOINT, TARGETS, Network, Predictor, load, predict
@@ -65,7 +66,7 @@ def bought() -> Any:
     pytest.importorskip("torch")
     from hwgym_agents.train_predictor import buy
 
-    return buy(2_000, seed=1, networks=1, dataflows=1)
+    return buy(2_000, seed=1, networks=1, dataflows=1, layers=20)
 
 
 def test_costs_are_bought_as_asked(bought: Any) -> None:
@@ -116,6 +117,17 @@ def test_the_network_is_what_torch_computes() -> None:
         told = told @ torch.from_numpy(weight) + torch.from_numpy(bias)
         told = told if i == len(network.weights) - 1 else told.relu()
     np.testing.assert_allclose(network(values), told.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_made_up_layers_are_of_no_other_split() -> None:
+    pytest.importorskip("torch")
+    from hwgym_agents.train_predictor import any_layers
+
+    made = any_layers(200, np.random.default_rng(0))
+    assert len({layer.shape for layer in made}) == 200
+    assert {layer.kind for layer in made} == {"CONV", "DSCONV", "GEMM"}
+    for split in ("val", "test", "zoo", "ood"):
+        assert not {y.shape for y in made} & {y.shape for y in Source(split).parts.layers}
 
 
 def test_made_up_dataflows_leave_one_out() -> None:
