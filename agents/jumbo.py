@@ -52,7 +52,7 @@ from hwgym.families.assignment.multi.features import (
     technology_features,
 )
 
-from .common import best_first, first_solutions, positive, shares
+from .common import best_first, digest, first_solutions, positive, shares
 from .local import Moves
 
 __all__ = ["HEADS", "Jumbo", "choice_features", "heads_of"]
@@ -96,6 +96,11 @@ class Jumbo:
     """Share of the samples for uniform solutions to begin with, without a network."""
 
     sees: ClassVar[Sees] = "totals"
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the checkpoint; None where there is none."""
+        return None if self.cold else digest(Path(self.checkpoint or SHIPPED))
 
     def __post_init__(self) -> None:
         positive(self, "plans", "changes", "rules")

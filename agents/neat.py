@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import neat as neat_python
 import numpy as np
 
 from hwgym._arrays import Ints
@@ -35,11 +36,6 @@ from hwgym.core import Evaluator, Sees, Statement
 from hwgym.families.assignment.multi.features import layer_features
 
 from .common import Judge, first_solutions, positive, shares
-
-try:
-    import neat as neat_python  # type: ignore[import-untyped, import-not-found, unused-ignore]
-except ImportError as error:
-    raise ImportError(f"no module {error.name!r}: pip install 'hwgym[neat]'") from error
 
 __all__ = ["Neat"]
 

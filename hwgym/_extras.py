@@ -15,6 +15,7 @@ EXTRAS = {
     "minari": "minari",
     "nbclient": "notebooks",
     "nbformat": "notebooks",
+    "neat": "neat",
     "onnx": "onnx",
     "optuna": "search",
     "ortools": "cpsat",
