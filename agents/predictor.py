@@ -412,16 +412,17 @@ class Predictor:
         )
         _, infos = env.reset()
         used, steps = 0.0, evaluator.space.num_steps
-        usage = tables.usage.copy()
+        usage, valid = tables.usage.copy(), tables.valid.copy()
         plan = planner.plan(tables)
         foreseen = 0.0  # what the plan in force foresaw up to here
         for step in range(steps):
             if abs(used - foreseen) > planner.tolerance:
-                plan[step:] = planner.rest(tables.cost, usage, tables.valid, step, used)
+                plan[step:] = planner.rest(tables.cost, usage, valid, step, used)
                 foreseen = used
+            alike = evaluator.statement.alike == evaluator.statement.alike[step]
             allowed = env.action_masks()[0]
             if not allowed[plan[step]]:
-                valid = tables.valid.copy()
+                valid[alike, plan[step]] = False  # nor will it be for those
                 valid[step] = allowed & valid[step] if (allowed & valid[step]).any() else allowed
                 plan[step:] = planner.rest(tables.cost, usage, valid, step, used)
                 if not allowed[plan[step]]:
@@ -431,7 +432,6 @@ class Predictor:
             _, _, _, _, infos = env.step(plan[[step]])
             if step + 1 < steps:
                 now = float(infos["budget_used"][0]) * planner.limit
-                alike = evaluator.statement.alike == evaluator.statement.alike[step]
                 usage[alike, plan[step]] = now - used
                 used = now
         for genes, parts in paid:
