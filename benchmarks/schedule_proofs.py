@@ -8,7 +8,7 @@ Writes ``hwgym/families/scheduled/proofs.json`` anew after each id, and never an
 what is there: what is broken off goes on where it was. Groups without a limit on the bandwidth are
 left to CP-SAT (``pip install 'hwgym[cpsat]'``). Of all others, ``schedule-local`` looks for better
 schedules, and CP-SAT improves those of networks on sub-accelerators. An id whose certificate is as
-good by itself gets no record.
+good by itself gets no record, but for those whose certificate takes long to find.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from hwgym.families.hetero.space import HeteroSpace
 from hwgym.families.scheduled import proofs
 
 FAMILIES = ("group", "hetero")
+LONG = 1.0
+"""Seconds."""
 
 
 def solver() -> str:
@@ -108,6 +110,17 @@ def known_of(env_id: str, kept: dict[str, Any]) -> tuple[Problem, str, Certifica
         return problem, digest, problem.certificate()
 
 
+def as_found(known: Certificate) -> Mapping[str, Any]:
+    """A certificate as a record."""
+    genes = known.assignment.T.tolist()
+    return {
+        "genes": genes,
+        "makespan": known.objective,
+        "bound": None,
+        "method": known.method,
+    }
+
+
 def write(kept: Mapping[str, Mapping[str, Any]]) -> None:
     """All records, one a line."""
     order = sorted(kept.values(), key=lambda record: (record["id"], record["digest"]))
@@ -151,6 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bound = known.lower_bound if found["bound"] is None else found["bound"]
             if found["makespan"] < known.objective or bound > known.lower_bound:
                 kept[digest] = {"id": env_id, "digest": digest, **found}
+                write(kept)
+            elif known.seconds > LONG:
+                kept[digest] = {"id": env_id, "digest": digest, **as_found(known)}
                 write(kept)
             known = proofs.proof_of(problem, known.lower_bound) or known
         console.print(
