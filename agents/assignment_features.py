@@ -43,7 +43,15 @@ NAMES = (
         f"{what} {dim} in the {level}"
         for level in _LEVELS
         for dim in DIMS
-        for what in ("tiles", "rounds", "size of a tile", "filled of the last", "spread")
+        for what in (
+            "tiles",
+            "rounds",
+            "size of a tile",
+            "filled of the last",
+            "spread",
+            "asked for more than there is",
+            "with its window more than there is",
+        )
     ),
     *(
         f"{what} of the {level}"
@@ -207,6 +215,8 @@ class _Map(NamedTuple):
     spatial: bool
     size: Floats
     offset: Floats
+    asked: Floats
+    """The size as the directive has it: in output rows or columns without the window."""
 
 
 class _Level(NamedTuple):
@@ -215,6 +225,8 @@ class _Level(NamedTuple):
     Attributes:
         order: Dimensions, outermost first.
         spatial: Those that are spread.
+        asked_more, reaches_more: By dimension: 1 where the directive asks for more than there is;
+            where it does together with its window.
         units: How many units there are; ``filled``, the share of them that has work.
         tiles, rounds, size, offset, edge: By dimension.
         times: How often it goes round, all in all.
@@ -229,6 +241,8 @@ class _Level(NamedTuple):
     size: dict[str, Floats]
     offset: dict[str, Floats]
     edge: dict[str, Floats]
+    asked_more: dict[str, Floats]
+    reaches_more: dict[str, Floats]
     times: Floats
 
 
@@ -284,6 +298,8 @@ class _Case:
                     np.log2(level.size[dim]),
                     np.log2(level.edge[dim]),
                     np.array(_SPREAD * (dim in level.spatial)),
+                    _SPREAD * level.asked_more[dim],
+                    _SPREAD * level.reaches_more[dim],
                 ]
         inner_size = levels[-1].size
         work = np.ceil(self._work(inner_size) / self.lanes)
@@ -370,19 +386,20 @@ class _Case:
         sizes = {m.dim: self._value(m.size) for m in directives}
         maps = []
         for m in directives:
-            dim, size = m.dim[0], self._value(m.size)
+            dim, asked = m.dim[0], self._value(m.size)
+            size = asked
             if m.dim != dim:  # of output rows: the input rows that they need
                 size = size + sizes.get(_SLIDES[dim], self.dims[_SLIDES[dim]]) - 1
-            maps.append(_Map(dim, isinstance(m, SpatialMap), size, self._value(m.offset)))
+            maps.append(_Map(dim, isinstance(m, SpatialMap), size, self._value(m.offset), asked))
         given = {m.dim for m in maps}
-        kept = [_Map(m.dim, False, m.size, m.offset) for m in above if m.dim not in given]
+        kept = [m._replace(spatial=False) for m in above if m.dim not in given]
         given |= {m.dim for m in kept}
-        rest = [_Map(d, False, extents[d], extents[d]) for d in DIMS if d not in given]
+        rest = [_Map(d, False, *3 * (extents[d],)) for d in DIMS if d not in given]
         maps = [*kept[::-1], *maps, *rest]
         return maps, {m.dim: np.minimum(m.size, extents[m.dim]) for m in maps}
 
     def _resolved(self, maps: list[_Map], extents: dict[str, Floats], units: Floats) -> _Level:
-        tiles, rounds, sizes, offsets, edges = ({} for _ in range(5))
+        tiles, rounds, sizes, offsets, edges, asked, reaches = ({} for _ in range(7))
         together = np.ones(self.shape)
         times = np.ones(self.shape)
         filled = np.ones(self.shape)
@@ -391,6 +408,8 @@ class _Case:
             size, offset = np.minimum(m.size, extent), np.maximum(np.minimum(m.offset, extent), 1)
             count = 1 + np.ceil((extent - size) / offset)
             tiles[m.dim], sizes[m.dim], offsets[m.dim] = count, size, offset
+            asked[m.dim] = (m.asked > extent).astype(np.float64)
+            reaches[m.dim] = (m.size > extent).astype(np.float64)
             edges[m.dim] = (extent - (count - 1) * offset) / size
             rounds[m.dim] = np.ceil(count / units) if m.spatial else count
             if m.spatial:
@@ -401,8 +420,9 @@ class _Case:
         spatial = [m.dim for m in maps if m.spatial]
         order = [m.dim for m in maps]
         return _Level(
-            order, spatial, units, filled, tiles, rounds, sizes, offsets, edges, times * together
-        )
+            order, spatial, units, filled, tiles, rounds, sizes, offsets, edges, asked, reaches,
+            times * together,
+        )  # fmt: skip
 
     # --- what tiles hold and loops move -----------------------------------------------------------
 

@@ -336,7 +336,7 @@ class Generalist:
     deviation of their logarithms, doubled while samples are the same as others before, halved
     while they are new."""
 
-    patience: int = 100
+    patience: int = 50
     """It is satisfied after so many samples of which none was better than all before."""
 
     sees: ClassVar[Sees] = "layers"

@@ -38,7 +38,7 @@ from hwgym.hardware import Technology
 from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, Features, Known, features_of, known_of, place_features
-from .common import separable
+from .common import digest, separable
 from .tables import SeenTables
 
 __all__ = [
@@ -379,6 +379,11 @@ class Predictor:
 
     sees: ClassVar[Sees] = "layers"
     deterministic: ClassVar[bool] = True
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the checkpoint."""
+        return digest(Path(self.checkpoint or CHECKPOINT))
 
     def __post_init__(self) -> None:
         if self.optimism < 0:

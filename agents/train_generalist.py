@@ -1,7 +1,7 @@
 """Train the generalist on ``HWAssignMulti-Train``, by imitation or from returns.
 
-python -m hwgym_agents.train_generalist imitation --out agents/checkpoints/generalist.npz
-python -m hwgym_agents.train_generalist returns --out agents/checkpoints/generalist-returns.npz
+    python -m hwgym_agents.train_generalist imitation --out agents/checkpoints/generalist.npz
+    python -m hwgym_agents.train_generalist returns --out agents/checkpoints/generalist-returns.npz
 
 Networks are drawn from Train; Val is looked at as it goes; Test, Zoo and OOD are not.
 
@@ -23,7 +23,6 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -40,7 +39,7 @@ from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import replacing
 from hwgym.core import Evaluator
 from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS
-from hwgym.families.assignment.multi import SPLITS
+from hwgym.families.assignment.multi import SPLITS, binding
 from hwgym.families.assignment.multi.pool import prices_of
 from hwgym.families.assignment.multi.problem import MultiProblem, instances
 from hwgym.families.assignment.multi.splits import CONSTRAINTS, Narrow, Source
@@ -574,18 +573,6 @@ class Regrets(NamedTuple):
         return f"{shown} %, exact {100 * self.exact:.0f} %"
 
 
-def binding(split: str, count: int, **narrow: Any) -> Iterator[MultiProblem]:
-    """So many problems of a split, from the first on, whose budgets bind."""
-    problems = instances(split, Narrow(**narrow))
-    number = 0
-    while count:
-        problem = problems[number]
-        if problem.binds:
-            count -= 1
-            yield problem
-        number += 1
-
-
 def regrets(network: Network, problems: list[MultiProblem]) -> Floats:
     """(n,) of a policy's first assignments."""
     found = []
@@ -677,14 +664,14 @@ def train(
         command += f" --networks {networks}"
     resumed, state = out.with_suffix(".pt"), None
     if resumed.exists():
-        state = torch.load(resumed, map_location=device, weights_only=False)
+        state = torch.load(resumed, map_location=device, weights_only=True)
         if state["command"] != command:
             raise typer.BadParameter(f"{resumed} is of another command: {state['command']}")
     trainer = Trainer(way, seed, device, hidden, networks)
     if state is not None:
         trainer.restore(state)
         console.print(f"goes on at {trainer.spent:,} of {budget:,} {unit}")
-    val = list(binding("val", watched))
+    val = binding("val", watched)
     began = time.monotonic()
     columns = TextColumn("{task.description}"), BarColumn(24), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -194,7 +194,13 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the weights and the order.")] = 0,
 ) -> None:
     """Train the network on logs, and write the checkpoint."""
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is no folder; `logs` makes one")
     places = sorted(path for path in folder.iterdir() if path.is_dir() and path.suffix != ".tmp")
+    if int(len(places) * (1 - aside)) < 1:
+        raise typer.BadParameter(
+            f"{folder} has logs of {len(places)} problems, of which --aside {aside:g} leaves none"
+        )
     tasks = [task_of(sorted(place.iterdir())) for place in track(places, "reading")]
     kept = int(len(tasks) * (1 - aside))
     net = fit(tasks[:kept], epochs=epochs, hidden=hidden, batch=batch, rate=rate, seed=seed)

@@ -6,11 +6,10 @@
 
 A *training cost* is what the cost model says of one layer under one dataflow, with one choice and
 one bandwidth. They are bought at random: of every layer of ``HWAssignMulti-Train`` under its
-dataflows; a part of layers that are made up, of any sizes, since Train's networks have no product
-with a vector, say; and a part under dataflows that are made up (other orders of loops, other
-dimensions spread, other sizes of clusters), so that a dataflow is something to be read, not known
-by heart. What is made up has no layer's shape of any other split. No cost of another split is
-looked at; the regret on Val's problems is printed to see how far it is.
+dataflows; a part under dataflows that are made up (other orders of loops, other dimensions spread,
+other sizes of clusters), so that a dataflow is something to be read, not known by heart; and, where
+one asks for it, of layers that are made up, of any sizes. What is made up has no layer's shape of
+any other split. No cost of another split is looked at; the regret on Val's problems is printed to see how far it is.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ from hwgym.costs.maestro import (
     dataflow,
 )
 from hwgym.families.assignment import MIX, PE_LEVELS, TILE_LEVELS
+from hwgym.families.assignment.multi import binding
 from hwgym.families.assignment.multi.pool import LayerPool
-from hwgym.families.assignment.multi.problem import instances
 from hwgym.families.assignment.multi.splits import SPLITS, Narrow, Source
 from hwgym.workloads import Layer
 
@@ -174,8 +173,8 @@ def buy(
     seed: int = 0,
     hold_out: str | None = None,
     dataflows: int = 64,
-    share: float = 0.2,
-    layers: int = 2_000,
+    share: float = 0.3,
+    layers: int = 0,
     layer_share: float = 0.3,
     networks: int | None = None,
 ) -> Bought:
@@ -301,19 +300,6 @@ class Regrets:
 
 
 HEADINGS = ("10 %", "50 %", "90 %", "worst", "exact", "open loop infeasible")
-
-
-def binding(split: str, count: int, **narrow: Any) -> list[Problem]:
-    """The first problems of a split whose budget binds."""
-    found: list[Problem] = []
-    problems = instances(split, Narrow(**narrow))
-    for number in range(len(problems)):
-        problem = problems[number]
-        if problem.binds:
-            found.append(problem)
-        if len(found) == count:
-            break
-    return found
 
 
 def measure(
@@ -467,8 +453,8 @@ def main(
         int | None, typer.Option(help=f"Batches of {BATCH} costs; by default as many as costs ask.")
     ] = None,
     dataflows: Annotated[int, typer.Option(help="Dataflows that are made up.")] = 64,
-    share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.2,
-    layers: Annotated[int, typer.Option(help="Layers that are made up.")] = 2_000,
+    share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
+    layers: Annotated[int, typer.Option(help="Layers that are made up.")] = 0,
     layer_share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
     networks: Annotated[
         int | None, typer.Option(help="Layers of so many of Train's networks only.")
@@ -482,7 +468,7 @@ def main(
     console = Console()
     started = time.process_time()
     if steps is None:
-        steps = int(np.clip(costs // 16, 6_000, 60_000))
+        steps = int(np.clip(costs * 28 // 1000, 6_000, 28_000))
     with console.status("looking up costs"):
         bought = buy(
             costs,

@@ -247,3 +247,11 @@ def test_what_it_cannot_know_is_refused() -> None:
         solve("predictor", "HWMap-VGG16-1-Edge-EDP-v0", samples=1)
     with pytest.raises(ValueError, match="optimism must be at least 0"):
         Predictor(optimism=-1.0)
+
+
+def test_each_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(CHECKPOINT.read_bytes())
+    assert Predictor(str(copy)).fingerprint == Predictor().fingerprint
+    copy.write_bytes(CHECKPOINT.read_bytes() + b"0")
+    assert Predictor(str(copy)).fingerprint != Predictor().fingerprint
