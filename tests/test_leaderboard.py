@@ -53,6 +53,7 @@ from hwgym.leaderboard import (
     read_run,
     read_runs,
     recost,
+    reproduction,
     runner,
     workers,
 )
@@ -1240,6 +1241,18 @@ def test_another_checkpoint_than_the_named_one_is_caught(learnt, here):
     result = reproduce(path)
     assert result.exit_code == 1
     assert "fails when it is run again: FileNotFoundError" in result.output
+
+
+def test_a_run_whose_agent_cannot_be_imported_is_done_again(tmp_path, monkeypatch, honest):
+    def missing(job):
+        raise ImportError("no module 'torch'")
+
+    job = honest[0].job
+    write_run(tmp_path, honest[0])
+    assert reproduction.remove_old(tmp_path, [job]) == 0
+    monkeypatch.setattr(reproduction, "fingerprint_of", missing)
+    assert reproduction.remove_old(tmp_path, [job]) == 1
+    assert not (tmp_path / job.file).exists()
 
 
 def test_runs_of_several_checkpoints_are_below_the_line(learnt):

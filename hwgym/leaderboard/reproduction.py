@@ -173,7 +173,7 @@ def remove_old(folder: Path, jobs: Iterable[Job]) -> int:
 def _is_old(run: Run, now: Mapping[str, str]) -> bool:
     try:
         return run.packages != now or run.fingerprint != fingerprint_of(run.job)
-    except (OSError, TypeError, ValueError):
+    except (ImportError, OSError, TypeError, ValueError):
         return True  # whatever is wrong, running it again will say
 
 

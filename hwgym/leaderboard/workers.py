@@ -82,7 +82,13 @@ def perform(job: Job, modules: Iterable[str] = ()) -> Run:
 
 
 def fingerprint_of(job: Job) -> str | None:
-    """That of the checkpoint with which an agent would do a run; None if it has none."""
+    """That of the checkpoint with which an agent would do a run; None if it has none.
+
+    Raises:
+        ImportError: If the agent's module, or a package that it needs, cannot be imported.
+        OSError: If the checkpoint cannot be read.
+        TypeError, ValueError: If there is no such agent, or a setting is wrong.
+    """
     cls = find_agent(job.agent)
     if not hasattr(cls, "fingerprint"):
         return None
