@@ -31,6 +31,7 @@ from hwgym.families.assignment.multi import (
     HWAssignMultiEnv,
     HWAssignMultiVectorEnv,
     MultiProblem,
+    binding,
     deals,
     make,
 )
@@ -332,11 +333,22 @@ def test_errors_say_what_is_allowed():
         ({"split": "val", "instance": 1000}, r"val has problems 0\.\.999, got 1000"),
         ({"split": "val", "instance": True}, "instance must be an integer"),
         ({"split": "val", "dataflow": "NVDAL"}, "did you mean 'NVDLA'"),
+        ({"split": "val", "dataflow": []}, r"a name, or a list of names, got \[\]"),
+        ({"split": "val", "dataflow": {"name": "mine"}}, "a name, or a list of names, got"),
+        ({"split": "val", "hardware": {"noc_bandwidth": 8}}, "one of drawn, default, got"),
     ):
         with pytest.raises(ValueError, match=match):
             make(**given)
     for given in ({}, {"split": "val", "workload": "VGG16"}):
         with pytest.raises(TypeError, match="either a split"):
+            make(**given)
+    for given, match in (
+        ({"split": "val", "ratio": 0.1}, "ratio: only for a problem of one's own"),
+        ({"split": "val", "platform": "iot", "deployment": "LS"}, "platform, deployment: only for"),
+        ({"workload": "VGG16", "instance": 0}, "instance: only for the problems of a split"),
+        ({"workload": "VGG16", "networks": 3}, "networks: only for the problems of a split"),
+    ):
+        with pytest.raises(TypeError, match=match):
             make(**given)
     with pytest.raises(ValueError, match="'capped' only"):
         HWAssignMultiEnv(split="val", dataflow="NVDLA", reward="terminal")
@@ -344,6 +356,15 @@ def test_errors_say_what_is_allowed():
         HWAssignMultiEnv(workload="VGG16", objective="throughput")
     with pytest.raises(ValueError, match="a step a layer"):
         HWAssignMultiEnv(workload="VGG16", deployment="LS")
+
+
+def test_the_first_that_bind_are_told():
+    problems = make("zoo", dataflow="NVDLA").problems
+    found = binding("zoo", 4, dataflow="NVDLA")
+    assert all(problem.binds for problem in found)
+    wanted = [problem for problem in problems[:20] if problem.binds][:4]
+    assert found == wanted
+    assert binding("zoo", 0) == []
 
 
 # --- episodes -------------------------------------------------------------------------------------

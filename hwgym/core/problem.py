@@ -79,8 +79,8 @@ class Statement:
             where all can. Environments mask with it.
         draws, repairs: What :meth:`draw` and :meth:`repair` do instead of going step by step, where
             there are so many steps that this would take too long; None elsewhere.
-        known: What else is known, arrays by name, for agents that are made for the family: the
-            cycles that each job takes on each core, say. Its page says which.
+        known: What else is known, by name, for agents that are made for the family: an array of the
+            cycles that each job takes on each core, or the network and the dataflows themselves.
     """
 
     key: Mapping[str, Any]

@@ -13,7 +13,12 @@ From the bottom up:
 
 from hwgym.families.assignment.multi.env import HWAssignMultiEnv, HWAssignMultiVectorEnv
 from hwgym.families.assignment.multi.family import FAMILY
-from hwgym.families.assignment.multi.problem import MultiProblem, SplitSampler, make
+from hwgym.families.assignment.multi.problem import (
+    MultiProblem,
+    SplitSampler,
+    binding,
+    make,
+)
 from hwgym.families.assignment.multi.splits import SPLITS
 
 __all__ = [
@@ -23,5 +28,6 @@ __all__ = [
     "HWAssignMultiVectorEnv",
     "MultiProblem",
     "SplitSampler",
+    "binding",
     "make",
 ]

@@ -31,12 +31,12 @@ class HWAssignMultiEnv(Environment):
 
     | split | problems | networks |
     | --- | --- | --- |
-    | `train` | 2^40 | 14 to 57 layers from six grammars: plain, bottleneck, inverted residual, dense, grouped, transformer |
+    | `train` | 2^40 | 13 to 57 layers from six grammars: plain, bottleneck, inverted residual, dense, grouped, transformer |
     | `val`, `test` | 1,000 each | the same grammars |
     | `zoo` | 1,020 | the 17 published ones, 60 times each |
-    | `ood` | 1,000 | deeper: 62 to 113 layers |
+    | `ood` | 1,000 | deeper: 61 to 113 layers |
 
-    No layer of a split has the shape of a layer of another. Every split but `ood` has the same
+    No layer of a split has the shape of a layer of another. `val` and `test` have the same
     resolutions and the same widths as `train`, but no width at a resolution at which another split
     has it; `zoo` and `ood` have resolutions of their own. A problem has one of the dataflows NVDLA,
     Eyeriss and ShiDianNao; latency, energy or energy-delay product; area or power; a share of 0.03

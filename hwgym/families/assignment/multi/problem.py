@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import Any, ClassVar, overload
 
 import numpy as np
@@ -17,12 +18,12 @@ from hwgym.core.problem import Problem, Unlisted
 from hwgym.core.rewards import Needs
 from hwgym.costs.maestro import Dataflow
 from hwgym.families.assignment.accounting import Accounting
-from hwgym.families.assignment.design_space import PE_LEVELS, TILE_LEVELS
 from hwgym.families.assignment.multi.cells import Cells
 from hwgym.families.assignment.multi.deals import Dealer
 from hwgym.families.assignment.multi.grammar import DEPTHS, LEVELS
 from hwgym.families.assignment.multi.splits import (
     CONSTRAINTS,
+    HARDWARE,
     OBJECTIVES,
     Narrow,
     Source,
@@ -31,7 +32,7 @@ from hwgym.families.assignment.problem import COST_MODEL, AssignmentProblem
 from hwgym.hardware import Hardware
 from hwgym.workloads import Workload
 
-__all__ = ["Instances", "MultiProblem", "SplitSampler", "make"]
+__all__ = ["Instances", "MultiProblem", "SplitSampler", "binding", "make"]
 
 NAME, VERSION = "assignment_multi", 0
 
@@ -150,6 +151,23 @@ def instances(split: str, narrow: Narrow) -> Instances:
     return Instances(Source(split, narrow))
 
 
+def binding(split: str, count: int, **narrow: Any) -> list[MultiProblem]:
+    """The first problems of a split whose budgets bind; all of them, where they are fewer.
+
+    Args:
+        split: A key of :data:`~hwgym.families.assignment.multi.splits.SPLITS`.
+        count: How many.
+        narrow: Fixed instead of drawn, as
+            :class:`~hwgym.families.assignment.multi.splits.Narrow` says.
+
+    Raises:
+        ValueError: If a name is unknown; the message gives the nearest.
+    """
+    problems = instances(split, Narrow(**narrow))
+    each = (problems[number] for number in range(len(problems)))
+    return list(islice((problem for problem in each if problem.binds), count))
+
+
 class SplitSampler:
     """Any problem of a split, each as likely as any other."""
 
@@ -189,9 +207,9 @@ def make(
     platform: str | None = None,
     ratio: float | None = None,
     budget: float | None = None,
-    deployment: str = "LP",
-    pe_levels: Sequence[int] = PE_LEVELS,
-    tile_levels: Sequence[int] = TILE_LEVELS,
+    deployment: str | None = None,
+    pe_levels: Sequence[int] | None = None,
+    tile_levels: Sequence[int] | None = None,
     accounting: Accounting | str | None = None,
 ) -> MultiProblem | SplitSampler:
     """The problems of a split, or one of them; or a problem of one's own.
@@ -203,35 +221,44 @@ def make(
             :class:`~hwgym.families.assignment.multi.splits.Narrow` says.
         workload: A network of one's own, instead of a split. Then the other arguments are those of
             :meth:`~hwgym.families.assignment.AssignmentProblem.of`, with the same defaults.
+        platform, ratio, budget, deployment, pe_levels, tile_levels, accounting: Of a problem of
+            one's own.
 
     Raises:
-        TypeError: If there is neither split nor workload, or both.
+        TypeError: If there is neither split nor workload, or both, or an argument of the other.
         ValueError: If a name is unknown or a number is out of range.
     """
     if (split is None) == (workload is None):
         raise TypeError("give either a split, of whose problems one is drawn, or a workload")
+    of_split = {"instance": instance, "network": network, "networks": networks}
+    of_own: dict[str, Any] = {
+        "platform": platform,
+        "ratio": ratio,
+        "budget": budget,
+        "deployment": deployment,
+        "pe_levels": pe_levels,
+        "tile_levels": tile_levels,
+        "accounting": accounting,
+    }
+    wrong = [n for n, v in (of_own if workload is None else of_split).items() if v is not None]
+    if wrong:
+        whose = "a problem of one's own" if workload is None else "the problems of a split"
+        raise TypeError(f"{', '.join(wrong)}: only for {whose}")
     if workload is not None:
         problem: MultiProblem = MultiProblem.of(  # type: ignore[assignment]  # of this class
             workload,
             "NVDLA" if dataflow is None else dataflow,
             objective=objective or "latency",
             constraint=constraint or "area",
-            platform=platform,
-            ratio=ratio,
-            budget=budget,
-            deployment=deployment,
-            pe_levels=pe_levels,
-            tile_levels=tile_levels,
             hardware=hardware,
-            accounting=accounting,
+            **{name: value for name, value in of_own.items() if value is not None},
         )
         return problem
-    if isinstance(dataflow, list | tuple):
-        dataflow = tuple(dataflow)
-    problems = instances(
-        str(split),
-        Narrow(dataflow, objective, constraint, network, networks, hardware or "drawn"),  # type: ignore[arg-type]  # it says what is wrong
-    )
+    drawn = "drawn" if hardware is None else hardware
+    if not isinstance(drawn, str):
+        raise ValueError(f"hardware of a split is one of {', '.join(HARDWARE)}, got {drawn!r}")
+    narrow = Narrow(_names(dataflow), objective, constraint, network, networks, drawn)
+    problems = instances(str(split), narrow)
     if instance is None:
         return SplitSampler(problems)
     if isinstance(instance, bool) or not isinstance(instance, int):
@@ -239,3 +266,14 @@ def make(
     if not 0 <= instance < len(problems):
         raise ValueError(f"{split} has problems 0..{len(problems) - 1}, got {instance}")
     return problems[instance]
+
+
+def _names(dataflow: Any) -> str | tuple[str, ...] | None:
+    """Of dataflows, as :class:`~hwgym.families.assignment.multi.splits.Narrow` has them."""
+    if dataflow is None or isinstance(dataflow, str):
+        return dataflow
+    if isinstance(dataflow, list | tuple) and dataflow:
+        names = tuple(name for name in dataflow if isinstance(name, str))
+        if len(names) == len(dataflow):
+            return names
+    raise ValueError(f"dataflow of a split is a name, or a list of names, got {dataflow!r}")
