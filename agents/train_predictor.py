@@ -9,7 +9,8 @@ one bandwidth. They are bought at random: of every layer of ``HWAssignMulti-Trai
 dataflows; a part under dataflows that are made up (other orders of loops, other dimensions spread,
 other sizes of clusters), so that a dataflow is something to be read, not known by heart; and, where
 one asks for it, of layers that are made up, of any sizes. What is made up has no layer's shape of
-any other split. No cost of another split is looked at; the regret on Val's problems is printed to see how far it is.
+any other split. No cost of another split is looked at; the regret on Val's problems is printed to
+see how far it is.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 
 from hwgym.core import Evaluator, problem_of, search, solve
 from hwgym.families.assignment import AssignmentProblem
-from hwgym.families.assignment.multi import make
+from hwgym.families.assignment.multi import binding, make
 from hwgym_agents.generalist import (
     CHECKPOINTS,
     Generalist,
@@ -147,7 +147,7 @@ def training():
 
 @pytest.mark.parametrize("way", ["imitation", "returns"])
 def test_a_little_training_helps_on_networks_never_seen(training, way):
-    val = list(training.binding("val", 8))
+    val = binding("val", 8)
     trainer = training.Trainer(training.Way(way), 0, "cpu", hidden=32)
     before = training.regrets(trainer.network(), val)
     for i in range(12):
@@ -177,10 +177,20 @@ def test_a_checkpoint_is_what_was_trained_and_training_goes_on_from_it(training,
         return out, end.value.code
 
     whole, _ = run("whole", "--budget", "96")
-    part, _ = run("part", "--budget", "96", "--hours", "0")  # stops at once
-    assert json.loads(str(np.load(part)["made"]))["spent"] == 0
+    step = training.Trainer.step
+
+    def interrupted(self, progress):
+        if self.updates == 2:
+            raise KeyboardInterrupt
+        step(self, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.Trainer, "step", interrupted)
+        part, code = run("part", "--budget", "96")
+    assert code != 0
+    assert json.loads(str(np.load(part)["made"]))["spent"] == 48
     part, _ = run("part", "--budget", "96")
-    assert "goes on at 0 of 96 optima" in capsys.readouterr().out
+    assert "goes on at 48 of 96 optima" in capsys.readouterr().out
     with np.load(whole) as one, np.load(part) as other:
         assert set(one.files) == set(other.files)
         for name in set(one.files) - {"made"}:

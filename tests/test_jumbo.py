@@ -232,6 +232,9 @@ def test_a_network_is_trained_on_logs(tmp_path):
     train_jumbo.train(logs, tmp_path / "net.npz", epochs=2, hidden=16, aside=0.2)
     found = Jumbo(checkpoint=str(tmp_path / "net.npz"))
     assert solve(found, small(7), samples=3).samples == 3
+    for folder, message in ((logs / "0", "leaves none"), (tmp_path / "lost", "is no folder")):
+        with pytest.raises(train_jumbo.typer.BadParameter, match=message):
+            train_jumbo.train(folder, tmp_path / "net.npz", aside=0.2)
     fits[30].save(tmp_path / "good.npz")
     found = Jumbo(checkpoint=str(tmp_path / "good.npz"))
     assert solve(found, small(7), samples=15).regret < 0.3
