@@ -36,7 +36,7 @@ from hwgym.core import Evaluator, Sees, VectorEnvironment
 
 from .common import positive, shares
 
-__all__ = ["PPO", "Episodes", "Policy", "advantages", "play"]
+__all__ = ["PPO", "Episodes", "Policy", "advantages", "device_of", "play"]
 
 
 class Policy(nn.Module):

@@ -177,7 +177,7 @@ def test_draws_of_the_linear_part_have_its_mean():
     process = jumbo._Process(jumbo._Kernel(1.0, 1.0, 1e-3, 1.0, 0.01), x, y)
     offset, weights = process.linear(None)
     np.testing.assert_allclose([offset, *weights], [0.5, 1, -2, 0], atol=0.1)
-    drawn = np.array([np.append(*process.linear(rng)[::1]) for _ in range(400)])
+    drawn = np.array([np.append(*process.linear(rng)) for _ in range(400)])
     np.testing.assert_allclose(drawn.mean(axis=0), [offset, *weights], atol=0.02)
     assert (drawn.std(axis=0) > 0.005).all()
 

@@ -60,7 +60,7 @@ class Drawn:
         return int(rng.integers(len(self.problems)))
 
     def draws(self, rng: np.random.Generator, count: int) -> Ints:
-        """What so many calls of :meth:`draw` give."""
+        """(count,): what so many calls of :meth:`Sampler.draw` give."""
         return rng.integers(len(self.problems), size=count)
 
 

@@ -87,7 +87,8 @@ def fingerprint_of(job: Job) -> str | None:
     Raises:
         ImportError: If the agent's module, or a package that it needs, cannot be imported.
         OSError: If the checkpoint cannot be read.
-        TypeError, ValueError: If there is no such agent, or a setting is wrong.
+        TypeError: If there is no setting of a name.
+        ValueError: If there is no such agent, or a setting is wrong.
     """
     cls = find_agent(job.agent)
     if not hasattr(cls, "fingerprint"):

@@ -21,8 +21,10 @@ from hwgym.workloads import Layer
 
 __all__ = [
     "AHEAD",
+    "CONSTRAINTS",
     "CONTEXT",
     "LEFT",
+    "OBJECTIVES",
     "REMAINING",
     "SIZE",
     "LayerRows",
@@ -35,6 +37,9 @@ __all__ = [
     "style_features",
     "technology_features",
 ]
+
+OBJECTIVES = ("latency", "energy", "edp")
+CONSTRAINTS = ("area", "power")
 
 AHEAD = 4
 """Layers that are observed at a time, that to be assigned and those after it."""
@@ -64,7 +69,6 @@ REMAINING = (
 _SUMMED = [LAYER.index(n) for n in ("macs", "K", "C", "OY", "depthwise", "product")]
 
 _DIMS = "KCYXRS"
-_OBJECTIVES, _CONSTRAINTS = ("latency", "energy", "edp"), ("area", "power")
 _TECHNOLOGY = (
     ("mac_area_um2", 0, 8),
     ("l1_area_um2", 0, 8),
@@ -85,8 +89,8 @@ _HARDWARE = (
 )  # fmt: skip
 
 CONTEXT = (
-    *(f"objective is {name}" for name in _OBJECTIVES),
-    *(f"constraint is {name}" for name in _CONSTRAINTS),
+    *(f"objective is {name}" for name in OBJECTIVES),
+    *(f"constraint is {name}" for name in CONSTRAINTS),
     "dataflows / 8",
     *(f"{dim} {what}" for dim in _DIMS for what in ("spatial", "place", "spatial in clusters")),
     "log2 of the cluster size / 8; 0 where it is the array",
@@ -178,8 +182,8 @@ def context_features(
     """
     return np.concatenate(
         [
-            np.eye(len(_OBJECTIVES))[objective],
-            np.eye(len(_CONSTRAINTS))[constraint],
+            np.eye(len(OBJECTIVES))[objective],
+            np.eye(len(CONSTRAINTS))[constraint],
             style,
             technology,
             hardware,

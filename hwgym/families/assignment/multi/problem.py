@@ -181,12 +181,12 @@ class SplitSampler:
         return int(rng.random() * self._count)  # in a third of the time that integers take
 
     def draws(self, rng: np.random.Generator, count: int) -> Ints:
-        """What so many calls of :meth:`draw` give."""
+        """(count,): what so many calls of :meth:`~hwgym.core.sampler.Sampler.draw` give."""
         found: Ints = (rng.random(count) * self._count).astype(np.int64)
         return found
 
     def ahead(self, rng: np.random.Generator, count: int) -> Ints:
-        """What so many calls of :meth:`draw` will give; the generator stays where it is."""
+        """(count,): what :meth:`draws` will give; the generator stays where it is."""
         state = rng.bit_generator.state
         found = self.draws(rng, count)
         rng.bit_generator.state = state

@@ -15,6 +15,7 @@ from hwgym._arrays import Array, Floats, Ints
 from hwgym._names import nearest
 from hwgym.costs.maestro import MAESTRO_2019, Hardware, Technology, dataflow
 from hwgym.families.assignment.design_space import MIX
+from hwgym.families.assignment.multi.features import CONSTRAINTS, OBJECTIVES
 from hwgym.families.assignment.multi.grammar import DEPTHS, KINDS, LEVELS, SPLIT_CELLS, stages
 from hwgym.families.assignment.multi.pool import LayerPool, Prices, Style, pool_of
 from hwgym.families.layered.ids import MODELS
@@ -22,8 +23,6 @@ from hwgym.workloads import Layer, Workload, workload
 
 __all__ = ["CONSTRAINTS", "HARDWARE", "OBJECTIVES", "SPLITS", "Narrow", "Recipes", "Source"]
 
-OBJECTIVES = ("latency", "energy", "edp")
-CONSTRAINTS = ("area", "power")
 HARDWARE = ("drawn", "default")
 MACHINES = 64
 """Technologies of a split."""
@@ -37,10 +36,10 @@ class Split(NamedTuple):
     Attributes:
         problems: How many.
         salt: Of its draws.
+        machine_salt: Of the draws of its machines.
         dataflows: Of which a problem has one.
         bandwidths: Of the network on chip, of which a problem has one; the last is the default's.
         shares: Least and greatest share of the range that a budget grants; log-uniform.
-        machines: Salt of the draws of its machines, :data:`MACHINES` of them.
         scales: Of machines: least and greatest factor, or one over it, on MAC units, L1 and L2,
             each by itself: on area, power and energy alike; log-uniform.
         deep: Whether its networks are deep ones.
@@ -49,7 +48,7 @@ class Split(NamedTuple):
 
     problems: int
     salt: int
-    machines: int
+    machine_salt: int
     dataflows: tuple[str, ...] = MIX
     bandwidths: tuple[int, ...] = (16, 64, UNCONSTRAINED)
     shares: tuple[float, float] = (0.03, 0.5)
@@ -221,7 +220,7 @@ class Source:
         """(machines, 3) factors on MAC units, L1 and L2."""
         if self.narrow.hardware == "default":
             return np.ones((1, 3))
-        u = draw(self.made.machines, np.arange(MACHINES), 3)
+        u = draw(self.made.machine_salt, np.arange(MACHINES), 3)
         # A factor, or one over it, with equal chance; of 1 to 2 that is one from 1/2 to 2.
         size = _between(np.abs(2 * u - 1), *np.log2(self.made.scales))
         return np.exp2(np.where(u < 0.5, -size, size))
