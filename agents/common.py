@@ -18,9 +18,11 @@ from hwgym.core import Evaluator, Scores, Space, Statement
 
 __all__ = [
     "Judge",
+    "above_zero",
     "best_first",
     "digest",
     "first_solutions",
+    "not_negative",
     "positive",
     "separable",
     "shares",
@@ -191,3 +193,27 @@ def shares(agent: object, *names: str) -> None:
         value = getattr(agent, name)
         if not 0 <= value <= 1:
             raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+def above_zero(agent: object, *names: str) -> None:
+    """See that settings are numbers above 0.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name in names:
+        value = getattr(agent, name)
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value!r}")
+
+
+def not_negative(agent: object, *names: str) -> None:
+    """See that settings are numbers of 0 or more.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    for name in names:
+        value = getattr(agent, name)
+        if not value >= 0:
+            raise ValueError(f"{name} must not be negative, got {value!r}")

@@ -52,7 +52,7 @@ from hwgym.families.assignment.multi.features import (
     technology_features,
 )
 
-from .common import best_first, digest, first_solutions, positive, shares
+from .common import best_first, digest, first_solutions, not_negative, positive, shares
 from .local import Moves
 
 __all__ = ["HEADS", "Jumbo", "choice_features", "heads_of"]
@@ -105,9 +105,7 @@ class Jumbo:
     def __post_init__(self) -> None:
         positive(self, "plans", "changes", "rules")
         shares(self, "slack", "start_share")
-        for name in ("optimism", "caution"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
+        not_negative(self, "optimism", "caution")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Sample until the budget is spent.

@@ -35,7 +35,7 @@ from hwgym._arrays import Ints
 from hwgym.core import Evaluator, Sees, Statement
 from hwgym.families.assignment.multi.features import layer_features
 
-from .common import Judge, first_solutions, positive, shares
+from .common import Judge, above_zero, first_solutions, not_negative, positive, shares
 
 __all__ = ["Neat"]
 
@@ -83,9 +83,8 @@ class Neat:
         shares(self, "start_share", "add_connection", "add_node", "mutate_weight")
         if self.population < 2:
             raise ValueError(f"population must be at least 2, got {self.population}")
-        for name in ("mutate_power", "compatibility"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        above_zero(self, "mutate_power", "compatibility")
+        not_negative(self, "penalty")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Evolve until the budget is spent."""

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.core import Evaluator, Sees, VectorEnvironment
 
-from .common import positive, shares
+from .common import above_zero, not_negative, positive, shares
 
 __all__ = ["PPO", "Episodes", "Policy", "advantages", "device_of", "play"]
 
@@ -237,6 +237,8 @@ class PPO:
     def __post_init__(self) -> None:
         positive(self, "num_envs", "hidden", "epochs", "minibatches")
         shares(self, "gae_lambda")
+        above_zero(self, "learning_rate", "bias_learning_rate", "clip")
+        not_negative(self, "entropy")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Train until the budget is spent."""

@@ -22,7 +22,7 @@ from hwgym._arrays import Bools, Floats, Ints
 from hwgym.bounds import knapsack
 from hwgym.core import Evaluator, Sees, Space, Statement
 
-from .common import positive, separable, spread_uniform
+from .common import above_zero, positive, separable, spread_uniform
 
 __all__ = [
     "PricedRegression",
@@ -108,9 +108,7 @@ class PricedRegression:
 
     def __post_init__(self) -> None:
         positive(self, "first")
-        for name in ("ridge", "care"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        above_zero(self, "ridge", "care")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Try, plan, and so on, until nothing new is planned or left to try.

@@ -28,7 +28,7 @@ from torch import nn
 
 from hwgym.core import Evaluator, Sees
 
-from .common import positive, shares
+from .common import above_zero, not_negative, positive, shares
 from .ppo import Policy, advantages, device_of, play
 
 __all__ = ["Reinforce"]
@@ -72,6 +72,8 @@ class Reinforce:
     def __post_init__(self) -> None:
         positive(self, "batch", "hidden")
         shares(self, "gae_lambda")
+        above_zero(self, "learning_rate", "bias_learning_rate")
+        not_negative(self, "entropy")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Train until the budget is spent."""

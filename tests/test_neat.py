@@ -145,6 +145,7 @@ def test_more_categories_than_it_has_neurons_for_are_refused():
         ({"elites": 0}, "elites must be a positive integer"),
         ({"add_node": 2}, r"add_node must lie in \[0, 1\]"),
         ({"mutate_power": 0}, "mutate_power must be positive"),
+        ({"penalty": -1}, "penalty must not be negative"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):

@@ -113,6 +113,21 @@ def test_settings_are_checked(name):
         PPO(**{name: 0})
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate must be positive, got 0.0"),
+        ({"bias_learning_rate": -1.0}, "bias_learning_rate must be positive"),
+        ({"clip": float("nan")}, "clip must be positive, got nan"),
+        ({"entropy": -0.1}, "entropy must not be negative, got -0.1"),
+        ({"gae_lambda": 1.5}, r"gae_lambda must lie in \[0, 1\]"),
+    ],
+)
+def test_settings_that_are_no_counts_are_checked_too(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PPO(**settings)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_learns_on_a_gpu(small):
     assert solve(PPO(num_envs=16, device="cuda"), small, samples=64).samples == 64

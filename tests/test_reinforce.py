@@ -317,6 +317,10 @@ def test_what_returns_alone_may_be_set_to():
         Reinforce(batch=0)
     with pytest.raises(ValueError, match=r"gae_lambda must lie in \[0, 1\], got 2"):
         Reinforce(gae_lambda=2)
+    with pytest.raises(ValueError, match="learning_rate must be positive, got 0"):
+        Reinforce(learning_rate=0)
+    with pytest.raises(ValueError, match="entropy must not be negative, got -1"):
+        Reinforce(entropy=-1)
 
 
 # --- the refiner --------------------------------------------------------------------------------
