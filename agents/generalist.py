@@ -51,7 +51,7 @@ from hwgym.costs.maestro import Technology
 from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, Known, features_of, known_of, place_features
-from .common import digest, positive
+from .common import above_zero, digest, positive
 
 __all__ = [
     "CHECKPOINTS",
@@ -348,9 +348,7 @@ class Generalist:
 
     def __post_init__(self) -> None:
         positive(self, "patience")
-        for name in ("reach", "doubt"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)!r}")
+        above_zero(self, "reach", "doubt")
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Play the policy, then correct it by what it saw and play again, until all is spent or

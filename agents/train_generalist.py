@@ -565,7 +565,9 @@ class Regrets(NamedTuple):
     @classmethod
     def of(cls, regrets: Floats) -> Regrets:
         """Of (n,); exact is what is above the optimum by no more than rounding."""
-        low, median, high, worst = np.quantile(regrets, (0.1, 0.5, 0.9, 1.0)).tolist()
+        # Between a finite and an infinite regret there is nothing to interpolate.
+        shown = np.quantile(regrets, (0.1, 0.5, 0.9, 1.0), method="higher")
+        low, median, high, worst = shown.tolist()
         return cls(low, median, high, worst, float((regrets < 1e-9).mean()))
 
     def __str__(self) -> str:

@@ -30,9 +30,10 @@ PAGES = {
 }
 UNTESTED = (
     "cd", "git", "make", "pip", "python -m benchmarks", "python -m pytest",
-    "python -m rl_zoo3", "python cleanrl",
+    "python -m hwgym_agents.train_", "python -m rl_zoo3", "python cleanrl",
 )  # fmt: skip
-"""Commands that install, take minutes, or are not ours: the benchmarks have tests of their own."""
+"""Commands that install, take minutes, or are not ours: benchmarks and trainings have tests of
+their own."""
 
 
 def blocks(page):

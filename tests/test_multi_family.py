@@ -330,6 +330,10 @@ def test_errors_say_what_is_allowed():
         ({"split": "zoo", "network": "plain"}, "unknown network"),
         ({"split": "val", "hardware": "fast"}, "unknown hardware"),
         ({"split": "val", "networks": 0}, "networks must be a positive integer, got 0"),
+        (
+            {"split": "zoo", "network": "VGG16", "networks": 2},
+            "in zoo give either network, a single one, or networks, how many",
+        ),
         ({"split": "val", "instance": 1000}, r"val has problems 0\.\.999, got 1000"),
         ({"split": "val", "instance": True}, "instance must be an integer"),
         ({"split": "val", "dataflow": "NVDAL"}, "did you mean 'NVDLA'"),

@@ -102,8 +102,12 @@ def assign(
     if out is not None:
         folder(out)  # before the work
     start = time.perf_counter()
-    evaluator, interrupted = searched(agent, problem, problem, samples, seed, chosen, None, False)
+    evaluator, interrupted = searched(
+        agent, problem, problem, samples, seed, chosen, log=None, resume=False
+    )
     seconds = time.perf_counter() - start
+    if evaluator.best is None and interrupted:
+        raise typer.Exit(INTERRUPTED)
     if evaluator.best is None:
         raise Failure(
             f"{agent} found no assignment within the budget in {evaluator.spent:,} samples"

@@ -189,6 +189,8 @@ class Source:
             isinstance(n.networks, int) and n.networks > 0 and not isinstance(n.networks, bool)
         ):
             raise ValueError(f"networks must be a positive integer, got {n.networks!r}")
+        if self.split == "zoo" and n.network is not None and n.networks is not None:
+            raise ValueError("in zoo give either network, a single one, or networks, how many")
         _ = self.styles
 
     @property
