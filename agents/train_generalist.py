@@ -47,6 +47,7 @@ from hwgym.hardware import Hardware, Technology
 
 from .assignment_features import Known
 from .generalist import FEATURES, HEADS, OBJECTIVES, Inputs, Network, Play, inputs_of, worths
+from .train_options import DeviceOption
 
 HIDDEN = 128
 BATCH = 8
@@ -627,7 +628,9 @@ def write(trainer: Trainer, path: Path, *, command: str = "", val: Regrets | Non
 
 def train(
     way: Annotated[Way, typer.Argument(help="What it learns from.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The checkpoint, an .npz.")],
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", dir_okay=False, help="The checkpoint, an .npz.")
+    ],
     budget: Annotated[
         int | None,
         typer.Option(
@@ -638,7 +641,7 @@ def train(
     hours: Annotated[
         float | None, typer.Option(min=0, help="Stop after so long, whatever is left.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
+    device: DeviceOption = "cpu",
     hidden: Annotated[int, typer.Option(min=1, help="Width of the network.")] = HIDDEN,
     networks: Annotated[
         int | None,

@@ -32,7 +32,10 @@ from hwgym.families.assignment.multi.splits import Narrow
 
 from .jumbo import HEADS, choice_features, heads_of
 
-app = typer.Typer(add_completion=False, help=__doc__)
+app = typer.Typer(
+    add_completion=False,
+    help="Make what jumbo begins with: logs of other networks, and a network trained on them.",
+)
 
 
 @app.command()
@@ -185,7 +188,7 @@ def _said(errors: Sequence[torch.Tensor]) -> str:
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(help="The logs, a folder a problem.")],
-    out: Annotated[Path, typer.Option(help="The checkpoint.")] = Path("jumbo.npz"),
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The checkpoint.")] = Path("jumbo.npz"),
     epochs: Annotated[int, typer.Option(min=1, help="Times through the logs.")] = 120,
     hidden: Annotated[int, typer.Option(min=1, help="Units of a hidden layer.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Problems a step.")] = 4,

@@ -54,6 +54,7 @@ from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, features_of
 from .predictor import CHECKPOINT, TARGETS, Network, Predictor, ideal
+from .train_options import DeviceOption
 
 __all__ = ["Bought", "Regrets", "buy", "generated", "main", "measure", "train"]
 
@@ -445,27 +446,52 @@ def _alike(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
     return rest(before) == rest(made)
 
 
+def _known(hold_out: str | None) -> str | None:
+    """The dataflow, if Train has it."""
+    if hold_out is not None and hold_out not in MIX:
+        raise typer.BadParameter(nearest("dataflow", hold_out, MIX))
+    return hold_out
+
+
 def main(
-    costs: Annotated[int, typer.Option(help="Training costs to buy.")] = 1_000_000,
+    costs: Annotated[int, typer.Option(min=1, help="Training costs to buy.")] = 1_000_000,
     hold_out: Annotated[
-        str | None, typer.Option(help=f"A dataflow to leave out: {', '.join(MIX)}.")
+        str | None,
+        typer.Option(help=f"A dataflow to leave out: {', '.join(MIX)}.", callback=_known),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help=f"Batches of {BATCH} costs; by default as many as costs ask.")
+        int | None,
+        typer.Option(min=1, help=f"Batches of {BATCH} costs; by default as many as costs ask."),
     ] = None,
-    dataflows: Annotated[int, typer.Option(help="Dataflows that are made up.")] = 64,
-    share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
-    layers: Annotated[int, typer.Option(help="Layers that are made up.")] = 0,
-    layer_share: Annotated[float, typer.Option(help="Share of the costs that these get.")] = 0.3,
+    dataflows: Annotated[int, typer.Option(min=0, help="Dataflows that are made up.")] = 64,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the costs that these get.")
+    ] = 0.3,
+    layers: Annotated[int, typer.Option(min=0, help="Layers that are made up.")] = 0,
+    layer_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the costs that these get.")
+    ] = 0.3,
     networks: Annotated[
-        int | None, typer.Option(help="Layers of so many of Train's networks only.")
+        int | None, typer.Option(min=1, help="Layers of so many of Train's networks only.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    out: Annotated[Path, typer.Option(help="The checkpoint to write.")] = CHECKPOINT,
-    problems: Annotated[int, typer.Option(help="Of Val, to print regrets of on the way.")] = 40,
-    device: Annotated[str, typer.Option(help="Of torch: cpu, cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            show_default="the one that is shipped",
+            help="The checkpoint to write, an .npz.",
+        ),
+    ] = CHECKPOINT,
+    problems: Annotated[
+        int, typer.Option(min=0, help="Of Val, to print regrets of on the way.")
+    ] = 40,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Train the predictor on costs of Train's layers."""
+    if share * bool(dataflows) + layer_share * bool(layers) >= 1:
+        raise typer.BadParameter("--share and --layer-share leave nothing for the layers of Train")
     console = Console()
     started = time.process_time()
     if steps is None:
