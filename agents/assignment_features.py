@@ -13,6 +13,7 @@ Everything follows from what an assignment problem's statement tells (``statemen
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,7 +24,16 @@ from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.costs.maestro import Dataflow, Hardware, SpatialMap, TemporalMap
 from hwgym.workloads import Layer
 
-__all__ = ["DIMS", "NAMES", "Features", "Known", "features_of", "known_of", "place_features"]
+__all__ = [
+    "DIMS",
+    "NAMES",
+    "Features",
+    "Known",
+    "features_of",
+    "known_of",
+    "place_features",
+    "warn_unlike",
+]
 
 DIMS = "KCYXRS"
 """Of a layer: filters, channels, rows and columns of the input, those of a filter."""
@@ -129,6 +139,19 @@ def known_of(known: Mapping[str, Any]) -> Known:
         np.tile(tiles, len(pes)),
         known["hardware"],
     )
+
+
+def warn_unlike(agent: str, known: Mapping[str, Any]) -> None:
+    """Warn where a machine differs from all of the training in what agents do not look at."""
+    own, usual = known["hardware"].arrays(), Hardware().arrays()
+    other = [f"{name}={own[name]:g}" for name in own if name != "noc_bandwidth"
+             and own[name] != usual[name]]  # fmt: skip
+    if other:
+        warnings.warn(
+            f"{agent} has not learnt what {', '.join(other)} means: all machines of its training "
+            "had the defaults; compare with the optimum, or give it samples",
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True)

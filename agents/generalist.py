@@ -50,7 +50,7 @@ from hwgym.core import BudgetSpent, Evaluator, Scores, Sees, Statement
 from hwgym.costs.maestro import Technology
 from hwgym.workloads import Layer
 
-from .assignment_features import NAMES, Known, features_of, known_of, place_features
+from .assignment_features import NAMES, Known, features_of, known_of, place_features, warn_unlike
 from .common import above_zero, digest, positive
 
 __all__ = [
@@ -358,6 +358,7 @@ class Generalist:
             ValueError: If the problem is none of those that it was made for.
         """
         check(evaluator.statement)
+        warn_unlike("the generalist", evaluator.statement.known)
         played = Play(read_checkpoint(self.checkpoint).network, evaluator, self.reach)
         rng = np.random.default_rng(seed)
         doubt = 0.0

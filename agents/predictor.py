@@ -37,7 +37,15 @@ from hwgym.core import Evaluator, Sees, Statement
 from hwgym.hardware import Technology
 from hwgym.workloads import Layer
 
-from .assignment_features import NAMES, Features, Known, features_of, known_of, place_features
+from .assignment_features import (
+    NAMES,
+    Features,
+    Known,
+    features_of,
+    known_of,
+    place_features,
+    warn_unlike,
+)
 from .common import digest, separable
 from .tables import SeenTables
 
@@ -400,6 +408,7 @@ class Predictor:
         if statement.objective.name not in _OBJECTIVES:
             raise ValueError(f"predictor has not learnt {statement.objective.label}")
         predicted = predict(load(self.checkpoint), statement)
+        warn_unlike("the predictor", statement.known)
         tables = _Corrected(statement, predicted, known_of(statement.known))
         planner = _Planner(statement)
         if self.masks:

@@ -28,7 +28,7 @@ that learns from the returns of its episodes and nothing else is :mod:`.reinforc
 Where the objective is known of whole solutions only, as of mappings, no choice has a price: then
 each is credited with the return, against the batch's mean, and nothing else is remembered.
 
-``PricedReinforce.paper()`` is the setting of ConfuciuX's released code instead: one episode at a
+``ConfuciuX`` is the setting of ConfuciuX's released code instead: one episode at a
 time, neither masks nor memory nor price, rewards standardised inside the episode, so that whether
 the whole of it was good is invisible. Every choice is a field, so each can be
 switched off alone; ``benchmarks/agents.py`` says what each brings.
@@ -181,25 +181,6 @@ class PricedReinforce:
         "curiosity": (0.03, 0.1, 0.3),
     }
 
-    @classmethod
-    def paper(cls) -> PricedReinforce:
-        """What ConfuciuX's released code does, as far as it goes on this environment."""
-        return cls(
-            batch=1,
-            epochs=1,
-            learning_rate=1e-3,
-            masks=False,
-            credit="return",
-            memory=False,
-            layer_bias=False,
-            entropy=0.0,
-            coldest=1.0,
-            curiosity=0.0,
-            gamma=0.9,
-            within_episode=True,
-            reward="confuciux",
-        )
-
     def __post_init__(self) -> None:
         if self.epochs > 1 and not self.memory:
             raise ValueError("epochs > 1 needs memory=True: samples are used once")
@@ -237,6 +218,25 @@ class PricedReinforce:
             return self
         reward = self.reward or "relative"
         return replace(self, credit="return", memory=False, epochs=1, reward=reward)
+
+
+@dataclass
+class ConfuciuX(PricedReinforce):
+    """ConfuciuX's REINFORCE as its released code has it, as far as it goes on this environment"""
+
+    batch: int = 1
+    epochs: int = 1
+    learning_rate: float = 1e-3
+    masks: bool = False
+    credit: Literal["price", "return"] = "return"
+    memory: bool = False
+    layer_bias: bool = False
+    entropy: float = 0.0
+    coldest: float = 1.0
+    curiosity: float = 0.0
+    gamma: float = 0.9
+    within_episode: bool = True
+    reward: str | None = "confuciux"
 
 
 class _Run:

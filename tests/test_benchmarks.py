@@ -930,3 +930,19 @@ def test_all_that_is_carried_is_compared_without_options(tmp_path, monkeypatch, 
     assert "150 points, 1800 values, 0 differ" in printed
     assert "192 points, 768 values, 0 differ" in printed
     assert "30 points, 30 values, 0 differ" in printed
+
+
+# --- generalisation -------------------------------------------------------------------------------
+
+
+def test_what_few_networks_teach_is_asked_of_those_and_of_others(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from benchmarks import generalisation
+
+    gap = generalisation.measure(1, seed=0, optima=24, problems=2)
+    assert all(0 <= median <= most for median, most in (gap.train, gap.test))
+    assert gap == generalisation.measure(1, seed=0, optima=24, problems=2)
+    monkeypatch.setattr(generalisation, "PICTURE", tmp_path / "gap.png")
+    monkeypatch.setattr(generalisation, "NETWORKS", (1,))
+    generalisation.draw([gap])
+    assert (tmp_path / "gap.png").read_bytes()[:4] == b"\x89PNG"

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from hwgym import Hardware
 from hwgym.core import Evaluator, problem_of, search, solve
 from hwgym.families.assignment import AssignmentProblem
 from hwgym.families.assignment.multi import binding, make
@@ -218,3 +219,12 @@ def test_it_is_satisfied_when_nothing_better_comes(zoo):
     search(Generalist(patience=5), evaluator, 0)
     best = evaluator.improvements[-1][0]
     assert evaluator.spent == best + 6
+
+
+def test_what_it_has_not_learnt_of_a_machine_is_said():
+    hardware = Hardware(simd_lanes=8)
+    problem = AssignmentProblem.of("NCF", "NVDLA", platform="iot", hardware=hardware)
+    with pytest.warns(UserWarning, match="not learnt what simd_lanes=8 means"):
+        first(problem)
+    bandwidth = AssignmentProblem.of("NCF", hardware=Hardware(noc_bandwidth=8), platform="iot")
+    assert np.isfinite(first(bandwidth))  # without a warning

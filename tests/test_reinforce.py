@@ -24,7 +24,7 @@ from hwgym.families.assignment.design_space import FINE_PE_LEVELS
 from hwgym.families.mapping import mapping_problem
 from hwgym_agents.ga_refiner import GARefiner
 from hwgym_agents.reinforce import Reinforce
-from hwgym_agents.reinforce_priced import PricedReinforce
+from hwgym_agents.reinforce_priced import ConfuciuX, PricedReinforce
 from hwgym_agents.two_stage import ReinforceThenGA
 
 
@@ -72,7 +72,7 @@ def test_every_part_can_be_switched_off(small, settings):
 
 
 def test_the_papers_settings_run(small):
-    agent = PricedReinforce.paper()
+    agent = ConfuciuX()
     assert (agent.batch, agent.gamma, agent.masks, agent.within_episode) == (1, 0.9, False, True)
     assert run(agent, small, 20).spent == 20
 
@@ -202,13 +202,11 @@ def test_what_was_never_seen_makes_no_difference(agent, small, tmp_path):
 
 
 @pytest.mark.parametrize("env_id", ["Bags-3-0-v0", "Bags-4-1-v0"])
-@pytest.mark.parametrize(
-    "agent", [PricedReinforce(), PricedReinforce.paper(), ReinforceThenGA()], ids=repr
-)
+@pytest.mark.parametrize("agent", [PricedReinforce(), ConfuciuX(), ReinforceThenGA()], ids=repr)
 def test_any_separable_family(agent, env_id):
     result = solve(agent, env_id, samples=200)
     assert result.samples == 200
-    if agent != PricedReinforce.paper():
+    if agent != ConfuciuX():
         assert result.regret < 0.05
 
 
@@ -230,7 +228,7 @@ def test_what_a_problem_must_have_is_said():
     with pytest.raises(ValueError, match="learns what each choice"):
         solve(ReinforceThenGA(), "Tour-4-v0", samples=10)
     with pytest.raises(ValueError, match="more than the 65,536 that can be numbered"):
-        solve(PricedReinforce.paper(), "Tour-4-v0", samples=10)
+        solve(ConfuciuX(), "Tour-4-v0", samples=10)
     with pytest.raises(ValueError, match="declare sees = 'layers'"):
         search(PricedReinforce(), Evaluator(problem_of("Bags-3-0-v0"), 10), 0)
 

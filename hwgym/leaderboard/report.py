@@ -144,6 +144,8 @@ def _figure(column: Column, value: float) -> str:
     if column.kind == "share":
         digits = 0 if value in (0, 1) else 1
         return f"{value:.{digits}%}".replace("%", " %")
+    if column.kind == "samples":
+        return f"{value:,.0f}" if math.isfinite(value) else NEVER
     return percent(value)
 
 

@@ -7,9 +7,10 @@ is chosen without having seen any, so what that is worth is *zero-shot*; its fir
 
 A track is data. A new one is a :class:`Track` in :data:`TRACKS`, made of columns that this module
 has (:func:`score_after`, :func:`area_to`, :func:`exact_after`, :func:`regret_after`,
-:func:`infeasible_after`) or of a :class:`Column` of one's own, which is a function of an agent's
-curves; and its name in the list ``tracks`` of suites (``suites.json``). Report, page and
-documentation show it from then on. Columns that look farther than a suite's samples are left out.
+:func:`infeasible_after`, :func:`samples_to`) or of a :class:`Column` of one's own, which is a
+function of an agent's curves; and its name in the list ``tracks`` of suites (``suites.json``).
+Report, page and documentation show it from then on. Columns that look farther than a suite's
+samples are left out.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ __all__ = [
     "find_track",
     "infeasible_after",
     "regret_after",
+    "samples_to",
     "score_after",
 ]
 
@@ -48,7 +50,7 @@ YARDSTICKS = ("uniform", "regression", "tabulate", "difference")
 """Agents that other agents are measured by: best uniform assignment; one price for all layers, with
 costs regressed from features; tabulate and solve; differences of totals, and solve."""
 
-Kind = Literal["score", "share", "regret"]
+Kind = Literal["score", "share", "regret", "samples"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Column:
     @property
     def more_is_better(self) -> bool:
         """Which way it is sorted."""
-        return self.perfect > 0
+        return self.kind in ("score", "share") and self.perfect > 0
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,19 @@ def infeasible_after(samples: int) -> Column:
     )
 
 
+def samples_to(regret: float) -> Column:
+    """The median of samples until the regret is at most that; infinite where half of the runs do
+    not get there."""
+    return Column(
+        f"to {regret:.0%}".replace("%", " %"),
+        f"median samples until the regret is at most {regret:.0%}".replace("%", " %"),
+        1,
+        "samples",
+        lambda curves: _quantile(np.array([c.samples_to(regret) for c in curves]), 0.5),
+        1.0,
+    )
+
+
 def _samples(count: int) -> str:
     return "the first sample" if count == 1 else f"{count:,} samples"
 
@@ -227,6 +242,11 @@ TRACKS: Mapping[str, Track] = MappingProxyType(
                     regret_after(5000, 1.0, "worst"),
                     exact_after(5000),
                 ),
+            ),
+            Track(
+                "samples",
+                "How many samples it takes, as ConfuciuX counts",
+                (samples_to(0.1), samples_to(0.05), samples_to(0.01)),
             ),
         )
     }
