@@ -23,7 +23,8 @@ from rich.table import Table
 
 from hwgym._arrays import Floats
 from hwgym._files import write_text
-from hwgym_agents.train_generalist import Trainer, Way, binding, regrets
+from hwgym.families.assignment.multi import binding
+from hwgym_agents.train_generalist import Trainer, Way, regrets
 
 HERE = Path(__file__).parent
 FILE = HERE / "generalisation.json"
@@ -105,7 +106,7 @@ def draw(gaps: Sequence[Gap]) -> None:
                     [places[n]] * len(values), [100 * v for v in values], ".", color=colour,
                     alpha=0.4,
                 )  # fmt: skip
-        axis.set_yscale("log")
+        axis.set_ylim(bottom=0)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
         axis.set_xticks(range(len(NETWORKS)), [f"{n:,}" if n else "endless" for n in NETWORKS])
         axis.set_xlabel("networks in training")
