@@ -10,16 +10,18 @@ from __future__ import annotations
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
-from hwgym._arrays import Floats, Ints
+from hwgym._arrays import Array, Floats, Ints
 from hwgym.core import Evaluator, Scores, Space, Statement
 
 __all__ = [
     "Judge",
     "above_zero",
     "best_first",
+    "checkpoint_arrays",
     "digest",
     "first_solutions",
     "not_negative",
@@ -164,6 +166,23 @@ def separable(statement: Statement, agent: str) -> None:
             f"{agent} learns what each choice of each step costs, but of {statement.title} {why}; "
             "agents that see totals work on any problem"
         )
+
+
+def checkpoint_arrays(path: Path, agent: str) -> dict[str, Array]:
+    """What a checkpoint, an .npz, holds.
+
+    Raises:
+        ValueError: If the file is none.
+        OSError: If it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
+        raise ValueError(
+            f"{path} is no checkpoint of the {agent}; python -m hwgym_agents.train_{agent} makes "
+            "one"
+        ) from error
 
 
 def digest(path: Path) -> str:

@@ -51,7 +51,7 @@ from hwgym.costs.maestro import Technology
 from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, Known, features_of, known_of, place_features, warn_unlike
-from .common import above_zero, digest, positive
+from .common import above_zero, checkpoint_arrays, digest, positive
 
 __all__ = [
     "CHECKPOINTS",
@@ -214,14 +214,16 @@ class Checkpoint(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _read(path: str, changed: float) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = checkpoint_arrays(Path(path), "generalist")
     try:
-        made = json.loads(str(arrays.pop("made")))
         names = [str(name) for name in arrays.pop("features")]
+        made = json.loads(str(arrays.pop("made")))
         network = Network(arrays)
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no checkpoint of the generalist: {error}") from error
+        raise ValueError(
+            f"{path} is no checkpoint of the generalist; python -m "
+            "hwgym_agents.train_generalist makes one"
+        ) from error
     if names != list(FEATURES):
         raise ValueError(
             f"{path} was trained on other features than there are now: train it again, with "

@@ -52,7 +52,15 @@ from hwgym.families.assignment.multi.features import (
     technology_features,
 )
 
-from .common import best_first, digest, first_solutions, not_negative, positive, shares
+from .common import (
+    best_first,
+    checkpoint_arrays,
+    digest,
+    first_solutions,
+    not_negative,
+    positive,
+    shares,
+)
 from .local import Moves
 
 __all__ = ["HEADS", "Jumbo", "choice_features", "heads_of"]
@@ -265,8 +273,12 @@ def _load(path: str) -> Mapping[str, Array]:
         raise FileNotFoundError(
             f"{path}: no checkpoint there; python -m hwgym_agents.train_jumbo makes one"
         )
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    found = checkpoint_arrays(Path(path), "jumbo")
+    if "mean" not in found:
+        raise ValueError(
+            f"{path} is no checkpoint of jumbo; python -m hwgym_agents.train_jumbo makes one"
+        )
+    return found
 
 
 class _Warm:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,7 +45,7 @@ from .assignment_features import (
     place_features,
     warn_unlike,
 )
-from .common import digest, separable
+from .common import checkpoint_arrays, digest, separable
 from .tables import SeenTables
 
 __all__ = [
@@ -136,13 +135,13 @@ class Network:
             ValueError: If the file is no checkpoint of this agent, or of other features.
             OSError: If it cannot be read.
         """
+        file = checkpoint_arrays(Path(path), "predictor")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                count = sum(name.startswith("weight") for name in file.files)
-                made = json.loads(bytes(file["made"]).decode())
-                weights = [file[f"weight{i}"] for i in range(count)]
-                biases = [file[f"bias{i}"] for i in range(count)]
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            count = sum(name.startswith("weight") for name in file)
+            made = json.loads(bytes(file["made"]).decode())
+            weights = [file[f"weight{i}"] for i in range(count)]
+            biases = [file[f"bias{i}"] for i in range(count)]
+        except (KeyError, ValueError) as error:
             raise ValueError(
                 f"{path} is no checkpoint of the predictor; "
                 "python -m hwgym_agents.train_predictor makes one"

@@ -47,7 +47,7 @@ from hwgym.hardware import Hardware, Technology
 
 from .assignment_features import Known
 from .generalist import FEATURES, HEADS, OBJECTIVES, Inputs, Network, Play, inputs_of, worths
-from .train_options import DeviceOption
+from .train_options import DeviceOption, out_option
 
 HIDDEN = 128
 BATCH = 8
@@ -628,9 +628,7 @@ def write(trainer: Trainer, path: Path, *, command: str = "", val: Regrets | Non
 
 def train(
     way: Annotated[Way, typer.Argument(help="What it learns from.")],
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", dir_okay=False, help="The checkpoint, an .npz.")
-    ],
+    out: Annotated[Path, out_option()],
     budget: Annotated[
         int | None,
         typer.Option(

@@ -31,6 +31,7 @@ from hwgym.families.assignment.multi.problem import instances
 from hwgym.families.assignment.multi.splits import Narrow
 
 from .jumbo import HEADS, choice_features, heads_of
+from .train_options import out_option
 
 app = typer.Typer(
     add_completion=False,
@@ -188,7 +189,7 @@ def _said(errors: Sequence[torch.Tensor]) -> str:
 @app.command()
 def train(
     folder: Annotated[Path, typer.Argument(help="The logs, a folder a problem.")],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="The checkpoint.")] = Path("jumbo.npz"),
+    out: Annotated[Path, out_option()] = Path("jumbo.npz"),
     epochs: Annotated[int, typer.Option(min=1, help="Times through the logs.")] = 120,
     hidden: Annotated[int, typer.Option(min=1, help="Units of a hidden layer.")] = 64,
     batch: Annotated[int, typer.Option(min=1, help="Problems a step.")] = 4,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DeviceOption"]
+__all__ = ["DeviceOption", "out_option"]
 
 
 def _usable(device: str) -> str:
@@ -19,6 +20,19 @@ def _usable(device: str) -> str:
         reason = str(error).splitlines()[0]
         raise typer.BadParameter(f"no device {device!r} for torch here: {reason}") from error
     return device
+
+
+def _writable(out: Path) -> Path:
+    """The file, if its folder is there."""
+    if not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.absolute().parent}")
+    return out
+
+
+def out_option(**settings: Any) -> Any:
+    """The option that says where the checkpoint goes."""
+    told = {"metavar": "FILE", "help": "The checkpoint to write, an .npz.", **settings}
+    return typer.Option(dir_okay=False, writable=True, callback=_writable, **told)
 
 
 DeviceOption = Annotated[

@@ -54,7 +54,7 @@ from hwgym.workloads import Layer
 
 from .assignment_features import NAMES, features_of
 from .predictor import CHECKPOINT, TARGETS, Network, Predictor, ideal
-from .train_options import DeviceOption
+from .train_options import DeviceOption, out_option
 
 __all__ = ["Bought", "Regrets", "buy", "generated", "main", "measure", "train"]
 
@@ -475,15 +475,7 @@ def main(
         int | None, typer.Option(min=1, help="Layers of so many of Train's networks only.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
-    out: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            show_default="the one that is shipped",
-            help="The checkpoint to write, an .npz.",
-        ),
-    ] = CHECKPOINT,
+    out: Annotated[Path, out_option(show_default="the one that is shipped")] = CHECKPOINT,
     problems: Annotated[
         int, typer.Option(min=0, help="Of Val, to print regrets of on the way.")
     ] = 40,

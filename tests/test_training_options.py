@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
+
+import hwgym
+from hwgym.core import solve
 
 pytest.importorskip("torch")
 from hwgym_agents import train_generalist, train_jumbo, train_predictor
@@ -31,6 +35,7 @@ def predictor(*arguments: str) -> Any:
         (("--hold-out", "NVDIA"), "did you mean 'NVDLA'?"),
         (("--device", "nowhere"), "no device 'nowhere'"),
         (("--out", "."), "is a directory"),
+        (("--out", "no/such/x.npz"), "there is no folder"),
     ],
 )
 def test_wrong_options_of_the_predictors_are_named(
@@ -57,3 +62,19 @@ def test_help_is_the_same_on_every_machine() -> None:
         predictor("--help").output.replace("│", "").split()
     )
     assert "code-block" not in CliRunner().invoke(train_jumbo.app, ["--help"]).output
+
+
+@pytest.mark.parametrize("agent", ["generalist", "predictor", "jumbo"])
+@pytest.mark.parametrize("holds", ["nothing", "an array", "arrays of another"])
+def test_what_is_no_checkpoint_is_said_to_be_none(agent: str, holds: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    if holds == "nothing":
+        path.write_bytes(b"")
+    elif holds == "an array":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    else:
+        np.savez(path, of="another")
+    problem = hwgym.AssignmentProblem.of("NCF", "NVDLA", platform="iot")
+    with pytest.raises(ValueError, match=f"x.npz is no checkpoint of (the )?{agent}; python -m"):
+        solve(agent, problem, samples=1, settings={"checkpoint": str(path)})
