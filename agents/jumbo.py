@@ -125,7 +125,10 @@ class Jumbo:
         """
         statement, rng = evaluator.statement, np.random.default_rng(seed)
         if statement.space.joint is None:
-            raise ValueError("jumbo numbers the choices of a step, and here they are too many")
+            raise ValueError(
+                "jumbo numbers the choices of a step, and here they are too many; other "
+                "agents that see totals work on any problem"
+            )
         warm = None if self.cold else _Warm(statement, _load(self.checkpoint or str(SHIPPED)))
         summary = _Summary(statement)
         tried = _Tried(statement, None if warm is None else warm.buildable)
@@ -257,7 +260,8 @@ def heads_of(statement: Statement) -> tuple[tuple[int, ...], int]:
     if "dataflows" not in known or len(known["workload"]) != steps:
         raise ValueError(
             "jumbo's network knows layers with partitions of their own (HWAssign, HWAssignMulti); "
-            f"of {statement.title} it knows nothing: set cold=True"
+            f"of {statement.title} it knows nothing: set cold=True. Other agents that see "
+            "totals work on any problem"
         )
     if objective not in _OBJECTIVES or (constraint and constraint.name not in _CONSTRAINTS):
         raise ValueError(

@@ -14,6 +14,7 @@ From the bottom up:
 from hwgym.families.assignment.multi.env import HWAssignMultiEnv, HWAssignMultiVectorEnv
 from hwgym.families.assignment.multi.family import FAMILY
 from hwgym.families.assignment.multi.problem import (
+    Instances,
     MultiProblem,
     SplitSampler,
     binding,
@@ -26,6 +27,7 @@ __all__ = [
     "SPLITS",
     "HWAssignMultiEnv",
     "HWAssignMultiVectorEnv",
+    "Instances",
     "MultiProblem",
     "SplitSampler",
     "binding",
