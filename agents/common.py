@@ -168,16 +168,24 @@ def separable(statement: Statement, agent: str) -> None:
         )
 
 
-def checkpoint_arrays(path: Path, agent: str) -> dict[str, Array]:
+def checkpoint_arrays(path: Path, agent: str, *needs: str) -> dict[str, Array]:
     """What a checkpoint, an .npz, holds.
 
+    Args:
+        path: Of the file.
+        agent: Whose it is.
+        needs: Names of arrays that tell it from those of others.
+
     Raises:
-        ValueError: If the file is none.
+        ValueError: If the file is none, or of another agent.
         OSError: If it cannot be read.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+            found = dict(file)
+        if missing := set(needs) - found.keys():
+            raise ValueError(f"it has no {', '.join(sorted(missing))}")
+        return found
     except (ValueError, TypeError, AttributeError, EOFError, BadZipFile) as error:
         raise ValueError(
             f"{path} is no checkpoint of the {agent}; python -m hwgym_agents.train_{agent} makes "

@@ -214,22 +214,15 @@ class Checkpoint(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _read(path: str, changed: float) -> Checkpoint:
-    arrays = checkpoint_arrays(Path(path), "generalist")
-    try:
-        names = [str(name) for name in arrays.pop("features")]
-        made = json.loads(str(arrays.pop("made")))
-        network = Network(arrays)
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path} is no checkpoint of the generalist; python -m "
-            "hwgym_agents.train_generalist makes one"
-        ) from error
+    arrays = checkpoint_arrays(Path(path), "generalist", "features", "made")
+    names = [str(name) for name in arrays.pop("features")]
+    made = json.loads(str(arrays.pop("made")))
     if names != list(FEATURES):
         raise ValueError(
             f"{path} was trained on other features than there are now: train it again, with "
             f"python -m hwgym_agents.train_generalist"
         )
-    return Checkpoint(network, made)
+    return Checkpoint(Network(arrays), made)
 
 
 def read_checkpoint(name: str) -> Checkpoint:

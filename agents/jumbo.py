@@ -277,12 +277,7 @@ def _load(path: str) -> Mapping[str, Array]:
         raise FileNotFoundError(
             f"{path}: no checkpoint there; python -m hwgym_agents.train_jumbo makes one"
         )
-    found = checkpoint_arrays(Path(path), "jumbo")
-    if "mean" not in found:
-        raise ValueError(
-            f"{path} is no checkpoint of jumbo; python -m hwgym_agents.train_jumbo makes one"
-        )
-    return found
+    return checkpoint_arrays(Path(path), "jumbo", "mean")
 
 
 class _Warm:

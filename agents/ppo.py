@@ -32,7 +32,7 @@ from gymnasium.spaces import Discrete, MultiDiscrete
 from torch import Tensor, nn
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym.core import Evaluator, Sees, VectorEnvironment
+from hwgym.core import Evaluator, SearchEnvironment, Sees, VectorEnvironment
 
 from .common import above_zero, not_negative, positive, shares
 
@@ -119,6 +119,14 @@ class Episodes(NamedTuple):
     """(T, N): 0 after the end."""
     alive: Bools
     """(T, N): the step was taken."""
+
+    def taken(self, device: torch.device, *more: Array) -> list[Tensor]:
+        """Observations, masks, actions, step numbers and more (T, N, ...), (n, ...) each, of the
+        steps that were taken."""
+        alive = self.alive
+        steps = np.broadcast_to(np.arange(len(alive))[:, None], alive.shape)
+        each = (self.observations, self.masks, self.actions, steps, *more)
+        return [torch.from_numpy(values[alive]).to(device) for values in each]
 
 
 @torch.no_grad()
@@ -242,14 +250,8 @@ class PPO:
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Train until the budget is spent."""
-        statement = evaluator.statement
-        env = evaluator.environment(
-            self.num_envs,
-            action_mode="discrete" if statement.space.joint is not None else "multi_discrete",
-            reward=self.reward,
-            once=True,
-        )
-        whole = statement.objective.join == "whole"
+        env = environment_of(evaluator, self.num_envs, self.reward)
+        whole = evaluator.statement.objective.join == "whole"
         self.learn(env, evaluator.remaining, seed, gae_lambda=1.0 if whole else self.gae_lambda)
 
     def learn(
@@ -299,11 +301,8 @@ class PPO:
     ) -> None:
         """Learn from a batch of episodes, with that share of all episodes left."""
         device = policy.step_bias.device
-        alive = batch.alive
-        steps = np.broadcast_to(np.arange(len(alive))[:, None], alive.shape)
-        each = (batch.observations, batch.masks, batch.actions, batch.log_probs, gained, steps)
-        observations, masks, actions, before, advantage, index = (
-            torch.from_numpy(values[alive]).to(device) for values in each
+        observations, masks, actions, index, before, advantage = batch.taken(
+            device, batch.log_probs, gained
         )
         advantage = advantage.float()
         count = len(index)
@@ -316,10 +315,25 @@ class PPO:
                 gain = torch.min(ratio * advantage[rows], clipped * advantage[rows]).mean()
                 entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
                 loss = -gain - self.entropy * left * entropy
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-                optimizer.step()
+                descend(policy, optimizer, loss)
+
+
+def environment_of(evaluator: Evaluator, count: int, reward: str | None) -> SearchEnvironment:
+    """Environments that play one episode each, with joint choices where these can be numbered."""
+    return evaluator.environment(
+        count,
+        action_mode="discrete" if evaluator.space.joint is not None else "multi_discrete",
+        reward=reward,
+        once=True,
+    )
+
+
+def descend(policy: Policy, optimizer: torch.optim.Adam, loss: Tensor) -> None:
+    """One gradient step, of length 1 at most."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+    optimizer.step()
 
 
 def device_of(name: str) -> torch.device:

@@ -135,18 +135,12 @@ class Network:
             ValueError: If the file is no checkpoint of this agent, or of other features.
             OSError: If it cannot be read.
         """
-        file = checkpoint_arrays(Path(path), "predictor")
-        try:
-            count = sum(name.startswith("weight") for name in file)
-            made = json.loads(bytes(file["made"]).decode())
-            weights = [file[f"weight{i}"] for i in range(count)]
-            biases = [file[f"bias{i}"] for i in range(count)]
-        except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"{path} is no checkpoint of the predictor; "
-                "python -m hwgym_agents.train_predictor makes one"
-            ) from error
-        if not count or (len(weights[0]), len(biases[-1])) != (len(NAMES), len(TARGETS)):
+        file = checkpoint_arrays(Path(path), "predictor", "made", "weight0", "bias0")
+        count = sum(name.startswith("weight") for name in file)
+        made = json.loads(bytes(file["made"]).decode())
+        weights = [file[f"weight{i}"] for i in range(count)]
+        biases = [file[f"bias{i}"] for i in range(count)]
+        if (len(weights[0]), len(biases[-1])) != (len(NAMES), len(TARGETS)):
             raise ValueError(f"{path} is a checkpoint of other features; train it again")
         return cls(weights, biases, made)
 

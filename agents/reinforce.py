@@ -24,12 +24,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from hwgym.core import Evaluator, Sees
 
 from .common import above_zero, not_negative, positive, shares
-from .ppo import Policy, advantages, device_of, play
+from .ppo import Policy, advantages, descend, device_of, environment_of, play
 
 __all__ = ["Reinforce"]
 
@@ -78,12 +77,7 @@ class Reinforce:
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Train until the budget is spent."""
         statement, device = evaluator.statement, device_of(self.device)
-        env = evaluator.environment(
-            self.batch,
-            action_mode="discrete" if statement.space.joint is not None else "multi_discrete",
-            reward=self.reward,
-            once=True,
-        )
+        env = environment_of(evaluator, self.batch, self.reward)
         gae_lambda = 1.0 if statement.objective.join == "whole" else self.gae_lambda
         rng = np.random.default_rng(seed)
         policy = Policy(env, self.hidden, seed).to(device)
@@ -96,19 +90,11 @@ class Reinforce:
                 count = min(self.batch, evaluator.remaining)
                 episodes = play(env, policy, rng, count, masked=self.masks)
                 gained = advantages(episodes, gae_lambda)
-                alive = episodes.alive
-                steps = np.broadcast_to(np.arange(len(alive))[:, None], alive.shape)
-                each = (episodes.observations, episodes.masks, episodes.actions, gained, steps)
-                observations, masks, actions, credit, index = (
-                    torch.from_numpy(values[alive]).to(device) for values in each
-                )
+                observations, masks, actions, index, credit = episodes.taken(device, gained)
                 log_probs = policy(observations, masks, index)
                 gain = (credit.float() * policy.taken(log_probs, actions)).mean()
                 entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
                 loss = -gain - self.entropy * left * entropy
-                optimizer.zero_grad()
-                loss.backward()
-                nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-                optimizer.step()
+                descend(policy, optimizer, loss)
         finally:
             torch.set_num_threads(threads)

@@ -52,6 +52,7 @@ from hwgym._files import replacing
 from hwgym.core import BudgetSpent, Evaluator, Scores, SearchEnvironment, Sees, Space, Statement
 
 from .common import separable
+from .ppo import device_of
 from .tables import SeenTables
 
 
@@ -247,10 +248,7 @@ class _Run:
         self.statement, self.space = evaluator.statement, evaluator.space
         if args.credit == "price":
             separable(self.statement, "reinforce-priced with credit='price'")
-        device = args.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = device_of(args.device)
         torch.set_flush_denormal(True)
         # One generator on the CPU draws everything, so that devices differ only by rounding.
         self.generator = torch.Generator().manual_seed(seed)

@@ -17,7 +17,7 @@ from hwgym.costs.maestro import MAESTRO_2019, Hardware, Technology, dataflow
 from hwgym.families.assignment.design_space import MIX
 from hwgym.families.assignment.multi.features import CONSTRAINTS, OBJECTIVES
 from hwgym.families.assignment.multi.grammar import DEPTHS, KINDS, LEVELS, SPLIT_CELLS, stages
-from hwgym.families.assignment.multi.pool import LayerPool, Prices, Style, pool_of
+from hwgym.families.assignment.multi.pool import LayerPool, Prices, Style, pool_of, prices_of
 from hwgym.families.layered.ids import MODELS
 from hwgym.workloads import Layer, Workload, workload
 
@@ -230,13 +230,11 @@ class Source:
     @cached_property
     def prices(self) -> tuple[Prices, Prices]:
         """Of area and of power, arrays (machines,) each: those of :meth:`technology`."""
-        t = MAESTRO_2019
-        mac, l1, l2 = self.machines.T
-        energy = (t.mac_energy_nj * mac, t.l1_energy_macs * l1, t.l2_energy_macs * l2)
-        return (
-            Prices(*energy, t.mac_area_um2 * mac, t.l1_area_um2 * l1, t.l2_area_um2 * l2),
-            Prices(*energy, t.mac_power_mw * mac, t.l1_power_mw * l1, t.l2_power_mw * l2),
+        each = [prices_of(self.technology(i)) for i in range(len(self.machines))]
+        area, power = (
+            Prices(*map(np.array, zip(*of, strict=True))) for of in zip(*each, strict=True)
         )
+        return area, power
 
     # --- what a number means ----------------------------------------------------------------------
 
