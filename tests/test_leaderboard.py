@@ -539,6 +539,29 @@ def test_claims_of_the_dead_are_taken_over(tmp_path):
     assert not list(tmp_path.rglob(".*"))
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_an_interruption_leaves_no_claim(tmp_path, monkeypatch, written):
+    """Not even one that comes between a claim's file and the note that the sweep has it."""
+    job, other = Job("random", ALEXNET, 10), Job("random", NCF, 10)
+    claims, others = Claims(tmp_path), Claims(tmp_path)
+    assert claims.take(job)
+
+    def interrupted(owner, file):
+        file.write(json.dumps(owner) if written else "")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hwgym.leaderboard.claims.json.dump", lambda *args: interrupted(*args))
+        with pytest.raises(KeyboardInterrupt):
+            claims.take(other)
+    assert len(list(tmp_path.rglob("*.claim"))) == 2
+    claims.release_all()
+    assert not list(tmp_path.rglob("*.claim"))
+    assert others.take(other)
+    claims.release_all()
+    assert len(list(tmp_path.rglob("*.claim"))) == 1
+
+
 def test_failures_are_recorded_and_done_again_when_asked(tmp_path, bad_agents, monkeypatch):
     monkeypatch.setattr(runner, "hard_limit", lambda limit: 4.0)
     jobs = runner.plan(

@@ -36,6 +36,7 @@ class Claims:
     def __init__(self, folder: Path, stale: float = STALE) -> None:
         self.folder, self.stale = folder, stale
         self._held: dict[Path, Path] = {}
+        self._taking: Path | None = None
         self._touched = time.monotonic()
 
     def take(self, job: Job) -> bool:
@@ -55,16 +56,22 @@ class Claims:
             if not self._create(path):
                 return False
         self._held[job.file] = path
+        self._taking = None
+        return True
+
+    def _create(self, path: Path) -> bool:
+        self._taking = path  # an interruption may come before it is noted as held
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                json.dump(self._owner(), file)
+        except FileExistsError:
+            self._taking = None
+            return False
         return True
 
     @staticmethod
-    def _create(path: Path) -> bool:
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                json.dump({"node": platform.node(), "pid": os.getpid()}, file)
-        except FileExistsError:
-            return False
-        return True
+    def _owner() -> dict[str, str | int]:
+        return {"node": platform.node(), "pid": os.getpid()}
 
     def _is_stale(self, path: Path) -> bool:
         try:
@@ -88,12 +95,24 @@ class Claims:
 
     def release(self, job: Job) -> None:
         """Give a claim back."""
-        self._held.pop(job.file).unlink(missing_ok=True)
+        self._held[job.file].unlink(missing_ok=True)
+        del self._held[job.file]
 
     def release_all(self) -> None:
-        """Give all claims back."""
-        while self._held:
-            self._held.popitem()[1].unlink(missing_ok=True)
+        """Give all claims back, one included in whose taking the sweep was interrupted."""
+        if self._taking is not None and self._is_ours(self._taking):
+            self._taking.unlink(missing_ok=True)
+        self._taking = None
+        for path in self._held.values():
+            path.unlink(missing_ok=True)
+        self._held.clear()
+
+    def _is_ours(self, path: Path) -> bool:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return False
+        return text in ("", json.dumps(self._owner()))
 
     def touch(self) -> None:
         """Show that this sweep is alive, now and then."""
