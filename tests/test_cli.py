@@ -603,7 +603,7 @@ def test_levels_of_ones_own(run, json_of):
     assert "8 to 200 in steps of 64;" in run("optimize", "NCF", "--pe-levels", "8-200:64")[1]
 
 
-def test_sizes_that_an_onnx_file_leaves_open(json_of, tmp_path):
+def test_sizes_that_an_onnx_file_leaves_open(json_of, run, tmp_path):
     onnx = pytest.importorskip("onnx")
     make, kind = onnx.helper, onnx.TensorProto.FLOAT
     graph = make.make_graph(
@@ -615,6 +615,10 @@ def test_sizes_that_an_onnx_file_leaves_open(json_of, tmp_path):
     )
     file = tmp_path / "open.onnx"
     onnx.save(make.make_model(graph), file)
+    code, _, error = run("optimize", file)
+    assert code == 2
+    said = " ".join(error.replace("│", " ").split())
+    assert "free dimensions tokens (axis 0 of 'x'); give --dims tokens=N or --batch N" in said
     for tokens in (3, 7):
         given = (file, "--dims", f"tokens={tokens}")
         assert json_of("show", *given)["macs"] == tokens * 512

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
@@ -34,6 +35,7 @@ from hwgym.families.assignment.problem import (
 from hwgym.families.assignment.reports import UNLIMITED
 from hwgym.hardware import Hardware
 from hwgym.workloads import Workload
+from hwgym.workloads.onnx_reader import FreeDimensions
 
 FILES = (".csv", ".onnx")
 """How the name of a file of layers ends."""
@@ -264,7 +266,12 @@ def load_workload(
             f"{spec!r} is an environment, which `hwgym show` and `hwgym train` take; here a "
             "model's name or a file is needed"
         )
-    return workloads.load_workload(spec, released=released, batch=batch, dims=parse_dims(dims))
+    try:
+        return workloads.load_workload(spec, released=released, batch=batch, dims=parse_dims(dims))
+    except FreeDimensions as error:
+        wanted = " ".join(f"--dims {shlex.quote(name)}=N" for name in error.names)
+        batched = " or --batch N" if error.batch else ""
+        raise ValueError(f"{error.where}; give {wanted}{batched}") from error
 
 
 def is_dataflow(spec: str) -> bool:

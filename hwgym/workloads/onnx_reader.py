@@ -7,7 +7,7 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from numbers import Integral
 from pathlib import Path
@@ -23,7 +23,22 @@ from hwgym.workloads.operators import LARGEST, Found, SkippedOperator, Unmappabl
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["checked_sizes", "read_onnx"]
+__all__ = ["FreeDimensions", "checked_sizes", "read_onnx"]
+
+
+class FreeDimensions(ValueError):
+    """A model leaves dimensions of its inputs free.
+
+    Attributes:
+        where: The model and what it leaves free.
+        names: What ``dims`` has to give sizes for.
+        batch: Whether ``batch`` would give one.
+    """
+
+    def __init__(self, where: str, names: Sequence[str], batch: bool) -> None:
+        self.where, self.names, self.batch = where, tuple(names), batch
+        wanted = ", ".join(f"{name!r}: ..." for name in names)
+        super().__init__(f"{where}; give dims={{{wanted}}}" + (" or batch=..." if batch else ""))
 
 
 def read_onnx(
@@ -238,10 +253,9 @@ def _bind(where: str, graph: onnx.GraphProto, batch: int | None, dims: Mapping[s
             if sizes.setdefault(symbol, batch) != batch:
                 raise ValueError(f"{where}: batch is {batch}, but dims has {sizes[symbol]}")
     if left := [f"{s} (axis {a} of {n!r})" for (n, a), s in free.items() if s not in sizes]:
-        wanted = ", ".join(f"{s!r}: ..." for s in dict.fromkeys(free.values()) if s not in sizes)
-        hint = " or batch=..." if any(s not in sizes for s in first) else ""
-        raise ValueError(
-            f"{where}: free dimensions {', '.join(left)}; give dims={{{wanted}}}{hint}"
+        names = [s for s in dict.fromkeys(free.values()) if s not in sizes]
+        raise FreeDimensions(
+            f"{where}: free dimensions {', '.join(left)}", names, any(s in names for s in first)
         )
     for name, axis, dim in axes:
         if (name, axis) in free:
