@@ -38,7 +38,8 @@ from .ga_refiner import GARefiner
 from .reinforce_priced import PricedReinforce
 from .sb3 import MaskablePPO
 
-FIRST_SHARE = 0.8  # of the samples, for REINFORCE; the refiner has the rest
+FIRST = "priced REINFORCE"
+FIRST_SHARE = 0.8  # of the samples; the refiner has the rest
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Story:
     def run(self, name: str, agent: Agent, samples: int, log: Path | None = None) -> Result:
         """One agent, with a line of progress."""
         unit = self.problem.statement.objective.unit
-        task = self.progress.add_task(f"{name:<12}", total=samples, best="")
+        task = self.progress.add_task(f"{name:<16}", total=samples, best="")
 
         def show(evaluator: Evaluator, task: TaskID = task) -> None:
             best = evaluator.best_objective
@@ -85,17 +86,17 @@ class Story:
         for old in (log, self.args.out / "refined"):
             shutil.rmtree(old, ignore_errors=True)
         with self.progress:
-            search = self.run("REINFORCE", PricedReinforce(), first, log)
-            histories = {"REINFORCE": search.history}
-            self.results = {"REINFORCE": search}
+            search = self.run(FIRST, PricedReinforce(), first, log)
+            histories = {FIRST: search.history}
+            self.results = {FIRST: search}
             if self.args.samples > first and search.assignment is not None:
                 refiner = GARefiner(logs=[str(log)])
                 refined = self.run(
                     "GA refiner", refiner, self.args.samples - first, self.args.out / "refined"
                 )
                 both = np.minimum(refined.history, search.objective)
-                histories["REINFORCE, then GA refiner"] = np.append(search.history, both)
-                self.results["REINFORCE, then GA refiner"] = refined
+                histories[f"{FIRST}, then GA"] = np.append(search.history, both)
+                self.results[f"{FIRST}, then GA"] = refined
             ppo = self.run("MaskablePPO", MaskablePPO(), self.args.samples)
             histories["MaskablePPO"] = ppo.history
             self.results["MaskablePPO"] = ppo
@@ -162,7 +163,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Arguments, Problem]:
         parser.error(f"--seed must be at least 0, got {given.seed}")
     try:
         problem = problem_of(given.env)
-        separable(problem.statement, "REINFORCE")
+        separable(problem.statement, FIRST)
         given.out.mkdir(parents=True, exist_ok=True)
     except (TypeError, ValueError, OSError) as error:
         parser.error(str(error))

@@ -34,7 +34,9 @@ PLATFORMS = ("iot", "iotx")
 MARKS = (250, 1000, 2500)
 
 # What REINFORCE with memory and price loses if one of its parts is taken away; the
-# paper's settings last. What learns from returns alone is the agent reinforce.
+# paper's settings, which are an agent of their own, last. What learns from returns alone is the
+# agent reinforce.
+PAPER = "paper"
 ABLATION: dict[str, dict[str, Any]] = {
     "all": {},
     "no curiosity": {"curiosity": 0.0},
@@ -47,11 +49,7 @@ ABLATION: dict[str, dict[str, Any]] = {
     "one temperature": {"coldest": 1.0},
     "mlp": {"policy": "mlp"},
     "no masks": {"masks": False, "memory": False, "epochs": 1, "credit": "return"},
-    "paper": {
-        "batch": 1, "epochs": 1, "learning_rate": 1e-3, "masks": False, "credit": "return",
-        "memory": False, "layer_bias": False, "entropy": 0.0, "coldest": 1.0, "curiosity": 0.0,
-        "gamma": 0.9, "within_episode": True, "reward": "confuciux",
-    },
+    PAPER: {},
 }  # fmt: skip
 
 
@@ -106,9 +104,10 @@ def planned(args: argparse.Namespace) -> Iterator[Run]:
         for variant in ABLATION:
             for seed in range(args.seeds):
                 for released in (False, True):
+                    agent = "confuciux" if variant == PAPER else "reinforce-priced"
                     yield Run(
-                        "reinforce-priced", variant, "MobileNetV2", "NVDLA", "iot", released,
-                        seed, args.samples,
+                        agent, variant, "MobileNetV2", "NVDLA", "iot", released, seed,
+                        args.samples,
                     )  # fmt: skip
         return
     for model in args.models:

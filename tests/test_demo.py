@@ -58,9 +58,9 @@ def test_demo_tells_the_story(tmp_path):
     assert run.returncode == 0, run.stderr
     assert not run.stderr
     first, both, ppo, uniform, random, optimum = table_of(run.stdout)
-    assert "REINFORCE " in first
+    assert "priced REINFORCE " in first
     assert " 80 " in first
-    assert "then GA refiner" in both
+    assert "then GA" in both
     assert " 100 " in both
     assert "MaskablePPO" in ppo
     assert "21,393,158" in uniform
@@ -94,7 +94,7 @@ def test_demo_runs_on_any_family_whose_costs_are_separable(run, tmp_path):
     assert (tmp_path / "assignment.png").is_file()
     code, _, error = run("--env", "Tour-4-v0", "--out", tmp_path)
     assert code == 2
-    assert "REINFORCE learns what each choice of each step costs" in error
+    assert "priced REINFORCE learns what each choice of each step costs" in error
 
 
 def test_unknown_id_is_told_without_a_traceback(run, tmp_path):
