@@ -33,6 +33,7 @@ from hwgym.families.assignment.multi import (
     MultiProblem,
     binding,
     deals,
+    dealt_walk,
     make,
 )
 from hwgym.families.assignment.multi import pool as pools
@@ -490,6 +491,29 @@ def test_a_few_environments_deal_together_what_they_will_draw(monkeypatch):
     assert begun > 100
     assert len(dealt) - before < begun / 10
     assert sum(dealt) < 1.5 * begun + 100
+
+
+def test_what_choices_pay_is_looked_up_where_many_walk():
+    """As it is found out where there are few, invalid choices and broken budgets included."""
+    bank = make("val", dataflow="NVDLA").problems
+    many, few = dealt_walk.DealtWalk(bank), dealt_walk.DealtWalk(bank)
+    which, rng = np.arange(300) * 3, np.random.default_rng(0)
+    parts = np.split(np.arange(300), 3)
+    state, states = many.begin(which), [few.begin(which[part]) for part in parts]
+    failed = 0
+    for _ in range(13):  # layers of the shortest
+        choices = rng.integers(144, size=300)
+        state, outcome = many.step(state, choices)
+        steps = [few.step(s, choices[part]) for s, part in zip(states, parts, strict=True)]
+        states = [after for after, _ in steps]
+        for name in ("failed", "finished", "earned"):
+            expected = np.concatenate([getattr(other, name) for _, other in steps])
+            np.testing.assert_array_equal(getattr(outcome, name), expected)
+        np.testing.assert_array_equal(state.used, np.concatenate([s.used for s in states]))
+        failed += outcome.failed.sum()
+    assert failed
+    assert many._priced is not None
+    assert few._priced is None
 
 
 @pytest.mark.parametrize("split", ["test", "train"])

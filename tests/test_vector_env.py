@@ -19,6 +19,7 @@ from hwgym.core.episode import EpisodeKernel
 from hwgym.core.infos import LazyDict
 from hwgym.core.rewards import make_reward
 from hwgym.core.table_walk import TableWalk
+from hwgym.core.vector import DRAWN
 from hwgym.families.assignment import HWAssignEnv, HWAssignVectorEnv
 
 N = 5
@@ -340,16 +341,16 @@ def test_what_is_drawn_ahead_is_what_would_be_drawn():
     problems = [AssignmentProblem.of("AlexNet", ratio=0.1 + 0.05 * i) for i in range(7)]
     env = HWAssignVectorEnv(problem=problems, num_envs=3)
     one, other = (np.random.default_rng(5) for _ in range(2))
-    expected = [env.sampler.draw(one) for _ in range(40)]
-    assert env.sampler.draws(other, 40).tolist() == expected
+    expected = [env.sampler.draw(one) for _ in range(3 * DRAWN)]
+    assert env.sampler.draws(other, 3 * DRAWN).tolist() == expected
 
     seen = []
     env.reset(seed=[5, 6, 5])
-    for i in range(40):  # more than are drawn at a time, and a seed again on the way
+    for i in range(3 * DRAWN):  # and a seed again on the way
         seen.append(env.which.tolist())
         env.reset(seed=[None, 5, None] if i == 20 else None)
     assert [row[0] for row in seen] == [row[2] for row in seen] == expected
-    assert [row[1] for row in seen[21:]] == expected[:19]
+    assert [row[1] for row in seen[21:]] == expected[:-21]
 
 
 def test_a_sampler_that_looks_at_what_others_drew_is_asked_one_by_one():

@@ -136,13 +136,13 @@ def merge(where: Bools, these: State, others: State) -> State:
     return type(others)(*fields)
 
 
-def place(where: Bools, these: State, others: State) -> State:
-    """A state with the rows of ``these``, one for each True of a mask (N,), put where it says."""
+def place(rows: Ints, these: State, others: State) -> State:
+    """A state with those of ``these`` as its rows (n,), and else those of ``others``."""
     fields = []
     for a, b in zip(these, others, strict=True):
         if b is not None:
             b = b.copy()
-            b[where] = a
+            b[rows] = a
         fields.append(b)
     return type(others)(*fields)
 

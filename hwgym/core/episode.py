@@ -99,11 +99,14 @@ class EpisodeKernel:
         if where is None:
             self._begin_all(self.which if which is None else which)
             return
+        rows = np.flatnonzero(where)
         if which is not None:
-            self.which = np.where(where, which, self.which)
-        fresh = self.dynamics.begin(self.which[where], self.reward.ends)
-        self.state = place(where, fresh, self.state)
-        self.earned = np.where(_as_rows(where, self.earned), 0.0, self.earned)
+            self.which = self.which.copy()
+            self.which[rows] = which[rows]
+        fresh = self.dynamics.begin(self.which[rows], self.reward.ends)
+        self.state = place(rows, fresh, self.state)
+        self.earned = self.earned.copy()
+        self.earned[rows] = 0.0
         self.over = self.over & ~where
 
     def step(self, choices: Array) -> StepResult:

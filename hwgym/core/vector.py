@@ -22,7 +22,7 @@ from hwgym.core.veil import check_lifted
 
 __all__ = ["VectorEnvironment"]
 
-DRAWN = 16
+DRAWN = 64
 """So many draws an environment are made at a time."""
 
 

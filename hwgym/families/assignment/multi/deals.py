@@ -139,12 +139,12 @@ class Deals:
         room: Rows of a slot: those of the longest problem's layers, and :data:`AHEAD` of none.
         number: (slots,) of the problem; -1 where there is none.
         steps, bandwidth, objective: (slots,)
-        constants: (slots, columns) see :data:`SLOT`.
+        constants: (columns, slots) see :data:`SLOT`.
         others: (slots, 3) the prices of what is not constrained.
         by_area: (slots,) whether area is what is constrained.
         contexts: (slots, entries) what is observed at all steps.
         block, row: (slots x room,) of each layer, in the pool; its last row is of none.
-        layer: (slots x room, columns) see :data:`LAYER`.
+        layer: (columns, slots x room) see :data:`LAYER`.
         remaining: (slots x room, entries) what is observed of the layers from each on.
 
     Args:
@@ -159,13 +159,13 @@ class Deals:
         rows = slots * self.room
         self.number = np.full(slots, -1)
         self.steps, self.bandwidth, self.objective = np.zeros((3, slots), np.int64)
-        self.constants = np.ones((slots, SLOT.size))
+        self.constants = np.ones((SLOT.size, slots))
         self.others = np.ones((slots, 3))
         self.by_area = np.zeros(slots, bool)
         self.contexts: Observations = np.zeros((slots, len(CONTEXT)), np.float32)
         self.block = np.zeros(rows, np.int64)
         self.row = np.full(rows, len(dealer.layers.shown) - 1, np.int64)
-        self.layer = np.zeros((rows, LAYER.size))
+        self.layer = np.zeros((LAYER.size, rows))
         self.remaining: Observations = np.full((rows, len(REMAINING)), -1.0, np.float32)
         self._kept: Observations | None = np.zeros((rows, width), np.float32) if width else None
 
@@ -221,7 +221,7 @@ class Deals:
         self.steps[slots] = lengths
         self.bandwidth[slots], self.objective[slots] = recipes.bandwidth, recipes.objective
         untimed, unpowered = recipes.objective == ENERGY, recipes.objective == LATENCY
-        self.constants[slots] = np.stack([limit, span, untimed, unpowered, *prices], axis=1)
+        self.constants[:, slots] = limit, span, untimed, unpowered, *prices
         self.by_area[slots] = recipes.constraint == 0
         other = dealer.prices(recipes._replace(constraint=1 - recipes.constraint))
         self.others[slots] = np.stack([other.pe, other.l1, other.l2], axis=1)
@@ -231,7 +231,7 @@ class Deals:
         repeat = cells.repeat[rows]
         timed = np.where(objective == ENERGY, 0.0, repeat)
         powered = np.where(objective == LATENCY, 0.0, repeat)
-        self.layer[at] = np.stack([timed, powered, top, least, _after(least, lengths)], axis=1)
+        self.layer[:, at] = timed, powered, top, least, _after(least, lengths)
         self.remaining[at] = dealer.layers.remaining(rows, lengths)
         none = ((slots * self.room + lengths)[:, None] + np.arange(AHEAD)).ravel()
         self.row[none], self.remaining[none] = len(dealer.layers.shown) - 1, -1.0

@@ -15,7 +15,13 @@ from hwgym.core.episode import said
 from hwgym.core.rewards import Reward
 from hwgym.families.assignment.multi.cells import CELL, ENERGY, LATENCY
 from hwgym.families.assignment.multi.deals import LAYER, SLOT, Deals
-from hwgym.families.assignment.multi.features import LEFT, SIZE, choices_shown, left_features
+from hwgym.families.assignment.multi.features import (
+    LEFT,
+    SIZE,
+    choices_shown,
+    left_features,
+    ranges,
+)
 from hwgym.families.assignment.multi.problem import Instances
 
 __all__ = ["DealtEpisode", "DealtState", "DealtWalk", "dealt_walk"]
@@ -31,6 +37,12 @@ TOGETHER = 32
 
 AT_ONCE = 256
 """Episodes whose masks are made together: their tables stay in the cache."""
+
+LAYERS = 64
+"""Layers of which it is found out together what every choice pays."""
+
+PRICED = 200_000_000
+"""Bytes that may be taken by what the choices of a kept bank pay, once many walk it."""
 
 
 def _unknown(count: int) -> Ints:
@@ -54,6 +66,18 @@ class DealtState(NamedTuple):
     used: Floats
     slot: Ints
     which: Ints
+
+
+class _Priced(NamedTuple):
+    """What every choice of a bank takes and pays; see :meth:`DealtWalk.bought`.
+
+    Attributes:
+        first: (problems,) the first row of each.
+        pays: (rows x actions, 2), a row a layer, and one of none.
+    """
+
+    first: Ints
+    pays: Floats
 
 
 class DealtWalk:
@@ -82,10 +106,13 @@ class DealtWalk:
         self.num_actions = self._space.num_actions
         self.cells = problems.dealer.cells
         self.shown = choices_shown(self._space)
+        self._levels = np.ascontiguousarray(self.shown.T)
         self.observation_size = SIZE + len(self._space.axes)
         self.keeps = len(problems) <= KEPT
         self.deals = self._new(len(problems) if self.keeps else RING)
         self.coming: Callable[[int], Ints] = _unknown
+        self._priced: _Priced | None = None
+        self._complete = False  # every problem of the bank has been dealt
         self._next = 0
         self._ahead: dict[int, int] = {}  # the slots of problems to come
 
@@ -100,6 +127,8 @@ class DealtWalk:
 
     def slots(self, which: Ints) -> Ints:
         """(N,) slots in which problems (N,) are dealt."""
+        if self._complete:
+            return which.copy()
         if self.keeps:
             missing = np.unique(which[self.deals.number[which] != which])
             dealt = np.count_nonzero(self.deals.number >= 0) if len(missing) else 0
@@ -107,6 +136,7 @@ class DealtWalk:
                 missing = np.flatnonzero(self.deals.number < 0)
             if len(missing):
                 self.deals.put(missing, missing)
+                self._complete = bool((self.deals.number >= 0).all())
             return which.copy()
         numbers, back = np.unique(which, return_inverse=True)
         if 3 * len(numbers) > len(self.deals.number):
@@ -138,6 +168,8 @@ class DealtWalk:
 
     def _sure(self, state: DealtState) -> DealtState:
         """The state, with slots that are its problems'."""
+        if self._complete:
+            return state
         number, slots = self.deals.number, state.slot
         gone = number.take(slots, mode="clip") != state.which
         if not gone.any():
@@ -162,55 +194,96 @@ class DealtWalk:
 
     def step(self, state: DealtState, choices: Ints) -> tuple[DealtState, Outcome]:
         state = self._sure(state)
-        deals, cells, slot = self.deals, self.cells, state.slot
-        at = slot * deals.room + state.step
-        # Side by side in memory, columns are worked on in half the time.
-        of_slot = np.ascontiguousarray(deals.constants.take(slot, axis=0).T)
-        limit, span, untimed, unpowered, mac_nj, l1_macs, l2_macs, pe, l1, l2 = of_slot
-        timed, powered, top, *_ = deals.layer.take(at, axis=0).T
+        deals, slot, priced = self.deals, state.slot, self._priced
+        if priced is None and self._complete and len(slot) >= AT_ONCE:
+            priced = self._price()
+        if priced is None:
+            takes, earned = self.bought(slot, slot * deals.room + state.step, choices)
+        else:
+            cell = (priced.first.take(slot) + state.step) * self.num_actions + choices
+            takes, earned = np.ascontiguousarray(priced.pays.take(cell, axis=0).T)
+        used = state.used + takes
+        failed = (used > deals.constants[SLOT.limit].take(slot)) | np.isnan(earned)
+        step = state.step + 1
+        finished = step == deals.steps.take(slot)
+        after = DealtState(step, choices, used, slot, state.which)
+        return after, Outcome(failed, finished, None, None, earned)
+
+    def bought(self, slot: Ints, at: Ints, choices: Ints) -> tuple[Floats, Floats]:
+        """What choices (N,) take of the constraint, and what they pay where the episode does not
+        fail; NaN of one that is not valid.
+
+        Args:
+            slot: (N,) of the problems.
+            at: (N,) rows of the layers.
+            choices: (N,)
+        """
+        deals, cells = self.deals, self.cells
+        constants = deals.constants.take(slot, axis=1)
+        _, span, untimed, unpowered, mac_nj, l1_macs, l2_macs, pe, l1, l2 = constants
+        timed, powered, top = deals.layer[: LAYER.least].take(at, axis=1)
         cell = deals.block.take(at) * self.num_actions + choices
-        numbers = np.ascontiguousarray(cells.numbers.take(cell, axis=0).T)
-        cycles = numbers.ravel().take(deals.bandwidth.take(slot) * len(at) + np.arange(len(at)))
-        takes = pe + l1 * numbers[CELL.l1_units]
+        found = cells.numbers.take(cell, axis=0)
+        numbers = found.T
+        cycles = found.ravel().take(np.arange(len(at)) * CELL.size + deals.bandwidth.take(slot))
+        takes = l1 * numbers[CELL.l1_units]
+        takes += pe
         takes *= cells.pes.take(choices)
         takes += l2 * numbers[CELL.l2_units]
-        used = state.used + np.maximum(takes, 0.0)
-        failed = (used > limit) | (cycles < 0)
         energy = l1_macs * numbers[CELL.l1_accesses]
         energy += numbers[CELL.macs]
         energy += l2_macs * numbers[CELL.l2_accesses]
         energy *= mac_nj
         cost = (untimed + cycles * timed) * (unpowered + energy * powered)
         earned = (top - np.minimum(cost, top)) / span
-        step = state.step + 1
-        finished = step == deals.steps.take(slot)
-        after = DealtState(step, choices, used, slot, state.which)
-        return after, Outcome(failed, finished, None, None, earned)
+        earned[cycles < 0] = np.nan
+        return np.maximum(takes, 0.0), earned
+
+    def _price(self) -> _Priced | None:
+        """What every choice of a bank that is kept pays, if there is room for it: to look that up
+        takes a third of the time."""
+        deals, actions = self.deals, self.num_actions
+        first = np.cumsum(deals.steps) - deals.steps
+        rows = int(deals.steps.sum())
+        if (rows + 1) * actions * 16 > PRICED:
+            return None
+        pays = np.zeros((rows + 1, actions, 2))
+        slots = np.repeat(np.arange(len(first)), deals.steps)
+        at = ranges(np.arange(len(first)) * deals.room, deals.steps)
+        choices = np.arange(actions)
+        for start in range(0, rows, LAYERS):
+            part = slice(start, start + LAYERS)
+            each = np.repeat(np.arange(len(at[part])), actions)
+            bought = self.bought(slots[part][each], at[part][each], np.tile(choices, len(at[part])))
+            pays[part][: len(at[part])] = np.stack(bought, axis=-1).reshape(-1, actions, 2)
+        self._priced = _Priced(first, pays.reshape(-1, 2))
+        return self._priced
 
     def observe(self, state: DealtState, room: int = 0) -> Observations:
         state = self._sure(state)
         deals, slot = self.deals, state.slot
         out = deals.seen(slot * deals.room + state.step, slot, self.observation_size + room)
-        limit = deals.constants[:, SLOT.limit].take(slot)
+        limit = deals.constants[SLOT.limit].take(slot)
         left = left_features(state.used, limit, deals.steps.take(slot) - state.step)
-        chosen = self.shown.take(state.previous, axis=0)
-        end = self.observation_size
-        out[:, end - chosen.shape[1] - len(LEFT) : end] = np.concatenate([chosen, left], axis=1)
+        # One by one: short pieces of many rows are copied in twice the time.
+        columns = [*(levels.take(state.previous) for levels in self._levels), *left.T]
+        for place, column in enumerate(columns, self.observation_size - len(columns)):
+            out[:, place] = column
         return out
 
     def masks(self, state: DealtState, mode: str) -> Bools:
         state = self._sure(state)
         deals, slot = self.deals, state.slot
         at = slot * deals.room + np.minimum(state.step, deals.steps.take(slot) - 1)
-        *_, least, after = deals.layer.take(at, axis=0).T
-        limit, prices = deals.constants[:, SLOT.limit], deals.constants[:, SLOT.pe :]
-        left = limit.take(slot) - state.used - after
+        least, after = deals.layer[LAYER.least :].take(at, axis=1)
+        left = deals.constants[SLOT.limit].take(slot) - state.used - after
+        prices = deals.constants[SLOT.pe :].take(slot, axis=1)
         entries = self.num_actions if mode == "discrete" else sum(self._space.shape)
         masks = np.empty((len(at), entries), bool)
         for start in range(0, len(at), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             found = self.allowed(
-                deals.block.take(at[part]), prices.take(slot[part], axis=0), left[part], least[part]
+                deals.block.take(at[part]), prices[:, part], left[part], least[part]
             )
             masks[part] = found if mode == "discrete" else self.levels(found)
         return masks
@@ -221,11 +294,11 @@ class DealtWalk:
 
         Args:
             blocks: (n,) of the pool.
-            prices: (n, 3) of a PE, of L1 and of L2.
+            prices: (3, n) of a PE, of L1 and of L2.
             left: (n,) for each.
             least: (n,) that any choice of each takes.
         """
-        pe, l1, l2 = prices.T[..., None]
+        pe, l1, l2 = prices[..., None]
         needs = self.cells.l1_units.take(blocks, axis=0)  # NaN where invalid
         needs *= l1
         needs += pe
@@ -253,16 +326,16 @@ class DealtWalk:
     def summary(self, which: Ints, genes: Ints) -> dict[str, Floats]:
         slot = self._sure(self._found(which)).slot
         deals, pool = self.deals, self.problems.source.pool
-        counts, constants = pool.counts, deals.constants.take(slot, axis=0)
+        counts, constants = pool.counts, deals.constants.take(slot, axis=1)
         # Steps first: along this axis numpy adds step by step, in order, as an episode does.
         numbers = self._space.pack(genes, check=False).T
         step, episode = np.nonzero(numbers >= 0)
         choice, own = numbers[step, episode], slot[episode]
         at = own * deals.room + step
         block = deals.block.take(at)
-        repeat = deals.layer[:, : LAYER.powered + 1].take(at, axis=0).max(axis=1)
+        repeat = deals.layer[: LAYER.powered + 1].take(at, axis=1).max(axis=0)
         cell = (block, choice)
-        mac_nj, l1_macs, l2_macs, *prices = constants.T[SLOT.mac_nj :, episode]
+        mac_nj, l1_macs, l2_macs, *prices = constants[SLOT.mac_nj :, episode]
         cycles = counts.latency[(deals.bandwidth.take(own), *cell)] * repeat
         energy = l1_macs * counts.l1_accesses[cell] + counts.macs[cell]
         energy = mac_nj * (energy + l2_macs * counts.l2_accesses[cell]) * repeat
@@ -290,7 +363,7 @@ class DealtWalk:
         )
         names = ("objective", "used", "latency", "energy", "area", "power")
         totals = dict(zip(names, np.add.reduce(table, axis=0).T, strict=True))
-        return {**totals, "limit": constants[:, SLOT.limit]}
+        return {**totals, "limit": constants[SLOT.limit]}
 
     def _found(self, which: Ints) -> DealtState:
         """Episodes of problems (N,) that have begun, in the slots where these are, if they are."""
@@ -354,13 +427,13 @@ class DealtEpisode:
         self.earned = self._used = 0.0
         self._num_steps = steps = int(deals.steps[slot])
         self._bandwidth = int(deals.bandwidth[slot])
-        self._constants = deals.constants[slot].tolist()
+        self._constants = deals.constants[:, slot].tolist()
         self._limit = self._constants[SLOT.limit]
         self._others = deals.others[slot].tolist()
         self._by_area = bool(deals.by_area[slot])
         at = slot * deals.room + np.arange(steps + 1)
         self._blocks = deals.block[at].tolist()
-        self._layers = deals.layer[at].tolist()
+        self._layers = deals.layer[:, at].T.tolist()
         self._rows = deals.seen(at, np.full(steps + 1, slot), self._width)
         self._genes = self._nothing.copy()
         self._latency = self._energy = self._other = self._cost = 0.0
@@ -438,7 +511,7 @@ class DealtEpisode:
         left = self._limit - self._used - after
         found = self.walk.allowed(
             np.array([self._blocks[step]]),
-            np.array([self._constants[SLOT.pe :]]),
+            np.array([self._constants[SLOT.pe :]]).T,
             np.array([left]),
             np.array([least]),
         )

@@ -198,16 +198,21 @@ def left_features(used: Floats, limit: Floats | float, remaining: Ints) -> Obser
     """(N, n) float32 in [-1, 1]: what is left of budgets (N,) for so many layers."""
     left = np.maximum(limit - used, 0.0)
     low, high = _BUDGETS
-    found = np.empty((len(left), len(LEFT)), np.float32)
-    found[:, 0] = left / limit
-    left /= np.maximum(remaining, 1)
+    # Columns first: side by side in memory they are worked on in half the time.
+    found = np.empty((len(LEFT), len(left)), np.float32)
+    share, each = found
+    share[:] = left / limit
+    each[:] = left / np.maximum(remaining, 1)
+    np.maximum(each, 10.0**low, out=each)
     # The natural logarithm of single precision takes a fifth of the time that log10 does.
-    each = np.log(np.maximum(left, 10.0**low, dtype=np.float32))
-    found[:, 1] = (each * np.float32(1 / np.log(10)) - low) / (high - low)
+    np.log(each, out=each)
+    each *= np.float32(1 / np.log(10))
+    each -= low
+    each /= high - low
     np.minimum(found, 1.0, out=found)
     found *= 2.0
     found -= 1.0
-    return found
+    return found.T
 
 
 def choices_shown(space: Space) -> Observations:
