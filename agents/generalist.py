@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
@@ -306,13 +307,16 @@ def _front(cost: Floats, usage: Floats, works: Bools) -> tuple[Floats, Floats]:
 
 
 def _at(value: Floats, takes: Floats) -> Floats:
-    """(choices, bins): a value at each bin less what choices take; infinite below the first."""
-    place = np.arange(len(value)) - takes[:, None]
-    whole = np.floor(place).astype(np.int64)
-    share = place - whole
-    low, high = np.maximum(whole, 0), np.minimum(whole + 1, len(value) - 1)
-    found: Floats = value[low] + share * (value[high] - value[low])
-    return np.where(place >= 0, found, np.inf)
+    """(choices, bins): a value at each bin less what choices take, in 0 to bins; infinite below the
+    first."""
+    bins = len(value)
+    whole = np.ceil(takes)
+    padded = np.zeros((2, 2 * bins))
+    padded[0, :bins], padded[0, bins:] = np.inf, value
+    padded[1, bins:-1] = np.diff(value)
+    values, rises = sliding_window_view(padded, bins, axis=1)[:, bins - whole.astype(np.int64)]
+    found: Floats = values + rises * (whole - takes)[:, None]
+    return found
 
 
 @dataclass
