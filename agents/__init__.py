@@ -11,7 +11,8 @@ Each gets an evaluator, which states the problem and sells samples (:mod:`hwgym.
 - rewards of an environment's episodes: :mod:`.reinforce`, :mod:`.ppo`, and :mod:`.sb3`
   (stable-baselines3), through :mod:`.vec_env`
 - with a checkpoint, learnt on other networks: :mod:`.generalist`, :mod:`.predictor`, :mod:`.jumbo`
-- mappings of a layer: :mod:`.gamma`, :mod:`.marvel`, :mod:`.map_local`
+- mappings of a layer: :mod:`.gamma`, :mod:`.marvel`, :mod:`.map_local`; learnt on other layers:
+  :mod:`.dcp`
 - schedules: :mod:`.scheduling` (list schedules), :mod:`.magma`, :mod:`.herald`,
   :mod:`.schedule_local`
 """
