@@ -493,6 +493,32 @@ def test_a_few_environments_deal_together_what_they_will_draw(monkeypatch):
     assert sum(dealt) < 1.5 * begun + 100
 
 
+def test_many_environments_deal_together_what_they_will_draw_soonest(monkeypatch):
+    put, dealt = deals.Deals.put, []
+    monkeypatch.setattr(
+        deals.Deals, "put", lambda self, n, slots: dealt.append(len(n)) or put(self, n, slots)
+    )
+
+    def walk(parts):
+        monkeypatch.setattr(dealt_walk, "PARTS", parts)
+        described = {"split": "train", "dataflow": "NVDLA", "num_envs": 300}
+        envs = HWAssignMultiVectorEnv(**described, autoreset_mode=AutoresetMode.SAME_STEP)
+        rng, seen, begun, times = np.random.default_rng(2), [envs.reset(seed=2)[0]], 300, 1
+        del dealt[:]
+        for _ in range(60):
+            result = envs.step(allowed(rng, envs))
+            seen.append(result[:3])
+            begun, times = begun + result[2].sum(), times + result[2].any()
+        return seen, begun, times
+
+    seen, begun, times = walk(6)
+    assert len(dealt) < times / 3
+    assert sum(dealt) < begun
+    alone, *_ = walk(10**6)  # nothing ahead
+    assert len(dealt) > times / 2
+    assert_same(seen, alone)
+
+
 def test_what_choices_pay_is_looked_up_where_many_walk():
     """As it is found out where there are few, invalid choices and broken budgets included."""
     bank = make("val", dataflow="NVDLA").problems
@@ -551,6 +577,14 @@ def test_copies_go_on_as_the_original(split, copied):
             )
             if isinstance(env, gym.Env) and env.unwrapped._episode.over:
                 assert_same(env.reset(), other.reset())
+
+
+def test_some_of_many_begin_in_a_copy():
+    env = HWAssignMultiVectorEnv(split="train", dataflow="NVDLA", num_envs=90)
+    env.reset(seed=5)
+    few = {"reset_mask": np.arange(90) == 70}
+    other = pickle.loads(pickle.dumps(env))
+    assert_same(env.reset(options=few)[0], other.reset(options=few)[0])
 
 
 def test_returns_of_feasible_episodes_are_shares_and_no_failure_returns_more():

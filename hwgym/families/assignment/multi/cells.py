@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Bools, Floats, Ints
+from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.families.assignment.multi.grammar import DEPTHS
 from hwgym.families.assignment.multi.pool import Prices
 from hwgym.families.assignment.multi.splits import CONSTRAINTS, OBJECTIVES, Recipes, Source
@@ -155,68 +156,76 @@ class Cells:
                 p = Prices(*(value[those][:, None] for value in prices))
                 some = times[those].any(axis=0)
                 each = first[those], other[those][:, some], times[those][:, some]
-                l1_units, l2_units = (_joined(table, *each) for table in self._units_of_sram)
+                l1_units, l2_units = _joined(self._sram, *each)
                 usage = l1_units * p.l1
                 usage += p.pe * steps[those][:, None]
                 usage *= self.pes
                 usage += p.l2 * l2_units
                 if objective != ENERGY:
-                    span = (recipes.bandwidth[those] * len(self._units_of_sram[0]))[:, None]
+                    span = (recipes.bandwidth[those] * len(self._sram))[:, None]
                     each = each[0] + span, each[1] + span, each[2]
                 if objective == LATENCY:
-                    cost = _joined(self._cycles, *each)
+                    [cost] = _joined(self._cycles, *each)
                 else:
-                    tables = self._accesses if objective == ENERGY else self._accesses_by_cycles
-                    macs, l1, l2 = (_joined(table, *each) for table in tables)
-                    cost = p.mac_nj * (macs + p.l1_macs * l1 + p.l2_macs * l2)
-                cost[~(usage <= limit[those][:, None])] = np.inf
-                best[those] = cost.min(axis=1)
+                    table = self._accesses if objective == ENERGY else self._accesses_by_cycles
+                    macs, l1, l2 = _joined(table, *each)
+                    l1 *= p.l1_macs
+                    l1 += macs
+                    l2 *= p.l2_macs
+                    l1 += l2
+                    l1 *= p.mac_nj
+                    cost = l1
+                within = usage <= limit[those][:, None]
+                best[those] = np.where(within, cost, np.inf).min(axis=1)
         return best
 
     # What units come to under the same choice for all their layers, repeats and all; NaN where a
-    # layer's is not valid. (styles x units, actions) each, those that depend on it by bandwidth;
-    # made when an objective asks for them.
+    # layer's is not valid. (styles x units, columns, actions) each, those that depend on it by
+    # bandwidth; made when an objective asks for them.
 
     @cached_property
     def _units(self) -> _Units:
         return _Units.of(self.source)
 
     @cached_property
-    def _units_of_sram(self) -> tuple[Floats, Floats]:
-        return self._summed(self.l1_units), self._summed(self.l2_units)
+    def _sram(self) -> Array:
+        """Units of L1 and of L2: hundreds, which single precision holds."""
+        return self._summed([self.l1_units], [self.l2_units]).astype(np.float32)
 
     @cached_property
     def _cycles(self) -> Floats:
         """All bandwidths', one after the other."""
-        return self._summed(*self.cycles)
+        return self._summed(self.cycles)
 
     @cached_property
-    def _accesses(self) -> tuple[Floats, ...]:
+    def _accesses(self) -> Floats:
         """MACs, and accesses of L1 and L2."""
-        return tuple(self._summed(c * self._every) for c in self._counts)
+        return self._summed(*([count * self._every] for count in self._counts))
 
     @cached_property
-    def _accesses_by_cycles(self) -> tuple[Floats, ...]:
+    def _accesses_by_cycles(self) -> Floats:
         """The same, each layer's times its cycles; all bandwidths', one after the other."""
-        return tuple(
-            self._summed(*(c * self._every * cycles for cycles in self.cycles))
-            for c in self._counts
+        return self._summed(
+            *([count * self._every * cycles for cycles in self.cycles] for count in self._counts)
         )
 
     @property
     def _counts(self) -> tuple[Floats, Floats, Floats]:
         return self.macs, self.l1_accesses, self.l2_accesses
 
-    def _summed(self, *tables: Floats) -> Floats:
-        """Of tables (blocks, actions), what units come to, one table after the other."""
+    def _summed(self, *columns: Iterable[Floats]) -> Floats:
+        """Of columns of tables (blocks, actions), what units come to, one table after the other."""
         layers = self._units.layers
         rows, starts = np.concatenate(layers), np.cumsum([0, *map(len, layers[:-1])])
-        parts = []
-        for table in tables:
-            for blocks in np.split(table, len(self.source.styles)):
-                parts.append(np.add.reduceat(blocks[rows], starts))
-                parts.append(np.zeros((1, blocks.shape[1])))  # of no unit
-        return np.concatenate(parts)
+        found = []
+        for tables in columns:
+            parts = []
+            for table in tables:
+                for blocks in np.split(table, len(self.source.styles)):
+                    parts.append(np.add.reduceat(blocks[rows], starts))
+                    parts.append(np.zeros((1, blocks.shape[1])))  # of no unit
+            found.append(np.concatenate(parts))
+        return np.stack(found, axis=1)
 
 
 class _Units(NamedTuple):
@@ -265,13 +274,14 @@ def _range(table: Floats) -> Floats:
     return np.stack([np.fmin.reduce(table, axis=-1), np.fmax.reduce(table, axis=-1)], axis=-1)
 
 
-def _joined(table: Floats, first: Ints, other: Ints, times: Ints) -> Floats:
-    """(n, actions): the sums of rows of a table (n, pieces), and of others so many times."""
-    total: Floats = table.take(first[:, 0], axis=0)
+def _joined(table: Array, first: Ints, other: Ints, times: Ints) -> Array:
+    """(columns, n, actions): the sums of rows of a table (n, pieces), and of others so many
+    times."""
+    total: Array = table.take(first[:, 0], axis=0)
     for rows in first.T[1:]:
         total += table.take(rows, axis=0)
     for rows, count in zip(other.T, times.T, strict=True):
-        more: Floats = table.take(rows, axis=0)
-        more *= count[:, None]
+        more: Array = table.take(rows, axis=0)
+        more *= count[:, None, None].astype(table.dtype)
         total += more
-    return total
+    return total.swapaxes(0, 1)

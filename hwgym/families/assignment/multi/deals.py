@@ -61,7 +61,7 @@ class Dealer:
         constraint, machine = (
             np.repeat(each, lengths) for each in (recipes.constraint, recipes.machine)
         )
-        takes = self.cells.takes[constraint, machine, blocks]
+        takes = _ranges_of(self.cells.takes, constraint, machine, blocks)
         least, most = np.add.reduceat(takes, np.cumsum(lengths) - lengths, axis=0).T
         return takes[:, 0], least + (most - least) * recipes.share
 
@@ -213,7 +213,7 @@ class Deals:
             np.repeat(each, lengths)
             for each in (recipes.objective, recipes.machine, recipes.bandwidth)
         )
-        best, worst = cells.costs[objective, machine, bandwidth, blocks].T
+        best, worst = _ranges_of(cells.costs, objective, machine, bandwidth, blocks).T
         top = np.minimum(worst, np.maximum(np.repeat(cap, lengths), CappedReward.CAP * best))
         span = np.add.reduceat(top - best, np.cumsum(lengths) - lengths)
         span[span <= 0] = 1.0
@@ -239,6 +239,12 @@ class Deals:
             at, slot = ranges(slots * self.room, lengths + 1), np.repeat(slots, lengths + 1)
             self._kept[at] = self._seen(at, slot, self._kept.shape[1])
         self.number[slots] = numbers  # last: others may be looking
+
+
+def _ranges_of(table: Floats, *which: Ints) -> Floats:
+    """(n, 2): entries of a table (..., 2), in a third of the time that indexing takes."""
+    at = np.ravel_multi_index(which, table.shape[:-1])
+    return table.reshape(-1, 2).take(at, axis=0)
 
 
 def _after(least: Floats, lengths: Ints) -> Floats:

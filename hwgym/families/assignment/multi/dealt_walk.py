@@ -29,11 +29,15 @@ __all__ = ["DealtEpisode", "DealtState", "DealtWalk", "dealt_walk"]
 KEPT = 4096
 """Banks of up to so many problems are kept, once they are dealt."""
 
-RING = 256
+RING = 192
 """Slots for a few episodes of a bank that is not kept."""
 
-TOGETHER = 32
-"""So many problems are dealt together, if so many are known."""
+SLOTS = 3
+"""And for each of many: for problems under way, to come, and just over."""
+
+PARTS = 6
+"""One of so many parts of the slots is filled at a time, if that many problems are known to come:
+many are dealt together in a fraction of the time."""
 
 AT_ONCE = 256
 """Episodes whose masks are made together: their tables stay in the cache."""
@@ -139,11 +143,11 @@ class DealtWalk:
                 self._complete = bool((self.deals.number >= 0).all())
             return which.copy()
         numbers, back = np.unique(which, return_inverse=True)
-        if 3 * len(numbers) > len(self.deals.number):
+        if SLOTS * len(numbers) > len(self.deals.number):
             # States of before find that their slots have gone.
-            self.deals, self._next = self._new(3 * len(numbers)), 0
+            self.deals, self._next = self._new(SLOTS * len(numbers)), 0
         slots = np.zeros(len(numbers), np.int64)
-        if self._ahead and len(numbers) < TOGETHER:
+        if self._ahead:
             slots[:] = [self._ahead.pop(number, 0) for number in numbers.tolist()]
         missing = self.deals.number[slots] != numbers
         if missing.any():
@@ -153,10 +157,11 @@ class DealtWalk:
     def _deal(self, numbers: Ints) -> Ints:
         """(n,) slots for problems (n,) that have none; those to come are dealt with a few."""
         count, deals = len(numbers), self.deals
-        if count < TOGETHER:
-            coming = self.coming(TOGETHER - count).tolist()
+        together = len(deals.number) // PARTS
+        if count < together:
+            coming = self.coming(together - count).tolist()
             known = {*self._ahead, *numbers.tolist()}
-            more = [n for n in dict.fromkeys(coming) if n not in known][: TOGETHER - count]
+            more = [n for n in dict.fromkeys(coming) if n not in known][: together - count]
             numbers = np.concatenate([numbers, np.array(more, np.int64)])
         slots = (self._next + np.arange(len(numbers))) % len(deals.number)
         self._next = int((self._next + len(numbers)) % len(deals.number))
@@ -181,6 +186,11 @@ class DealtWalk:
         return state._replace(slot=slots)
 
     # --- many episodes ----------------------------------------------------------------------------
+
+    def left(self, state: DealtState) -> Ints:
+        """(N,) layers that remain; anything where the slot has gone."""
+        steps: Ints = self.deals.steps.take(state.slot, mode="clip")
+        return steps - state.step
 
     def begin(self, which: Ints, objective: bool = False) -> DealtState:
         count = len(which)

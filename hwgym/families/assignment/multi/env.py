@@ -18,10 +18,6 @@ from hwgym.families.assignment.multi.problem import SplitSampler
 __all__ = ["HWAssignMultiEnv", "HWAssignMultiVectorEnv"]
 
 
-MOST = 256
-"""Of so many environments it is looked at what they will draw next."""
-
-
 class HWAssignMultiEnv(Environment):
     """## Description
 
@@ -141,10 +137,15 @@ class HWAssignMultiVectorEnv(VectorEnvironment):
         super()._begin(where, instance)
 
     def _coming(self, count: int) -> Ints:
-        """What environments will draw next, of each one; where there are many, enough begin
-        together anyway."""
-        drawn = self._drawn.shape[1]
-        known = np.flatnonzero(self._used < drawn)[:MOST, None]
-        at = self._used[known] + np.arange(-(-count // max(len(known), 1)))
-        coming: Ints = self._drawn[known, np.minimum(at, drawn - 1)][at < drawn]
+        """What environments will draw next: each one's, where there are more than that, of those
+        that will draw soonest."""
+        assert isinstance(self._dynamics, DealtWalk)
+        drawn, kernel = self._drawn.shape[1], self._kernel
+        known = np.flatnonzero(self._used < drawn)
+        if len(known) > count:
+            # Those that are over begin now, and take longest.
+            left = self._dynamics.left(kernel.state) + kernel.over * self.num_steps
+            known = known[np.argpartition(left[known], count)[:count]]
+        at = self._used[known, None] + np.arange(-(-count // max(len(known), 1)))
+        coming: Ints = self._drawn[known[:, None], np.minimum(at, drawn - 1)][at < drawn]
         return coming

@@ -236,8 +236,9 @@ class LayerRows:
         known = layer_features(layers) if features is None else features
         self.shown = shown(np.vstack([known, np.zeros(known.shape[1])]))
         # In whole numbers, sums are the same in whatever company they are made.
-        self._summed = np.rint(known[:, _SUMMED] * UNIT).astype(np.int64)
-        self._macs = np.array([layer.macs for layer in layers], np.int64)
+        summed = np.rint(known[:, _SUMMED] * UNIT).astype(np.int64)
+        macs = np.array([layer.macs for layer in layers], np.int64)
+        self._summed = np.vstack([summed.T, macs])
 
     def remaining(self, rows: Ints, lengths: Ints) -> Observations:
         """(layers of all, :data:`REMAINING`) float32 in [-1, 1].
@@ -249,22 +250,22 @@ class LayerRows:
         ends = np.cumsum(lengths)
         each = np.repeat(np.arange(len(lengths)), lengths)
         left = ends[each] - np.arange(len(rows))
-        own = np.column_stack([self._summed.take(rows, axis=0), self._macs.take(rows)])
-        summed = np.cumsum(own, axis=0)
-        summed = summed[ends - 1].take(each, axis=0) - summed + own
+        own = self._summed.take(rows, axis=1)
+        summed = np.cumsum(own, axis=1)
+        summed = summed[:, ends - 1].take(each, axis=1) - summed + own
         # Maxima from the last on: those of earlier problems exceed all of later ones.
         ahead = (len(lengths) - each) * (2 * UNIT)
-        greatest = np.maximum.accumulate((own[:, 0] + ahead)[::-1])[::-1] - ahead
-        found = np.empty((len(rows), len(REMAINING)), np.float32)
-        found[:, 0] = np.log2(1.0 + left) / 8
-        found[:, 1] = left / lengths[each]
-        found[:, 2] = np.log2(summed[:, -1]) / _SCALES["macs"]
-        found[:, 3] = greatest / UNIT
-        found[:, 4:] = summed[:, :-1] / (left * float(UNIT))[:, None]
+        greatest = np.maximum.accumulate((own[0] + ahead)[::-1])[::-1] - ahead
+        found = np.empty((len(REMAINING), len(rows)), np.float32)
+        found[0] = np.log2(1.0 + left) / 8
+        found[1] = left / lengths[each]
+        found[2] = np.log2(summed[-1]) / _SCALES["macs"]
+        found[3] = greatest / UNIT
+        found[4:] = summed[:-1] / (left * float(UNIT))
         np.minimum(found, 1.0, out=found)
         found *= 2.0
         found -= 1.0
-        return found
+        return np.ascontiguousarray(found.T)
 
 
 def ranges(starts: Ints, lengths: Ints) -> Ints:
