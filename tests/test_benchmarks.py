@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import needs_torch
+from typer.testing import CliRunner
 
 from benchmarks import (
     assignments,
@@ -946,3 +947,34 @@ def test_what_few_networks_teach_is_asked_of_those_and_of_others(tmp_path, monke
     monkeypatch.setattr(generalisation, "NETWORKS", (1,))
     generalisation.draw([gap])
     assert (tmp_path / "gap.png").read_bytes()[:4] == b"\x89PNG"
+
+
+# --- ConfuciuX's claim ----------------------------------------------------------------------------
+
+
+def test_samples_to_a_regret(tmp_path):
+    from benchmarks import claim
+    from hwgym.leaderboard.cli import app
+
+    asked = ["run", "--suite", claim.SUITE, "--agents", "tabulate,random", "--seeds", "3"]
+    result = CliRunner().invoke(app, [*asked, "--workers", "1", "--out", str(tmp_path / "runs")])
+    assert result.exit_code == 0, result.output
+    board = claim.load([tmp_path / "runs"], claim.SUITE)
+    head, *rest = claim.rows(board)
+    assert head[0] == "method"
+    assert len(head) == 7
+    assert [row[1:] for row in rest] == [["never"] * 6, ["145"] * 6]
+    text = claim.markdown(board).splitlines()
+    assert text[1] == "| --- " + "| --: " * 6 + "|"
+    assert len(text) == 4
+    claim.draw(board, tmp_path / "claim.png")
+    assert (tmp_path / "claim.png").stat().st_size > 10_000
+
+
+def test_a_median_of_seeds_that_do_not_all_get_there():
+    from benchmarks.claim import _reached
+
+    assert str(_reached([100.0, 300.0, 200.0])) == "200"
+    assert str(_reached([100.0, np.inf, 2000.0])) == "2,000"
+    assert str(_reached([100.0, np.inf, 200.0, np.inf])) == "2 of 4"
+    assert str(_reached([np.inf, np.inf])) == "never"
