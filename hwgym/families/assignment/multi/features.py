@@ -109,6 +109,9 @@ SIZE = AHEAD * len(LAYER) + len(REMAINING) + len(CONTEXT) + len(LEFT)
 """Entries, without those of the previous choice."""
 
 
+_TO_LOG10 = np.float32(1 / np.log(10))
+
+
 def layer_features(layers: Sequence[Layer]) -> Floats:
     """(layers, n) in [0, 1]."""
     columns = [np.ones(len(layers))]
@@ -200,15 +203,11 @@ def left_features(used: Floats, limit: Floats | float, remaining: Ints) -> Obser
     low, high = _BUDGETS
     # Columns first: side by side in memory they are worked on in half the time.
     found = np.empty((len(LEFT), len(left)), np.float32)
-    share, each = found
-    share[:] = left / limit
-    each[:] = left / np.maximum(remaining, 1)
-    np.maximum(each, 10.0**low, out=each)
+    found[0] = left / limit
+    left /= np.maximum(remaining, 1)
     # The natural logarithm of single precision takes a fifth of the time that log10 does.
-    np.log(each, out=each)
-    each *= np.float32(1 / np.log(10))
-    each -= low
-    each /= high - low
+    each = np.log(np.maximum(left, 10.0**low, dtype=np.float32))
+    found[1] = (each * _TO_LOG10 - low) / (high - low)
     np.minimum(found, 1.0, out=found)
     found *= 2.0
     found -= 1.0
