@@ -388,7 +388,7 @@ def main(
                     line += (
                         f"; regret of the first sample, median {found[0]:.1%}, 90 % {found[1]:.1%}"
                     )
-            progress.console.print(line, highlight=False)
+            progress.console.print(line, highlight=False, soft_wrap=True)
 
         train(
             costs,

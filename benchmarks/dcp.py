@@ -146,8 +146,7 @@ def _told(problem: Problem, objective: float) -> float | None:
 
 
 def _median(values: Sequence[float] | Floats) -> float:
-    """With infinite ones."""
-    return float(np.quantile(values, 0.5, method="higher"))
+    return float(np.median(values))
 
 
 # --- the record -----------------------------------------------------------------------------------
@@ -193,8 +192,8 @@ def rows(found: Sequence[Found]) -> Iterator[list[str]]:
 def _cell(regrets: Sequence[float]) -> str:
     if not regrets:
         return ""
-    middle, most = np.quantile(regrets, [0.5, 0.9], method="higher").tolist()
-    return f"{_percent(middle)} ({_percent(most)})"
+    most = float(np.quantile(regrets, 0.9, method="higher"))
+    return f"{_percent(_median(regrets))} ({_percent(most)})"
 
 
 def _percent(value: float) -> str:
