@@ -14,11 +14,13 @@ Everything follows from what an assignment problem's statement tells (``statemen
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym.costs.maestro import Dataflow, Hardware, SpatialMap, TemporalMap
@@ -39,13 +41,13 @@ DIMS = "KCYXRS"
 """Of a layer: filters, channels, rows and columns of the input, those of a filter."""
 
 TENSORS = ("input", "weight", "output")
-_ADDRESSED = {
+ADDRESSED = {
     False: {"input": "CYX", "weight": "KCRS", "output": "KYX"},
     True: {"input": "CYX", "weight": "CRS", "output": "CYX"},
 }
-_SLIDES = {"Y": "R", "X": "S"}
+SLIDES = {"Y": "R", "X": "S"}
 _LEVELS = ("array", "cluster")
-_SPREAD = 8.0
+SPREAD = 8.0
 """Powers of two that a feature of 1 stands for."""
 
 NAMES = (
@@ -141,15 +143,29 @@ def known_of(known: Mapping[str, Any]) -> Known:
     )
 
 
-def warn_unlike(agent: str, known: Mapping[str, Any]) -> None:
-    """Warn where a machine differs from all of the training in what agents do not look at."""
+def warn_unlike(
+    agent: str, known: Mapping[str, Any], learnt: Mapping[str, Sequence[int]] | None = None
+) -> None:
+    """Warn where a machine differs from all of an agent's training in what it has not learnt.
+
+    Args:
+        agent: How the warning calls it.
+        known: Of a statement.
+        learnt: Least and greatest of each number of :class:`~hwgym.costs.maestro.Hardware` that
+            machines of the training had; without, all had the defaults but for bandwidths of the
+            interconnect.
+    """
     own, usual = known["hardware"].arrays(), Hardware().arrays()
-    other = [f"{name}={own[name]:g}" for name in own if name != "noc_bandwidth"
-             and own[name] != usual[name]]  # fmt: skip
+    if not learnt:
+        learnt = {n: (int(v), int(v)) for n, v in usual.items() if n != "noc_bandwidth"}
+    other = {n: each for n, each in learnt.items() if not each[0] <= own[n] <= each[1]}
     if other:
+        had = "the defaults"
+        if any(least < most for least, most in other.values()):
+            had = ", ".join(f"{n} from {least:,} to {most:,}" for n, (least, most) in other.items())
         warnings.warn(
-            f"{agent} has not learnt what {', '.join(other)} means: all machines of its training "
-            "had the defaults; compare with the optimum, or give it samples",
+            f"{agent} has not learnt what {', '.join(f'{n}={own[n]:g}' for n in other)} means: all "
+            f"machines of its training had {had}; compare with the optimum, or give it samples",
             stacklevel=3,
         )
 
@@ -193,31 +209,40 @@ def features_of(
         bandwidth: (layers, 1) instead of the hardware's, each layer's own.
     """
     numbers = hardware.arrays()
-    of_pes, of_tiles = (np.atleast_2d(np.asarray(v, np.float64)) for v in (pes, tiles))
-    shape = (len(layers), of_pes.shape[1])
+    shape = (len(layers), np.atleast_2d(pes).shape[1])
     parts: dict[str, Array] = {
         "values": np.zeros((*shape, len(NAMES)), np.float32),
         **{n: np.zeros(shape) for n in ("cycles", "macs", "l2_words", "l1_bytes", "l2_bytes")},
     }
-    words = np.atleast_2d(np.asarray(numbers["noc_bandwidth"] if bandwidth is None else bandwidth))
-    each: Floats = np.broadcast_to(words.astype(np.float64), (len(layers), 1))
-    which: Bools = np.array([layer.is_depthwise for layer in layers], bool)
-    for depthwise in (False, True):
-        rows = np.flatnonzero(which == depthwise)
-        if not len(rows):
-            continue
-        some = _Case(
-            [layers[i] for i in rows.tolist()],
-            dataflow,
-            depthwise,
-            of_pes[rows] if len(of_pes) > 1 else of_pes,
-            of_tiles[rows] if len(of_tiles) > 1 else of_tiles,
-            each[rows],
-            float(numbers["simd_lanes"]),
-        ).features()
+    words = numbers["noc_bandwidth"] if bandwidth is None else bandwidth
+    for rows, case in cases_of(layers, dataflow, pes, tiles, words, numbers["simd_lanes"]):
+        some = case.features()
         for name, into in parts.items():
             into[rows] = getattr(some, name)
     return Features(**parts)
+
+
+def cases_of(
+    layers: Sequence[Layer],
+    dataflow: Dataflow,
+    pes: Ints,
+    tiles: Ints,
+    bandwidth: ArrayLike,
+    lanes: ArrayLike,
+) -> Iterator[tuple[Ints, Case]]:
+    """Those of layers that are not depthwise, and those of layers that are, with their places.
+
+    Args:
+        layers, dataflow, pes, tiles: As :func:`features_of` takes them.
+        bandwidth, lanes: A number, or (layers, 1) each layer's own.
+    """
+    which: Bools = np.array([layer.is_depthwise for layer in layers], bool)
+    columns = [np.atleast_2d(np.asarray(v, np.float64)) for v in (pes, tiles, bandwidth, lanes)]
+    for depthwise in (False, True):
+        rows = np.flatnonzero(which == depthwise)
+        if len(rows):
+            own = [v[rows] if len(v) > 1 else v for v in columns]
+            yield rows, Case([layers[i] for i in rows.tolist()], dataflow, depthwise, *own)
 
 
 def place_features(known: Known) -> Floats:
@@ -242,7 +267,7 @@ class _Map(NamedTuple):
     """The size as the directive has it: in output rows or columns without the window."""
 
 
-class _Level(NamedTuple):
+class Level(NamedTuple):
     """What a level makes of the tile that it is given.
 
     Attributes:
@@ -287,7 +312,7 @@ class _Moved(NamedTuple):
     inner: Floats
 
 
-class _Case:
+class Case:
     """Layers of which all are depthwise or none is."""
 
     def __init__(
@@ -298,7 +323,7 @@ class _Case:
         pes: Floats,
         tiles: Floats,
         bandwidth: Floats,
-        lanes: float,
+        lanes: Floats,
     ) -> None:
         columns = np.array(
             [(y.K, y.C, y.OY + y.R - 1, y.OX + y.S - 1, y.R, y.S) for y in layers], np.float64
@@ -311,7 +336,7 @@ class _Case:
         self.macs = np.array([[float(layer.macs // layer.repeat)] for layer in layers])
 
     def features(self) -> Features:
-        levels, too_small = self._levels()
+        levels, too_small = self.levels
         columns: list[Floats] = []
         for level in levels:
             for dim in DIMS:
@@ -320,12 +345,12 @@ class _Case:
                     np.log2(level.rounds[dim]),
                     np.log2(level.size[dim]),
                     np.log2(level.edge[dim]),
-                    np.array(_SPREAD * (dim in level.spatial)),
-                    _SPREAD * level.asked_more[dim],
-                    _SPREAD * level.reaches_more[dim],
+                    np.array(SPREAD * (dim in level.spatial)),
+                    SPREAD * level.asked_more[dim],
+                    SPREAD * level.reaches_more[dim],
                 ]
         inner_size = levels[-1].size
-        work = np.ceil(self._work(inner_size) / self.lanes)
+        work = np.ceil(self.work(inner_size) / self.lanes)
         units = [
             [np.log2(lv.units), np.log2(lv.filled), np.log2(lv.times), np.zeros(1)] for lv in levels
         ]
@@ -343,7 +368,7 @@ class _Case:
                 times.append(np.ceil(words / self.bandwidth))
             waits = [*(np.log2(each / busy + 1e-9) for each in times), moved.inner, *waits]
             busy = level.times * np.maximum(busy, np.maximum(bring, send))
-        l1, l2 = self._room(levels)
+        l1, l2 = self.room(levels)
         ideal = self.macs / (self.pes * self.lanes)
         columns += [value for each in units for value in each]
         columns += [value for each in tensors for value in each]
@@ -353,16 +378,16 @@ class _Case:
             np.log2(self.macs),
             np.log2(self.pes),
             np.log2(self.tiles),
-            np.array(_SPREAD * self.depthwise),
-            _SPREAD * too_small,
+            np.array(SPREAD * self.depthwise),
+            SPREAD * too_small,
             np.log2(busy / ideal),
-            np.log2(l1 / self._volume("weight", inner_size)),
-            np.log2(l2 / self._volume("weight", levels[0].size)),
+            np.log2(l1 / self.volume("weight", inner_size)),
+            np.log2(l2 / self.volume("weight", levels[0].size)),
         ]
         values = np.empty((*self.shape, len(columns)), np.float32)
         for i, column in enumerate(columns):
             values[..., i] = column
-        values /= _SPREAD
+        values /= SPREAD
         np.clip(values, -MOST_LOG, MOST_LOG, out=values)
         words = np.exp2(tensors[0][2]) + np.exp2(tensors[0][6]) + np.exp2(tensors[0][10])
         return Features(
@@ -371,7 +396,8 @@ class _Case:
 
     # --- levels -----------------------------------------------------------------------------------
 
-    def _levels(self) -> tuple[list[_Level], Floats]:
+    @cached_property
+    def levels(self) -> tuple[list[Level], Floats]:
         """Array and cluster, and where there is no room for one cluster."""
         maps = self.dataflow.levels(depthwise=self.depthwise)
         clusters = [
@@ -412,7 +438,7 @@ class _Case:
             dim, asked = m.dim[0], self._value(m.size)
             size = asked
             if m.dim != dim:  # of output rows: the input rows that they need
-                size = size + sizes.get(_SLIDES[dim], self.dims[_SLIDES[dim]]) - 1
+                size = size + sizes.get(SLIDES[dim], self.dims[SLIDES[dim]]) - 1
             maps.append(_Map(dim, isinstance(m, SpatialMap), size, self._value(m.offset), asked))
         given = {m.dim for m in maps}
         kept = [m._replace(spatial=False) for m in above if m.dim not in given]
@@ -421,7 +447,7 @@ class _Case:
         maps = [*kept[::-1], *maps, *rest]
         return maps, {m.dim: np.minimum(m.size, extents[m.dim]) for m in maps}
 
-    def _resolved(self, maps: list[_Map], extents: dict[str, Floats], units: Floats) -> _Level:
+    def _resolved(self, maps: list[_Map], extents: dict[str, Floats], units: Floats) -> Level:
         tiles, rounds, sizes, offsets, edges, asked, reaches = ({} for _ in range(7))
         together = np.ones(self.shape)
         times = np.ones(self.shape)
@@ -442,54 +468,54 @@ class _Case:
                 times = times * count
         spatial = [m.dim for m in maps if m.spatial]
         order = [m.dim for m in maps]
-        return _Level(
+        return Level(
             order, spatial, units, filled, tiles, rounds, sizes, offsets, edges, asked, reaches,
             times * together,
         )  # fmt: skip
 
     # --- what tiles hold and loops move -----------------------------------------------------------
 
-    def _volume(self, tensor: str, size: Mapping[str, Floats]) -> Floats:
+    def volume(self, tensor: str, size: Mapping[str, Floats]) -> Floats:
         """Words of a tensor's part that a tile needs."""
         found = np.ones(self.shape)
-        for dim in _ADDRESSED[self.depthwise][tensor]:
-            found = found * self._extent(tensor, dim, size)
+        for dim in ADDRESSED[self.depthwise][tensor]:
+            found = found * self.extent(tensor, dim, size)
         return found
 
-    def _work(self, size: Mapping[str, Floats]) -> Floats:
+    def work(self, size: Mapping[str, Floats]) -> Floats:
         """MACs of a tile."""
-        found = self._volume("output", size)
+        found = self.volume("output", size)
         for dim in "RS" if self.depthwise else "CRS":
             found = found * size[dim]
         return found
 
     @staticmethod
-    def _extent(tensor: str, dim: str, size: Mapping[str, Floats]) -> Floats:
-        if tensor == "output" and dim in _SLIDES:
-            return np.maximum(size[dim] - size[_SLIDES[dim]] + 1, 1)
+    def extent(tensor: str, dim: str, size: Mapping[str, Floats]) -> Floats:
+        if tensor == "output" and dim in SLIDES:
+            return np.maximum(size[dim] - size[SLIDES[dim]] + 1, 1)
         return size[dim]
 
-    def _room(self, levels: Sequence[_Level]) -> tuple[Floats, Floats]:
+    def room(self, levels: Sequence[Level]) -> tuple[Floats, Floats]:
         """Words of the tiles of all tensors: in a PE, where outputs have room for the window of
         rows and columns that they slide over, and in the array."""
         inner, outer = levels[-1], levels[0]
         one, all_ = np.zeros(self.shape), np.zeros(self.shape)
         for tensor in TENSORS:
-            addressed = _ADDRESSED[self.depthwise][tensor]
+            addressed = ADDRESSED[self.depthwise][tensor]
             window = np.ones(self.shape)
             for dim in addressed:
                 window = window * inner.size[dim]
             one = one + window
             apart = any(dim in addressed for dim in outer.spatial)
-            all_ = all_ + self._volume(tensor, outer.size) * (self._active(outer) if apart else 1)
+            all_ = all_ + self.volume(tensor, outer.size) * (self._active(outer) if apart else 1)
         return one, all_
 
     @staticmethod
-    def _active(level: _Level) -> Floats:
+    def _active(level: Level) -> Floats:
         """Units that have work."""
         return np.maximum(level.units * level.filled, 1)
 
-    def _traffic(self, level: _Level) -> tuple[list[Floats], _Moved]:
+    def _traffic(self, level: Level) -> tuple[list[Floats], _Moved]:
         """Of the tensors, four columns each, and the words that rounds move."""
         told: list[Floats] = []
         brought, sent, next_in, all_in, all_up = np.zeros((5, *self.shape))
@@ -497,8 +523,8 @@ class _Case:
         for dim in level.order:
             inner = np.where(level.rounds[dim] > 1, level.rounds[dim], inner)
         for tensor in TENSORS:
-            addressed = _ADDRESSED[self.depthwise][tensor]
-            one = self._volume(tensor, level.size)
+            addressed = ADDRESSED[self.depthwise][tensor]
+            one = self.volume(tensor, level.size)
             apart = any(dim in addressed for dim in level.spatial)
             volume = one * self._active(level) if apart else one
             # It is fetched anew in each round up to its innermost loop; what lies inside of that
@@ -513,7 +539,7 @@ class _Case:
                     coming = np.where(moves, 0.0, coming)
                 else:
                     fetches = np.where(moves, seen, fetches)
-                    share = np.minimum(level.offset[dim] / self._extent(tensor, dim, level.size), 1)
+                    share = np.minimum(level.offset[dim] / self.extent(tensor, dim, level.size), 1)
                     slid = (1 + (rounds - 1) * share) / rounds
                     fresh = np.where(moves, slid, fresh)
                     coming = np.where(moves, share, coming)

@@ -3,8 +3,9 @@
 After DCP (Xu et al., "Deep differentiable predictor ... of accelerators", arXiv 2410.06553): a
 network predicts what a layer costs under a dataflow, on hardware, with a choice. Here it predicts
 counts (cycles, MACs, accesses and sizes of buffers), so that whatever a technology asks for them
-follows without learning, and it predicts how far they are from what an ideal machine would take
-(:mod:`.assignment_features`). The tables so made are solved exactly (:mod:`hwgym.bounds`).
+follows without learning, and it predicts how far they are from what arithmetic on the dataflow's
+directives says (:mod:`.assignment_estimates`). The tables so made are solved exactly
+(:mod:`hwgym.bounds`).
 
 The first sample is chosen without having seen any, step by step: what may be chosen the masks of
 the environment tell, which keep it feasible, and where a step has taken other than predicted, the
@@ -36,15 +37,8 @@ from hwgym.core import Evaluator, Sees, Statement
 from hwgym.hardware import Technology
 from hwgym.workloads import Layer
 
-from .assignment_features import (
-    NAMES,
-    Features,
-    Known,
-    features_of,
-    known_of,
-    place_features,
-    warn_unlike,
-)
+from .assignment_estimates import COUNTS, NAMES, Estimated, estimated
+from .assignment_features import Known, known_of, place_features, warn_unlike
 from .common import checkpoint_arrays, digest, separable
 from .tables import SeenTables
 
@@ -62,8 +56,8 @@ __all__ = [
 CHECKPOINT = Path(__file__).with_name("checkpoints") / "predictor.npz"
 """The one that is shipped."""
 
-TARGETS = ("cycles", "macs", "l1_accesses", "l2_accesses", "l1_bytes", "l2_bytes", "valid")
-"""What a network tells: log2 of counts over what :func:`ideal` says, and a logit."""
+TARGETS = (*COUNTS, "valid")
+"""What a network tells: log2 of counts over what was estimated, and a logit."""
 
 _OBJECTIVES = ("latency", "energy", "edp", "throughput")
 
@@ -78,14 +72,6 @@ class Counted(NamedTuple):
     l1_bytes: Floats
     l2_bytes: Floats
     valid: Bools
-
-
-def ideal(features: Features) -> Floats:
-    """(layers, choices, 6): log2 of the counts that an ideal machine would have; a network learns
-    what real ones have more."""
-    f = features
-    columns = (f.cycles, f.macs, f.macs + 2, f.l2_words, f.l1_bytes + 1, f.l2_bytes + 1)
-    return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
 class Network:
@@ -160,13 +146,13 @@ def _loaded(path: str, _: int) -> Network:
     return Network.load(path)
 
 
-def counted(network: Network, features: Features) -> Counted:
+def counted(network: Network, expected: Estimated) -> Counted:
     """What a network says of layers (layers, choices)."""
-    shape = features.cycles.shape
-    told = network(features.values.reshape(-1, len(NAMES))).reshape(*shape, len(TARGETS))
-    counts = np.exp2(ideal(features) + told[..., :-1])
+    shape = expected.counts.shape[:2]
+    told = network(expected.values.reshape(-1, len(NAMES))).reshape(*shape, len(TARGETS))
+    counts = np.exp2(expected.counts + told[..., :-1])
     cycles, macs, l1, l2, l1_bytes, l2_bytes = np.moveaxis(counts, -1, 0)
-    valid: Bools = told[..., -1] > 0
+    valid: Bools = expected.fits & (told[..., -1] > 0)
     return Counted(cycles, macs, l1, l2, np.rint(l1_bytes), np.rint(l2_bytes), valid)
 
 
@@ -218,9 +204,7 @@ def _counts(network: Network, known: Known, layers: Sequence[Layer]) -> Counted:
                  if d.depthwise == dataflow.depthwise][:1]  # fmt: skip
         rows = np.flatnonzero(~depthwise) if alike else np.arange(len(layers))
         some = [layers[i] for i in rows.tolist()]
-        found = counted(
-            network, features_of(some, dataflow, known.hardware, known.pes, known.tiles)
-        )
+        found = counted(network, estimated(some, dataflow, known.hardware, known.pes, known.tiles))
         if alike:  # depthwise layers have the same directives
             whole = Counted._make(column.copy() for column in alike[0])
             for into, column in zip(whole, found, strict=True):
@@ -257,7 +241,8 @@ def _priced(
     l1 = np.maximum(np.ceil(each.l1_bytes / t.l1_unit_bytes), 1)
     l2 = np.maximum(np.ceil(each.l2_bytes / t.l2_unit_bytes), 1)
     pes = np.repeat(known.pes, len(known.dataflows))
-    usage = pes * (of_mac + of_l1 * l1) + of_l2 * l2
+    lanes = float(known.hardware.arrays()["simd_lanes"])
+    usage = pes * (of_mac * lanes + of_l1 * l1) + of_l2 * l2
     return cost, usage[rows]
 
 
@@ -400,8 +385,9 @@ class Predictor:
         separable(statement, "predictor")
         if statement.objective.name not in _OBJECTIVES:
             raise ValueError(f"predictor has not learnt {statement.objective.label}")
-        predicted = predict(load(self.checkpoint), statement)
-        warn_unlike("the predictor", statement.known)
+        network = load(self.checkpoint)
+        predicted = predict(network, statement)
+        warn_unlike("the predictor", statement.known, network.made.get("machines"))
         tables = _Corrected(statement, predicted, known_of(statement.known))
         planner = _Planner(statement)
         if self.masks:

@@ -4,13 +4,13 @@
     python -m hwgym_agents.train_predictor --costs 10_000        # with a hundredth of the costs
     python -m hwgym_agents.train_predictor --hold-out NVDLA      # never having seen a dataflow
 
-A *training cost* is what the cost model says of one layer under one dataflow, with one choice and
-one bandwidth. They are bought at random: of every layer of ``HWAssignMulti-Train`` under its
-dataflows; a part under dataflows that are made up (other orders of loops, other dimensions spread,
-other sizes of clusters), so that a dataflow is something to be read, not known by heart; and, where
-one asks for it, of layers that are made up, of any sizes. What is made up has no layer's shape of
-any other split. No cost of another split is looked at; the regret on Val's problems is printed to
-see how far it is.
+A *training cost* is what the cost model says of one layer under one dataflow, with one choice, on
+one machine. They are bought at random: of every layer of ``HWAssignMulti-Train`` under its
+dataflows; a part under dataflows that are made up (:mod:`.made_up`), so that a dataflow is
+something to be read, not known by heart; a part on machines that are made up, with other lanes,
+interconnects and memories; and, where one asks for it, of layers that are made up, of any sizes.
+What is made up has no layer's shape of any other split. No cost of another split is looked at; the
+regret on Val's problems is printed to see how far it is.
 """
 
 from __future__ import annotations
@@ -37,38 +37,32 @@ from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import replacing
 from hwgym._names import nearest
 from hwgym.core import Problem, solve
-from hwgym.costs.maestro import (
-    CLUSTERED,
-    Cluster,
-    Dataflow,
-    Hardware,
-    SpatialMap,
-    TemporalMap,
-    dataflow,
-)
+from hwgym.costs.maestro import Dataflow, Hardware, Shapes, evaluate
 from hwgym.families.assignment import MIX, PE_LEVELS, TILE_LEVELS
 from hwgym.families.assignment.multi import binding
-from hwgym.families.assignment.multi.pool import LayerPool
-from hwgym.families.assignment.multi.splits import SPLITS, Narrow, Source
+from hwgym.families.assignment.multi.splits import Source
 from hwgym.workloads import Layer
 
-from .assignment_features import NAMES, features_of
-from .predictor import CHECKPOINT, TARGETS, Network, Predictor, ideal
+from .assignment_estimates import NAMES, estimated
+from .made_up import MACHINES, any_layers, any_machines, generated
+from .predictor import CHECKPOINT, TARGETS, Network, Predictor
 from .train_options import DeviceOption, out_option
 
 __all__ = ["Bought", "Regrets", "buy", "generated", "main", "measure", "train"]
 
 HIDDEN = (160, 160, 160)
-CLUSTER_SIZES = (1, 2, 4, 8, 32, 64)
-"""Of dataflows that are made up: all that a design space offers but those that OOD has, and the
-largest."""
+DATAFLOWS, SHARE, MACHINES_SHARE = 512, 0.3, 0.25
+"""By default so many dataflows are made up, and get this share of the costs; share of the costs on
+machines that are made up."""
 
-LAYERS = 32
-"""Of a dataflow that is made up, so many layers are looked at."""
+_EACH = 16
+"""Choices that are looked up of a layer under a dataflow on a machine."""
+
+_ROWS = 32
+"""Layers at least that a dataflow is looked up with that is made up."""
 
 BATCH = 1024
 _WEIGHTS = np.array([1.0, 0.5, 0.5, 1.0, 1.0, 1.0])
-_FILTERS = (0.3, 0.3, 0.12, 0.1, 0.06, 0.04, 0.04, 0.04)
 _HUBER = 0.02  # log2, about 1.4 percent
 _CHOICES = len(PE_LEVELS) * len(TILE_LEVELS)
 _PES, _TILES = np.repeat(PE_LEVELS, len(TILE_LEVELS)), np.tile(TILE_LEVELS, len(PE_LEVELS))
@@ -79,7 +73,8 @@ class Bought(NamedTuple):
 
     Attributes:
         values: (n, ``len(NAMES)``) float32.
-        more: (n, 6) float32, log2 of what is counted over what is ideal; 0 where not valid.
+        more: (n, 6) float32, log2 of what is counted over what is estimated; 0 where not
+            valid.
         valid: (n,).
     """
 
@@ -88,94 +83,14 @@ class Bought(NamedTuple):
     valid: Bools
 
 
-def generated(count: int, rng: np.random.Generator, hold_out: str | None = None) -> list[Dataflow]:
-    """Dataflows that are made up: of Train's, and of their clustered kin, the loops of each level
-    in another order, and perhaps another dimension spread.
-
-    Args:
-        count: How many.
-        rng: Where they come from.
-        hold_out: One of Train's, of which and of whose kin none is made.
-    """
-    bases = [dataflow(name) for name in MIX]
-    bases += [
-        CLUSTERED[name].with_cluster_size(size) for name in CLUSTERED for size in CLUSTER_SIZES
-    ]
-    if hold_out is not None:
-        bases = [base for base in bases if not base.name.startswith(hold_out)]
-    found: list[Dataflow] = []
-    while len(found) < count:
-        base = bases[rng.integers(len(bases))]
-        directives: list[Any] = []
-        for number, level in enumerate(base.levels()):
-            maps = [level[i] for i in rng.permutation(len(level))]
-            if rng.random() < 0.3:
-                maps = _spread_another(maps, rng)
-            if number:
-                directives.append(Cluster(base.cluster_sizes()[number - 1]))
-            directives += maps
-        try:
-            found.append(Dataflow(f"made-up-{len(found)}", tuple(directives), base.depthwise))
-        except ValueError:
-            continue  # two maps that exclude each other
-    return found
-
-
-def _spread_another(
-    maps: Sequence[SpatialMap | TemporalMap], rng: np.random.Generator
-) -> list[SpatialMap | TemporalMap]:
-    """Another of a level's dimensions is spread instead of what is."""
-    if sum(isinstance(m, SpatialMap) for m in maps) != 1:
-        return list(maps)
-    chosen = rng.choice([i for i, m in enumerate(maps) if m.dim not in "RS"])
-    return [
-        (SpatialMap if i == chosen else TemporalMap)(m.size, m.offset, m.dim)
-        for i, m in enumerate(maps)
-    ]
-
-
-def any_layers(count: int, rng: np.random.Generator) -> list[Layer]:
-    """Layers that are made up: convolutions, depthwise ones and matrix products of any sizes,
-    distinct, of which no split but Train has one."""
-    taken = {
-        layer.shape for split in SPLITS if split != "train" for layer in Source(split).parts.layers
-    }
-
-    def size(most: int) -> int:
-        drawn = float(np.exp(rng.uniform(0.0, np.log(most + 0.5))))
-        if drawn > 16 and rng.random() < 0.7:  # most widths are multiples of something
-            return max(8 * round(drawn / 8), 8)
-        return max(round(drawn), 1)
-
-    found: dict[Any, Layer] = {}
-    while len(found) < count:
-        kind, name = rng.random(), f"made-up-{len(found)}"
-        if kind < 0.35:
-            rows = 1 if rng.random() < 0.25 else size(4096)
-            layer = Layer.gemm(name, M=rows, N=size(32768), K=size(8192))
-        else:
-            rows = size(256)
-            columns = rows if rng.random() < 0.8 else size(256)
-            filter_ = int(rng.choice([1, 3, 5, 7, 11, 2, 4, 9], p=_FILTERS))
-            other = filter_ if rng.random() < 0.85 else 1
-            channels = 3 if rng.random() < 0.1 else size(2048)
-            sizes = {"C": channels, "OY": rows, "OX": columns, "R": filter_, "S": other}
-            if kind < 0.85:
-                layer = Layer(name, "CONV", K=size(2048), **sizes)
-            else:
-                layer = Layer(name, "DSCONV", K=1, **sizes)
-        if layer.shape not in taken:
-            found.setdefault(layer.shape, layer)
-    return list(found.values())
-
-
 def buy(
     costs: int,
     *,
     seed: int = 0,
     hold_out: str | None = None,
-    dataflows: int = 64,
-    share: float = 0.3,
+    dataflows: int = DATAFLOWS,
+    share: float = SHARE,
+    machines: float = MACHINES_SHARE,
     layers: int = 0,
     layer_share: float = 0.3,
     networks: int | None = None,
@@ -188,6 +103,8 @@ def buy(
         hold_out: A dataflow of Train's that is left out.
         dataflows: So many are made up; fewer where costs are few.
         share: Of the costs that these get.
+        machines: Share of the costs on machines that are made up; the others have Train's
+            bandwidths, and for the rest the defaults.
         layers: So many are made up; fewer where costs are few.
         layer_share: Of the costs that these get.
         networks: Layers of so many of Train's networks; by default of all.
@@ -195,84 +112,83 @@ def buy(
     Raises:
         ValueError: If the dataflow that is left out is none of Train's.
     """
-    if hold_out is not None and hold_out not in MIX:
-        raise ValueError(nearest("dataflow", hold_out, MIX))
     rng = np.random.default_rng([seed, 20_241_006])
-    source = Source("train", Narrow(dataflow=tuple(name for name in MIX if name != hold_out)))
-    known = source.pool.layers
+    source = Source("train")
+    known = source.parts.layers
     if networks is not None:
         rows, _ = source.rows(source.recipes(np.arange(networks)))
         known = tuple(known[i] for i in np.unique(rows))
     new_layers = min(layers, int(costs * layer_share) // 10)
-    new_dataflows = min(dataflows, max(int(costs * share) // 1000, 1)) if share else 0
+    new_dataflows = min(dataflows, max(int(costs * share) // _ROWS // _EACH, 1)) if share else 0
+    made_up = generated(new_dataflows, rng, hold_out)
     more = any_layers(new_layers, rng)
-    words = source.pool.bandwidths
-    pools: list[LayerPool] = []
-    counts: list[float] = []
-    share_of_known = 1 - layer_share * bool(more) - share * bool(new_dataflows)
+    parts: list[tuple[Sequence[Layer], Dataflow, float]] = []
+    share_of_known = 1 - layer_share * bool(more) - share * bool(made_up)
+    own = [style for (style,) in source.styles if style.name != hold_out]
     for some, of_costs in ((known, share_of_known), (more, layer_share)):
         # Depthwise layers are mapped alike under all dataflows: they are looked up under one.
-        parts = [
-            tuple(y for y in some if y.is_depthwise == depthwise) for depthwise in (False, True)
-        ]
-        styles = [source.styles, source.styles[:1]]
-        blocks = [len(part) * len(style) for part, style in zip(parts, styles, strict=True)]
-        for part, style, n in zip(parts, styles, blocks, strict=True):
-            if part:
-                pools.append(LayerPool(part, style, words))
-                counts.append(costs * of_costs * n / sum(blocks))
+        normal = [y for y in some if not y.is_depthwise]
+        depthwise = [y for y in some if y.is_depthwise]
+        blocks = len(normal) * len(own) + len(depthwise)
+        for group, styles in ((normal, own), (depthwise, own[:1])):
+            for style in styles:
+                parts.append((group, style, costs * of_costs * len(group) / max(blocks, 1)))
     normal = [layer for layer in (*known, *more) if not layer.is_depthwise]
-    for each in generated(new_dataflows, rng, hold_out):
-        chosen = rng.choice(len(normal), min(LAYERS, len(normal)), replace=False)
-        pools.append(LayerPool(tuple(normal[i] for i in np.sort(chosen)), ((each,),), words))
-        counts.append(costs * share / new_dataflows)
+    for each in made_up:
+        parts.append((normal, each, costs * share / len(made_up)))
+    words = source.made.bandwidths
     bought = [
         part
-        for pool, count in zip(pools, counts, strict=True)
-        for part in _look_up(pool, round(count), rng)
+        for some, style, count in parts
+        for part in _look_up(some, style, count, machines, words, rng)
     ]
     return Bought(*(np.concatenate(column) for column in zip(*bought, strict=True)))
 
 
-def _look_up(pool: LayerPool, count: int, rng: np.random.Generator) -> Iterator[Bought]:
-    """So many costs of a pool, as evenly as they can be over layers, styles and bandwidths."""
-    rows, bandwidths = len(pool.layers), len(pool.bandwidths)
-    places = len(pool.styles) * rows * bandwidths
-    each = min(max(round(count / places), 1), _CHOICES)
-    which = np.sort(rng.permutation(places)[: max(round(count / each), 1)])
-    for style, (single,) in enumerate(pool.styles):
-        for bandwidth, words in enumerate(pool.bandwidths):
-            mine = which[which // (rows * bandwidths) == style] % (rows * bandwidths)
-            some = mine[mine % bandwidths == bandwidth] // bandwidths
-            for start in range(0, len(some), 256):
-                part = some[start : start + 256]
-                choices = rng.random((len(part), _CHOICES)).argpartition(each - 1)[:, :each]
-                yield _asked(pool, part, style, single, bandwidth, words, choices)
+def _look_up(
+    layers: Sequence[Layer],
+    style: Dataflow,
+    count: float,
+    machines: float,
+    words: Sequence[int],
+    rng: np.random.Generator,
+) -> Iterator[Bought]:
+    """So many costs under a dataflow, as evenly as they can be over layers."""
+    rows = max(int(count / _EACH), 1) if layers and count else 0
+    times = -(-rows // max(len(layers), 1))
+    orders = (rng.permutation(len(layers)) for _ in range(times))
+    which = np.concatenate([np.zeros(0, np.int64), *orders])[:rows]
+    for start in range(0, rows, 256):
+        part = which[start : start + 256]
+        some = [layers[i] for i in part.tolist()]
+        choices = rng.random((len(part), _CHOICES)).argpartition(_EACH - 1)[:, :_EACH]
+        hardware = any_machines(len(part), rng, machines, words)
+        yield _asked(some, style, hardware, _PES[choices], _TILES[choices])
 
 
 def _asked(
-    pool: LayerPool,
-    rows: Ints,
-    style: int,
-    single: Dataflow,
-    bandwidth: int,
-    words: int,
-    choices: Ints,
+    layers: Sequence[Layer], style: Dataflow, hardware: Hardware, pes: Ints, tiles: Ints
 ) -> Bought:
-    hardware = Hardware(noc_bandwidth=words)
-    layers = [pool.layers[i] for i in rows]
-    features = features_of(layers, single, hardware, _PES[choices], _TILES[choices])
-    at = (style * len(pool.layers) + rows)[:, None], choices
-    c = pool.counts
-    latency = c.latency[bandwidth]
-    told = (latency, c.macs, c.l1_accesses, c.l2_accesses, c.l1_bytes, c.l2_bytes)
-    counts = np.stack([table[at] for table in told], axis=-1).astype(np.float64)
-    valid = c.valid[at]
-    more = np.log2(np.maximum(counts, 1.0)) - ideal(features)
-    more[~valid] = 0.0
-    size = valid.size
+    """What the cost model says of layers, (layers, choices), each with its machine."""
+    found = evaluate(Shapes.of(layers).reshape(-1, 1), style, pes, tiles, hardware)
+    accesses = (
+        sum(
+            getattr(found, f"{tensor}_{level}_{way}")
+            for tensor in ("input", "weight", "output")
+            for way in ("read", "write")
+        )
+        for level in ("l1", "l2")
+    )
+    told = (found.runtime_cycles, found.num_macs, *accesses, found.l1_bytes, found.l2_bytes)
+    counts = np.stack(told, axis=-1).astype(np.float64)
+    expected = estimated(layers, style, hardware, pes, tiles)
+    more = np.log2(np.maximum(counts, 1.0)) - expected.counts
+    more[~found.valid] = 0.0
+    size = found.valid.size
     return Bought(
-        features.values.reshape(size, -1), more.reshape(size, -1).astype(np.float32), valid.ravel()
+        expected.values.reshape(size, -1),
+        more.reshape(size, -1).astype(np.float32),
+        found.valid.ravel(),
     )
 
 
@@ -463,10 +379,13 @@ def main(
         int | None,
         typer.Option(min=1, help=f"Batches of {BATCH} costs; by default as many as costs ask."),
     ] = None,
-    dataflows: Annotated[int, typer.Option(min=0, help="Dataflows that are made up.")] = 64,
+    dataflows: Annotated[int, typer.Option(min=0, help="Dataflows that are made up.")] = DATAFLOWS,
     share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the costs that these get.")
-    ] = 0.3,
+    ] = SHARE,
+    machines: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the costs on machines that are made up.")
+    ] = MACHINES_SHARE,
     layers: Annotated[int, typer.Option(min=0, help="Layers that are made up.")] = 0,
     layer_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the costs that these get.")
@@ -495,6 +414,7 @@ def main(
             hold_out=hold_out,
             dataflows=dataflows,
             share=share,
+            machines=machines,
             layers=layers,
             layer_share=layer_share,
             networks=networks,
@@ -508,6 +428,7 @@ def main(
         "--seed": seed,
         "--dataflows": dataflows,
         "--share": share,
+        "--machines": machines,
         "--layers": layers,
         "--layer-share": layer_share,
         "--hold-out": hold_out,
@@ -518,6 +439,7 @@ def main(
         "command": f"python -m hwgym_agents.train_predictor {' '.join(options)}",
         "costs": len(bought.valid),
         "features": len(NAMES),
+        "machines": {name: list(ends) for name, ends in MACHINES.items()} if machines else {},
         "versions": {
             "hwgym": __version__,
             "torch": torch.__version__,

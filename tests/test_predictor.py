@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from hwgym.costs.maestro import MAESTRO_2019, Hardware, dataflow
 from hwgym.families.assignment import PE_LEVELS, TILE_LEVELS, AssignmentProblem
 from hwgym.families.assignment.multi.splits import Source
 from hwgym.families.systolic import systolic_problem
-from hwgym_agents.assignment_features import NAMES, features_of
+from hwgym_agents import assignment_features
+from hwgym_agents.assignment_estimates import COUNTS, NAMES, Estimated, estimated
+from hwgym_agents.assignment_features import features_of, warn_unlike
 from hwgym_agents.predictor import CHECKPOINT, TARGETS, Network, Predictor, load, predict
 
 PES, TILES = np.repeat(PE_LEVELS, len(TILE_LEVELS)), np.tile(TILE_LEVELS, len(PE_LEVELS))
@@ -40,12 +43,64 @@ def posed(workload: str, style: Any, settings: dict[str, Any]) -> Problem:
 @pytest.mark.parametrize("name", ["NVDLA", "Eyeriss", "ShiDianNao", "NVDLA-CxK:16"])
 def test_features_are_finite_and_each_layers_own(name: str) -> None:
     layers = list(hwgym.workload("MobileNetV2"))[:8]
-    all_ = features_of(layers, dataflow(name), Hardware(), PES, TILES)
+    all_ = estimated(layers, dataflow(name), Hardware(), PES, TILES)
     assert all_.values.shape == (8, 144, len(NAMES))
     assert np.isfinite(all_.values).all()
+    assert np.isfinite(all_.counts).all()
     for i in (0, 1, 7):
-        [one] = features_of(layers[i : i + 1], dataflow(name), Hardware(), PES, TILES).values
-        np.testing.assert_array_equal(all_.values[i], one)
+        one = estimated(layers[i : i + 1], dataflow(name), Hardware(), PES, TILES)
+        np.testing.assert_array_equal(all_.values[i], one.values[0])
+        np.testing.assert_array_equal(all_.counts[i], one.counts[0])
+
+
+def test_an_estimate_begins_with_the_features_that_other_agents_have() -> None:
+    layers = list(hwgym.workload("MobileNetV2"))[:4]
+    base = features_of(layers, dataflow("Eyeriss"), Hardware(simd_lanes=4), PES, TILES)
+    more = estimated(layers, dataflow("Eyeriss"), Hardware(simd_lanes=4), PES, TILES)
+    assert NAMES[: len(assignment_features.NAMES)] == assignment_features.NAMES
+    np.testing.assert_array_equal(more.values[..., : base.values.shape[-1]], base.values)
+
+
+def cycles(layers: Any, name: str, **machine: Any) -> Any:
+    found = estimated(layers, dataflow(name), Hardware(**machine), PES, TILES)
+    return found.counts[..., COUNTS.index("cycles")]
+
+
+@pytest.mark.parametrize("name", ["NVDLA", "Eyeriss", "ShiDianNao", "ShiDianNao-YxX:16"])
+def test_a_lesser_machine_is_never_thought_faster(name: str) -> None:
+    layers = list(hwgym.workload("ResNet18"))[:6]
+    usual = cycles(layers, name)
+    for machine in (
+        {"noc_bandwidth": 4},
+        {"noc_hops": 6},
+        {"noc_hop_latency": 3},
+        {"offchip_bandwidth": 4},
+    ):
+        slower = cycles(layers, name, **machine)
+        assert (slower >= usual - 1e-9).all(), machine
+        assert (slower > usual + 1e-3).any(), machine
+    faster = cycles(layers, name, simd_lanes=8)
+    assert (faster <= usual + 1e-9).all()
+    assert (faster < usual - 0.1).any()
+
+
+def test_machines_may_be_each_layers_own() -> None:
+    layers = list(hwgym.workload("ResNet18"))[:3]
+    own = {"noc_bandwidth": [4, 64, 512], "simd_lanes": [1, 4, 8], "offchip_bandwidth": [9, 8, 7]}
+    columns = {name: np.array(values)[:, None] for name, values in own.items()}
+    all_ = estimated(layers, dataflow("Eyeriss"), Hardware(**columns), PES, TILES)
+    for i, layer in enumerate(layers):
+        machine = Hardware(**{name: values[i] for name, values in own.items()})
+        one = estimated([layer], dataflow("Eyeriss"), machine, PES, TILES)
+        for name in Estimated._fields:
+            np.testing.assert_array_equal(getattr(all_, name)[i], getattr(one, name)[0])
+
+
+def test_an_array_without_room_for_a_cluster_is_seen_to_be_too_small() -> None:
+    [layer] = list(hwgym.workload("VGG16"))[:1]
+    fits = estimated([layer], dataflow("Eyeriss"), Hardware(), PES, TILES).fits[0]
+    np.testing.assert_array_equal(fits, layer.R <= PES)
+    assert estimated([layer], dataflow("NVDLA"), Hardware(), PES, TILES).fits.all()
 
 
 def test_the_roofline_is_a_bound_where_the_array_is_full() -> None:
@@ -119,9 +174,36 @@ def test_the_network_is_what_torch_computes() -> None:
     np.testing.assert_allclose(network(values), told.numpy(), rtol=1e-4, atol=1e-4)
 
 
-def test_made_up_layers_are_of_no_other_split() -> None:
+def test_costs_are_those_of_the_cost_model() -> None:
     pytest.importorskip("torch")
-    from hwgym_agents.train_predictor import any_layers
+    from hwgym_agents.train_predictor import _asked
+
+    layers = list(hwgym.workload("ResNet18"))[:2]
+    machines = Hardware(simd_lanes=np.array([[1], [4]]))
+    choices = np.array([[0, 50], [100, 143]])
+    found = _asked(layers, dataflow("NVDLA"), machines, PES[choices], TILES[choices])
+    told = estimated(layers, dataflow("NVDLA"), machines, PES[choices], TILES[choices])
+    counts = np.exp2(told.counts.reshape(4, -1) + found.more)
+    for row, (i, j) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        one = hwgym.evaluate(
+            layers[i], "NVDLA", PES[choices[i, j]], TILES[choices[i, j]],
+            Hardware(simd_lanes=(1, 4)[i]),
+        )  # fmt: skip
+        true = (one.runtime_cycles, one.num_macs)
+        np.testing.assert_allclose(counts[row, :2], np.ravel(true), rtol=1e-4)
+        np.testing.assert_allclose(counts[row, 4:], np.ravel((one.l1_bytes, one.l2_bytes)), 1e-4)
+
+
+def test_no_more_costs_are_bought_than_asked() -> None:
+    pytest.importorskip("torch")
+    from hwgym_agents.train_predictor import buy
+
+    for settings in ({}, {"hold_out": "Eyeriss"}, {"machines": 0.0, "share": 0.0}):
+        assert 18_000 <= len(buy(20_000, **settings).valid) <= 20_000
+
+
+def test_made_up_layers_are_of_no_other_split() -> None:
+    from hwgym_agents.made_up import any_layers
 
     made = any_layers(200, np.random.default_rng(0))
     assert len({layer.shape for layer in made}) == 200
@@ -132,16 +214,37 @@ def test_made_up_layers_are_of_no_other_split() -> None:
 
 def test_made_up_dataflows_leave_one_out() -> None:
     pytest.importorskip("torch")
-    from hwgym_agents.train_predictor import buy, generated
+    from hwgym_agents.made_up import generated, spread_dims
+    from hwgym_agents.train_predictor import buy
 
     rng = np.random.default_rng(0)
-    made = generated(30, rng)
-    assert len({d.directives for d in made}) == 30
+    made = generated(100, rng)
+    assert len({d.directives for d in made}) == 100
     assert all("16" not in str(d) for d in made)
-    without = generated(30, rng, hold_out="Eyeriss")
-    assert not any("Cluster(Sz(R), P)" in str(d) for d in without)
+    assert len({spread_dims(d) for d in made}) > 10
+    for name, spread in (("NVDLA", ("K", "C")), ("Eyeriss", ("Y", "RY")), ("ShiDianNao", "YX")):
+        assert spread_dims(dataflow(name)) == tuple(spread)
+        assert tuple(spread) in {spread_dims(d) for d in made}
+        without = generated(100, rng, hold_out=name)
+        assert tuple(spread) not in {spread_dims(d) for d in without}
     with pytest.raises(ValueError, match="unknown dataflow 'Eyeris'; did you mean 'Eyeriss'"):
         buy(10, hold_out="Eyeris")
+
+
+def test_made_up_machines_are_within_what_is_told() -> None:
+    from hwgym_agents.made_up import MACHINES, any_machines
+
+    usual = Hardware().arrays()
+    made = any_machines(500, np.random.default_rng(0), 0.5, (16, 64)).arrays()
+    assert made.keys() == MACHINES.keys()
+    for name, (least, most) in MACHINES.items():
+        assert made[name].shape == (500, 1)
+        assert least <= made[name].min() <= made[name].max() <= most
+        assert least <= usual[name] <= most
+        assert len(np.unique(made[name])) > 3
+    none = any_machines(50, np.random.default_rng(0), 0.0, (16, 64)).arrays()
+    assert set(none.pop("noc_bandwidth").ravel().tolist()) == {16, 64}
+    assert all((values == usual[name]).all() for name, values in none.items())
 
 
 # --- checkpoints ----------------------------------------------------------------------------------
@@ -235,6 +338,33 @@ def test_technology_that_was_never_seen_costs_nothing() -> None:
     hardware = Hardware(technology=tech)
     problem = posed("MobileNetV2", "NVDLA", {"ratio": 0.05, "hardware": hardware})
     assert solve("predictor", problem, samples=1).regret < 0.02
+
+
+@pytest.mark.parametrize(
+    ("workload", "style"),
+    [("MobileNetV2", "NVDLA"), ("ResNet18", "Eyeriss"), ("AlexNet", "ShiDianNao")],
+)
+@pytest.mark.parametrize(("objective", "constraint"), [("latency", "area"), ("edp", "power")])
+def test_machines_of_ones_own_are_read(
+    workload: str, style: str, objective: str, constraint: str
+) -> None:
+    machine = Hardware(
+        noc_bandwidth=32, noc_hops=4, simd_lanes=4, offchip_bandwidth=32, technology=MAESTRO_2019
+    )
+    settings = {"objective": objective, "constraint": constraint, "hardware": machine}
+    problem = posed(workload, style, {"ratio": 0.08, **settings})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert solve("predictor", problem, samples=1).regret < 0.03
+
+
+def test_it_warns_outside_of_what_it_was_trained_on() -> None:
+    machine = Hardware(simd_lanes=64, noc_hops=2, technology=MAESTRO_2019)
+    problem = posed("AlexNet", "NVDLA", {"ratio": 0.1, "hardware": machine})
+    with pytest.warns(UserWarning, match=r"not learnt what simd_lanes=64 means: .* from 1 to 16;"):
+        solve("predictor", problem, samples=1)
+    with pytest.warns(UserWarning, match=r"what noc_hops=2, simd_lanes=64 means: .* the defaults;"):
+        warn_unlike("another", problem.statement.known)
 
 
 def test_what_it_cannot_know_is_refused() -> None:
