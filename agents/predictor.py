@@ -45,6 +45,7 @@ from .tables import SeenTables
 __all__ = [
     "CHECKPOINT",
     "TARGETS",
+    "Arithmetic",
     "Counted",
     "Network",
     "Predicted",
@@ -112,6 +113,13 @@ class Network:
         made = np.frombuffer(json.dumps(self.made).encode(), np.uint8)
         with replacing(path) as partial:
             np.savez_compressed(partial, made=made, **arrays)
+
+    @classmethod
+    def silent(cls) -> Network:
+        """One that has learnt nothing: all costs as estimated, all choices valid."""
+        bias = np.zeros(len(TARGETS))
+        bias[TARGETS.index("valid")] = 1.0
+        return cls([np.zeros((len(NAMES), len(TARGETS)))], [bias], {})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Network:
@@ -351,11 +359,10 @@ def _gaussian(points: Floats, spread: float) -> Floats:
 
 
 @dataclass
-class Predictor:
-    """Predicts every layer's costs with a trained network, solves, and corrects itself."""
+class Arithmetic:
+    """Works out every layer's costs from the dataflow's directives, solves, and corrects itself:
+    the predictor with nothing learnt."""
 
-    checkpoint: str | None = None
-    """File that ``train_predictor`` wrote; by default the one that is shipped."""
     masks: bool = True
     """Choose the first sample step by step among what masks allow, planning anew on the way; else
     it is the plan as it is, which may not be feasible."""
@@ -366,14 +373,13 @@ class Predictor:
     sees: ClassVar[Sees] = "layers"
     deterministic: ClassVar[bool] = True
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the checkpoint."""
-        return digest(Path(self.checkpoint or CHECKPOINT))
-
     def __post_init__(self) -> None:
         if self.optimism < 0:
             raise ValueError(f"optimism must be at least 0, got {self.optimism!r}")
+
+    def network(self) -> Network:
+        """What tells by how much costs differ from the arithmetic."""
+        return Network.silent()
 
     def search(self, evaluator: Evaluator, seed: int) -> None:
         """Predict, solve, look, correct, until no sample is left or everything has been seen.
@@ -382,12 +388,14 @@ class Predictor:
             ValueError: If it is no problem of assignment, or the checkpoint is none.
         """
         statement = evaluator.statement
-        separable(statement, "predictor")
+        name = type(self).__name__.lower()
+        separable(statement, name)
         if statement.objective.name not in _OBJECTIVES:
-            raise ValueError(f"predictor has not learnt {statement.objective.label}")
-        network = load(self.checkpoint)
+            raise ValueError(f"{name} does not predict {statement.objective.label}")
+        network = self.network()
         predicted = predict(network, statement)
-        warn_unlike("the predictor", statement.known, network.made.get("machines"))
+        if network.made:
+            warn_unlike(f"the {name}", statement.known, network.made.get("machines"))
         tables = _Corrected(statement, predicted, known_of(statement.known))
         planner = _Planner(statement)
         if self.masks:
@@ -460,6 +468,23 @@ class Predictor:
         genes = evaluator.space.decode(plan[None])
         scores = evaluator.evaluate(genes)
         tables.note(genes, scores.parts)
+
+
+@dataclass
+class Predictor(Arithmetic):
+    """Predicts every layer's costs with a trained network, solves, and corrects itself."""
+
+    checkpoint: str | None = None
+    """File that ``train_predictor`` wrote; by default the one that is shipped."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the checkpoint."""
+        return digest(Path(self.checkpoint or CHECKPOINT))
+
+    def network(self) -> Network:
+        """The one of the checkpoint."""
+        return load(self.checkpoint)
 
 
 class _Planner:

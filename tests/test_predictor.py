@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import hwgym
-from hwgym.core import Problem, solve
+from hwgym.core import Problem, problem_of, solve
 from hwgym.costs.maestro import MAESTRO_2019, Hardware, dataflow
 from hwgym.families.assignment import PE_LEVELS, TILE_LEVELS, AssignmentProblem
 from hwgym.families.assignment.multi.splits import Source
@@ -20,7 +20,15 @@ from hwgym.families.systolic import systolic_problem
 from hwgym_agents import assignment_features
 from hwgym_agents.assignment_estimates import COUNTS, NAMES, Estimated, estimated
 from hwgym_agents.assignment_features import features_of, warn_unlike
-from hwgym_agents.predictor import CHECKPOINT, TARGETS, Network, Predictor, load, predict
+from hwgym_agents.predictor import (
+    CHECKPOINT,
+    TARGETS,
+    Arithmetic,
+    Network,
+    Predictor,
+    load,
+    predict,
+)
 
 PES, TILES = np.repeat(PE_LEVELS, len(TILE_LEVELS)), np.tile(TILE_LEVELS, len(PE_LEVELS))
 
@@ -382,6 +390,22 @@ def test_what_it_cannot_know_is_refused() -> None:
 def test_each_checkpoint_has_a_fingerprint_of_its_own(tmp_path):
     copy = tmp_path / "copy.npz"
     copy.write_bytes(CHECKPOINT.read_bytes())
-    assert Predictor(str(copy)).fingerprint == Predictor().fingerprint
+    assert Predictor(checkpoint=str(copy)).fingerprint == Predictor().fingerprint
     copy.write_bytes(CHECKPOINT.read_bytes() + b"0")
-    assert Predictor(str(copy)).fingerprint != Predictor().fingerprint
+    assert Predictor(checkpoint=str(copy)).fingerprint != Predictor().fingerprint
+
+
+def test_arithmetic_is_the_predictor_with_nothing_learnt() -> None:
+    problem = problem_of("HWAssignMulti-Val-v0#4")
+    first = {}
+    for agent in (Arithmetic(), Predictor()):
+        result = solve(agent, problem, samples=40, seed=0)
+        regret = problem.optimum().above(result.history)
+        first[type(agent)] = regret[0]
+        assert np.isfinite(regret).all()
+        assert regret[-1] <= 1e-9
+    assert first[Predictor] < first[Arithmetic] < 0.2
+    estimate = predict(Network.silent(), problem.statement)
+    assert estimate.valid.all()
+    assert "checkpoint" not in {field.name for field in fields(Arithmetic)}
+    assert not hasattr(Arithmetic(), "fingerprint")

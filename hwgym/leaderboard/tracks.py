@@ -46,9 +46,10 @@ __all__ = [
 EXACT = 1e-9
 """A regret that counts as none."""
 
-YARDSTICKS = ("uniform", "regression", "tabulate", "difference")
-"""Agents that other agents are measured by: best uniform assignment; one price for all layers, with
-costs regressed from features; tabulate and solve; differences of totals, and solve."""
+YARDSTICKS = ("uniform", "arithmetic", "regression", "tabulate", "difference")
+"""Agents that other agents are measured by: best uniform assignment; costs worked out from the
+dataflow's directives, and solved; one price for all layers, with costs regressed from features;
+tabulate and solve; differences of totals, and solve."""
 
 Kind = Literal["score", "share", "regret", "samples"]
 
