@@ -7,18 +7,24 @@ samples.
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 
 from hwgym._arrays import Array, Floats, Ints
+from hwgym._files import replacing
 from hwgym.core import Evaluator, Scores, Space, Statement
 
 __all__ = [
     "Judge",
+    "Perceptron",
     "above_zero",
     "best_first",
     "checkpoint_arrays",
@@ -191,6 +197,66 @@ def checkpoint_arrays(path: Path, agent: str, *needs: str) -> dict[str, Array]:
             f"{path} is no checkpoint of the {agent}; python -m hwgym_agents.train_{agent} makes "
             "one"
         ) from error
+
+
+_P = TypeVar("_P", bound="Perceptron")
+
+
+class Perceptron:
+    """A multi-layer perceptron in numpy, as a checkpoint holds it; subclasses say what units do.
+
+    Attributes:
+        agent: Whose it is.
+        inputs, outputs: How many it has.
+        weights, biases: Of each layer, (n, m) and (m,), float32.
+        made: How it came about: command, seed, training costs, versions.
+    """
+
+    agent: ClassVar[str]
+    inputs: ClassVar[int]
+    outputs: ClassVar[int]
+
+    def __init__(
+        self, weights: Sequence[Array], biases: Sequence[Array], made: Mapping[str, Any]
+    ) -> None:
+        self.weights = [np.ascontiguousarray(w, np.float32) for w in weights]
+        self.biases = [np.asarray(b, np.float32) for b in biases]
+        self.made = dict(made)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint, whole or not at all; weights in half precision."""
+        arrays: dict[str, Any] = {}
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            arrays[f"weight{i}"], arrays[f"bias{i}"] = weight.astype(np.float16), bias
+        made = np.frombuffer(json.dumps(self.made).encode(), np.uint8)
+        with replacing(path) as partial:
+            np.savez_compressed(partial, made=made, **arrays)
+
+    @classmethod
+    def load(cls: type[_P], path: str | os.PathLike[str]) -> _P:
+        """Read a checkpoint; once, while the file stays as it is.
+
+        Raises:
+            ValueError: If the file is no checkpoint of this agent, or of other features.
+            OSError: If it cannot be read.
+        """
+        name = Path(path)
+        file = _perceptron_arrays(name, cls.agent, name.stat().st_mtime_ns)
+        count = sum(key.startswith("weight") for key in file)
+        weights = [file[f"weight{i}"] for i in range(count)]
+        biases = [file[f"bias{i}"] for i in range(count)]
+        if (len(weights[0]), len(biases[-1])) != (cls.inputs, cls.outputs):
+            raise ValueError(
+                f"{path} is a checkpoint of other features: {len(weights[0])} that tell "
+                f"{len(biases[-1])} numbers, not {cls.inputs} and {cls.outputs}; train it again, "
+                f"with python -m hwgym_agents.train_{cls.agent}"
+            )
+        return cls(weights, biases, json.loads(bytes(file["made"]).decode()))
+
+
+@lru_cache(maxsize=8)
+def _perceptron_arrays(path: Path, agent: str, _: int) -> dict[str, Array]:
+    return checkpoint_arrays(path, agent, "made", "weight0", "bias0")
 
 
 def digest(path: Path) -> str:

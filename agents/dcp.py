@@ -19,23 +19,21 @@ teach nothing. Searching takes numpy alone; ``python -m hwgym_agents.train_dcp``
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym._files import replacing
 from hwgym.core import Evaluator, Scores, Sees, Statement
 from hwgym.costs.maestro import Hardware
 
-from .common import above_zero, best_first, checkpoint_arrays, digest, not_negative, positive
+from .common import Perceptron, above_zero, best_first, digest, not_negative, positive
 from .mappings import (
     CLUSTER,
     DECISIONS,
@@ -407,20 +405,10 @@ def _ceiling(log: Floats) -> Floats:
     return more
 
 
-class Network:
-    """A multi-layer perceptron with sigmoid-weighted linear units, in numpy.
+class Network(Perceptron):
+    """A multi-layer perceptron with sigmoid-weighted linear units."""
 
-    Attributes:
-        weights, biases: Of each layer, (n, m) and (m,).
-        made: How it came about: command, seed, training costs, versions.
-    """
-
-    def __init__(
-        self, weights: Sequence[Array], biases: Sequence[Array], made: Mapping[str, Any]
-    ) -> None:
-        self.weights = [np.ascontiguousarray(w, np.float32) for w in weights]
-        self.biases = [np.asarray(b, np.float32) for b in biases]
-        self.made = dict(made)
+    agent, inputs, outputs = "dcp", FEATURES, len(TARGETS)
 
     def hidden(self, values: Floats) -> tuple[Array, list[Array]]:
         """What the last layer sees (n, m) of features (n, :data:`FEATURES`); and what
@@ -451,37 +439,6 @@ class Network:
         """(n, 2) :data:`TARGETS` of features (n, :data:`FEATURES`)."""
         return self.last(self.hidden(values)[0])
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, whole or not at all; weights in half precision."""
-        arrays: dict[str, Any] = {
-            f"{name}{i}": values.astype(kind)
-            for name, all_, kind in (
-                ("weight", self.weights, np.float16),
-                ("bias", self.biases, np.float32),
-            )
-            for i, values in enumerate(all_)
-        }
-        made = np.frombuffer(json.dumps(self.made).encode(), np.uint8)
-        with replacing(path) as partial:
-            np.savez_compressed(partial, made=made, **arrays)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Network:
-        """Read a checkpoint.
-
-        Raises:
-            ValueError: If the file is no checkpoint of this agent, or of other features.
-            OSError: If it cannot be read.
-        """
-        file = checkpoint_arrays(Path(path), "dcp", "made", "weight0", "bias0")
-        count = sum(name.startswith("weight") for name in file)
-        made = json.loads(bytes(file["made"]).decode())
-        weights = [file[f"weight{i}"] for i in range(count)]
-        biases = [file[f"bias{i}"] for i in range(count)]
-        if (len(weights[0]), len(biases[-1])) != (FEATURES, len(TARGETS)):
-            raise ValueError(f"{path} is a checkpoint of other features; train it again")
-        return cls(weights, biases, made)
-
 
 def load(path: str | os.PathLike[str] | None = None) -> Network:
     """The network of a checkpoint, by default of the one that is shipped; read once.
@@ -489,13 +446,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Network:
     Raises:
         ValueError, OSError: As :meth:`Network.load`.
     """
-    file = Path(path or CHECKPOINT)
-    return _loaded(str(file), file.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: str, _: int) -> Network:
-    return Network.load(path)
+    return Network.load(path or CHECKPOINT)
 
 
 @dataclass(frozen=True)

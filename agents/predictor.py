@@ -1,10 +1,10 @@
 """Predictor: costs of layers it has never seen, by what it learnt from others; then it solves.
 
-After DCP (Xu et al., "Deep differentiable predictor ... of accelerators", arXiv 2410.06553): a
-network predicts what a layer costs under a dataflow, on hardware, with a choice. Here it predicts
-counts (cycles, MACs, accesses and sizes of buffers), so that whatever a technology asks for them
-follows without learning, and it predicts how far they are from what arithmetic on the dataflow's
-directives says (:mod:`.assignment_estimates`). The tables so made are solved exactly
+After DCP (Xu et al., "DCP: Learning Accelerator Dataflow for Neural Network via Propagation", arXiv
+2410.06553): a network predicts what a layer costs under a dataflow, on hardware, with a choice.
+Here it predicts counts (cycles, MACs, accesses and sizes of buffers), so that whatever a technology
+asks for them follows without learning, and it predicts how far they are from what arithmetic on the
+dataflow's directives says (:mod:`.assignment_estimates`). The tables so made are solved exactly
 (:mod:`hwgym.bounds`).
 
 The first sample is chosen without having seen any, step by step: what may be chosen the masks of
@@ -19,18 +19,15 @@ hwgym_agents.train_predictor`` makes a checkpoint.
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym._files import replacing
 from hwgym.bounds import knapsack
 from hwgym.bounds.optimum import cheapest_choice
 from hwgym.core import Evaluator, Sees, Statement
@@ -39,7 +36,7 @@ from hwgym.workloads import Layer
 
 from .assignment_estimates import COUNTS, NAMES, Estimated, estimated
 from .assignment_features import Known, known_of, place_features, warn_unlike
-from .common import checkpoint_arrays, digest, separable
+from .common import Perceptron, digest, not_negative, separable
 from .tables import SeenTables
 
 __all__ = [
@@ -75,20 +72,10 @@ class Counted(NamedTuple):
     valid: Bools
 
 
-class Network:
-    """A multi-layer perceptron with rectified units, in numpy.
+class Network(Perceptron):
+    """A multi-layer perceptron with rectified linear units."""
 
-    Attributes:
-        weights, biases: Of each layer, (n, m) and (m,).
-        made: How it came about: command, seed, training costs, versions.
-    """
-
-    def __init__(
-        self, weights: Sequence[Array], biases: Sequence[Array], made: Mapping[str, Any]
-    ) -> None:
-        self.weights = [np.ascontiguousarray(w, np.float32) for w in weights]
-        self.biases = [np.asarray(b, np.float32) for b in biases]
-        self.made = dict(made)
+    agent, inputs, outputs = "predictor", len(NAMES), len(TARGETS)
 
     def __call__(self, values: Array) -> Floats:
         """(n, targets) of features (n, ``len(NAMES)``)."""
@@ -100,43 +87,12 @@ class Network:
                 np.maximum(values, 0.0, out=values)
         return values.astype(np.float64)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint, whole or not at all; weights in half precision."""
-        arrays: dict[str, Any] = {
-            f"{name}{i}": values.astype(kind)
-            for name, all_, kind in (
-                ("weight", self.weights, np.float16),
-                ("bias", self.biases, np.float32),
-            )
-            for i, values in enumerate(all_)
-        }
-        made = np.frombuffer(json.dumps(self.made).encode(), np.uint8)
-        with replacing(path) as partial:
-            np.savez_compressed(partial, made=made, **arrays)
-
     @classmethod
     def silent(cls) -> Network:
         """One that has learnt nothing: all costs as estimated, all choices valid."""
         bias = np.zeros(len(TARGETS))
         bias[TARGETS.index("valid")] = 1.0
         return cls([np.zeros((len(NAMES), len(TARGETS)))], [bias], {})
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Network:
-        """Read a checkpoint.
-
-        Raises:
-            ValueError: If the file is no checkpoint of this agent, or of other features.
-            OSError: If it cannot be read.
-        """
-        file = checkpoint_arrays(Path(path), "predictor", "made", "weight0", "bias0")
-        count = sum(name.startswith("weight") for name in file)
-        made = json.loads(bytes(file["made"]).decode())
-        weights = [file[f"weight{i}"] for i in range(count)]
-        biases = [file[f"bias{i}"] for i in range(count)]
-        if (len(weights[0]), len(biases[-1])) != (len(NAMES), len(TARGETS)):
-            raise ValueError(f"{path} is a checkpoint of other features; train it again")
-        return cls(weights, biases, made)
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Network:
@@ -145,13 +101,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Network:
     Raises:
         ValueError, OSError: As :meth:`Network.load`.
     """
-    file = Path(path or CHECKPOINT)
-    return _loaded(str(file), file.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=4)
-def _loaded(path: str, _: int) -> Network:
-    return Network.load(path)
+    return Network.load(path or CHECKPOINT)
 
 
 def counted(network: Network, expected: Estimated) -> Counted:
@@ -182,8 +132,8 @@ def predict(network: Network, statement: Statement) -> Predicted:
     key = statement.key
     if key.get("accounting") != "complete":
         raise ValueError(
-            "predictor learnt what the accounting 'complete' counts, but this problem counts as "
-            f"{key.get('accounting')!r} does"
+            "costs are predicted as the accounting 'complete' counts them, but "
+            f"{statement.title} has {key.get('accounting')!r}"
         )
     first: dict[tuple[Any, ...], int] = {}
     distinct: list[Layer] = []
@@ -374,8 +324,7 @@ class Arithmetic:
     deterministic: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.optimism < 0:
-            raise ValueError(f"optimism must be at least 0, got {self.optimism!r}")
+        not_negative(self, "optimism")
 
     def network(self) -> Network:
         """What tells by how much costs differ from the arithmetic."""

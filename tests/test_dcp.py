@@ -17,6 +17,7 @@ from hwgym.core.family import ranked_ids
 from hwgym.families.mapping import FAMILY, MappingProblem, mapping_problem
 from hwgym.families.mapping_loopnest import mapping_problem as nest_problem
 from hwgym.workloads import load_workload
+from hwgym_agents import predictor
 from hwgym_agents.dcp import (
     CHECKPOINT,
     CODE,
@@ -245,6 +246,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
              made=np.frombuffer(json.dumps({}).encode(), np.uint8))  # fmt: skip
     with pytest.raises(ValueError, match="checkpoint of other features"):
         load(path)
+    with pytest.raises(ValueError, match="that tell 7 numbers, not 71 and 2; train it again"):
+        load(predictor.CHECKPOINT)
     with pytest.raises(FileNotFoundError):
         solve("dcp", mapping_problem(CONV), samples=1, settings={"checkpoint": "none.npz"})
 

@@ -377,13 +377,13 @@ def test_it_warns_outside_of_what_it_was_trained_on() -> None:
 
 def test_what_it_cannot_know_is_refused() -> None:
     printed = AssignmentProblem.of("MobileNetV2", accounting="maestro")
-    with pytest.raises(ValueError, match="learnt what the accounting 'complete' counts"):
+    with pytest.raises(ValueError, match=r"accounting 'complete' counts them, but .*'maestro'$"):
         solve("predictor", printed, samples=1)
     with pytest.raises(ValueError, match="does not tell workload and dataflows and pe_levels, as"):
         solve("predictor", systolic_problem("AlexNet"), samples=1)
     with pytest.raises(ValueError, match="is known of whole solutions only"):
         solve("predictor", "HWMap-VGG16-1-Edge-EDP-v0", samples=1)
-    with pytest.raises(ValueError, match="optimism must be at least 0"):
+    with pytest.raises(ValueError, match="optimism must not be negative"):
         Predictor(optimism=-1.0)
 
 
