@@ -5,7 +5,7 @@
 
 A *training cost* is what MAESTRO says of one mapping: latency and energy. The layers are those of
 ``HWAssignMulti-Train``, none of which has the shape of a layer of the zoo or of ConfuciuX's tables;
-the hardware is drawn (:func:`any_hardware`), one in four times a preset of ``HWMap``. Half of the
+the hardware is drawn (``any_hardware``), one in four times a preset of ``HWMap``. Half of the
 costs are of random mappings under the masks. The rest is bought in rounds, each after the predictor
 has been trained on what there was: for problems on those layers, what its gradients propose, where
 it must be right, and what differs in a decision or two from the best of these, so that it learns
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +32,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from hwgym import __version__
 from hwgym._arrays import Array, Floats, Ints
 from hwgym._files import replacing
 from hwgym.core import InfeasibleError, Problem, solve
@@ -48,12 +46,20 @@ from hwgym.workloads import Layer, load_workload
 
 from .dcp import CHECKPOINT, DCP, FEATURES, TARGETS, Codes, Guess, Network, Wanted, begin, propose
 from .mappings import MappingView
-from .train_options import DeviceOption, out_option
+from .train_options import (
+    DeviceOption,
+    Regrets,
+    learning_rate,
+    out_option,
+    unscaled,
+    versions,
+)
 
 __all__ = ["Bought", "any_hardware", "buy", "layers", "main", "measure", "problems", "train"]
 
 HIDDEN = (192, 192)
 BATCH = 1024
+LEARNING_RATE = 3e-3
 ROUNDS = 3
 RANGES = {"num_pes": (6, 13), "l1_bytes": (8, 14), "l2_bytes": (16, 22), "noc_bandwidth": (3, 9)}
 """Of hardware that is drawn, log2."""
@@ -264,13 +270,8 @@ def train(
             done = kept["done"]
 
     def as_network() -> Network:
-        matrices = [m.weight.detach().cpu().double().numpy().T for m in linear]
-        biases = [m.bias.detach().cpu().double().numpy() for m in linear]
-        # Inputs are centred and scaled by the first layer.
         mean, spread = (each.double().numpy() for each in (centre, scale))
-        biases[0] = biases[0] - (mean / spread) @ matrices[0]
-        matrices[0] = matrices[0] / spread[:, None]
-        return Network(matrices, biases, {**made, "bought": len(bought)})
+        return Network(*unscaled(linear, mean, spread), {**made, "bought": len(bought)})
 
     if done:
         network = as_network()
@@ -329,17 +330,11 @@ def _fit(model: Any, data: Sequence[Any], batches: int, order: Any) -> float:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:
-            group["lr"] = _rate(batch / batches)
+            group["lr"] = learning_rate(batch / batches, LEARNING_RATE)
         optimizer.step()
         if batch >= 0.9 * batches:
             last.append(loss.item())
     return float(np.mean(last)) if last else math.nan
-
-
-def _rate(share: float) -> float:
-    """The learning rate after a share of the batches: up for a twentieth, then down as a cosine."""
-    down = (share - 0.05) / 0.95
-    return 3e-3 * (0.04 + 0.96 * share / 0.05 if down < 0 else 0.5 + 0.5 * math.cos(math.pi * down))
 
 
 def main(
@@ -359,20 +354,13 @@ def main(
     device: DeviceOption = "cpu",
 ) -> None:
     """Train DCP's predictor on mappings of Train's layers."""
-    import torch
-
     console = Console()
     started = time.process_time()
     some = held_back(asked) if asked else []
     command = f"--costs {costs} --steps {steps} --rounds {rounds} --seed {seed}"
     made = {
         "command": f"python -m hwgym_agents.train_dcp {command}",
-        "versions": {
-            "hwgym": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("training", total=2 * (rounds + 1))
@@ -384,9 +372,10 @@ def main(
             if what == "trained":
                 line += f", loss {loss:.4f}"
                 if some:
-                    found = np.quantile(measure(out, some), [0.5, 0.9], method="higher")
+                    found = Regrets.of(measure(out, some))
                     line += (
-                        f"; regret of the first sample, median {found[0]:.1%}, 90 % {found[1]:.1%}"
+                        f"; regret of the first sample, median {found.median:.1%}, 90 % "
+                        f"{found.high:.1%}"
                     )
             progress.console.print(line, highlight=False, soft_wrap=True)
 
@@ -403,8 +392,8 @@ def main(
     if some:
         table = Table("samples", "median", "90 %", title=f"regret, {len(some)} problems held back")
         for samples in (1, 10, 100):
-            found = np.quantile(measure(out, some, samples), [0.5, 0.9], method="higher")
-            table.add_row(str(samples), *(f"{value:.1%}" for value in found))
+            found = Regrets.of(measure(out, some, samples))
+            table.add_row(str(samples), f"{found.median:.1%}", f"{found.high:.1%}")
         console.print(table)
 
 

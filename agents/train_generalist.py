@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import sys
 import time
 from enum import Enum
@@ -34,7 +33,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from hwgym import __version__
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import replacing
 from hwgym.core import Evaluator
@@ -47,7 +45,7 @@ from hwgym.hardware import Hardware, Technology
 
 from .assignment_features import Known
 from .generalist import FEATURES, HEADS, OBJECTIVES, Inputs, Network, Play, inputs_of, worths
-from .train_options import DeviceOption, out_option
+from .train_options import DeviceOption, Regrets, out_option, versions
 
 HIDDEN = 128
 BATCH = 8
@@ -554,28 +552,6 @@ def _play(
 # --- how good it is -------------------------------------------------------------------------------
 
 
-class Regrets(NamedTuple):
-    """Of first assignments: quantiles and shares."""
-
-    low: float
-    median: float
-    high: float
-    worst: float
-    exact: float
-
-    @classmethod
-    def of(cls, regrets: Floats) -> Regrets:
-        """Of (n,); exact is what is above the optimum by no more than rounding."""
-        # Between a finite and an infinite regret there is nothing to interpolate.
-        shown = np.quantile(regrets, (0.1, 0.5, 0.9, 1.0), method="higher")
-        low, median, high, worst = shown.tolist()
-        return cls(low, median, high, worst, float((regrets < 1e-9).mean()))
-
-    def __str__(self) -> str:
-        shown = " / ".join(f"{100 * v:.3f}" for v in self[:4])
-        return f"{shown} %, exact {100 * self.exact:.0f} %"
-
-
 def regrets(network: Network, problems: list[MultiProblem]) -> Floats:
     """(n,) of a policy's first assignments."""
     found = []
@@ -603,8 +579,6 @@ def write(trainer: Trainer, path: Path, *, command: str = "", val: Regrets | Non
         command: That makes it again, if one does.
         val: What its first assignments on Val are worth.
     """
-    versions = {"hwgym": __version__, "python": platform.python_version()}
-    versions |= {"numpy": np.__version__, "torch": torch.__version__}
     made = {
         "command": command,
         "way": trainer.way.value,
@@ -615,7 +589,7 @@ def write(trainer: Trainer, path: Path, *, command: str = "", val: Regrets | Non
         "updates": trainer.updates,
         "cpu_seconds": round(trainer.seconds, 1),
         "val": None if val is None else list(val),
-        "versions": versions,
+        "versions": versions(),
     }
     arrays: dict[str, Any] = {
         **trainer.network().arrays,

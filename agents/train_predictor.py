@@ -16,12 +16,10 @@ regret on Val's problems is printed to see how far it is.
 from __future__ import annotations
 
 import json
-import math
-import platform
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -32,7 +30,6 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from hwgym import __version__
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._files import replacing
 from hwgym._names import nearest
@@ -46,9 +43,16 @@ from hwgym.workloads import Layer
 from .assignment_estimates import NAMES, estimated
 from .made_up import MACHINES, any_layers, any_machines, generated
 from .predictor import CHECKPOINT, TARGETS, Network, Predictor
-from .train_options import DeviceOption, out_option
+from .train_options import (
+    DeviceOption,
+    Regrets,
+    learning_rate,
+    out_option,
+    unscaled,
+    versions,
+)
 
-__all__ = ["Bought", "Regrets", "buy", "generated", "main", "measure", "train"]
+__all__ = ["Bought", "Measured", "buy", "main", "measure", "train"]
 
 HIDDEN = (160, 160, 160)
 DATAFLOWS, SHARE, MACHINES_SHARE = 512, 0.3, 0.25
@@ -62,6 +66,7 @@ _ROWS = 32
 """Layers at least that a dataflow is looked up with that is made up."""
 
 BATCH = 1024
+LEARNING_RATE = 4e-3
 _WEIGHTS = np.array([1.0, 0.5, 0.5, 1.0, 1.0, 1.0])
 _HUBER = 0.02  # log2, about 1.4 percent
 _CHOICES = len(PE_LEVELS) * len(TILE_LEVELS)
@@ -195,8 +200,7 @@ def _asked(
 # --- how good it is -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Regrets:
+class Measured(NamedTuple):
     """What a checkpoint reached on problems.
 
     Attributes:
@@ -208,21 +212,19 @@ class Regrets:
     regret: Floats
     infeasible: Bools
 
-    def row(self) -> list[str]:
-        """10, 50, 90 percent quantile and the worst, in percent; share exact; share infeasible."""
-        quantiles = np.quantile(self.regret, [0.1, 0.5, 0.9, 1.0], method="higher")
-        cells = [f"{100 * q:.2f}" for q in quantiles]
-        cells.append(f"{np.mean(self.regret < 1e-9):.0%}")
-        cells.append(f"{self.infeasible.mean():.0%}" if len(self.infeasible) else "")
-        return cells
+    def cells(self) -> list[str]:
+        """Under :data:`HEADINGS`; quantiles in percent."""
+        share = f"{self.infeasible.mean():.0%}" if len(self.infeasible) else ""
+        return [*Regrets.of(self.regret).cells(), share]
 
 
 HEADINGS = ("10 %", "50 %", "90 %", "worst", "exact", "open loop infeasible")
+"""Of a table: quantiles of the regret, the greatest, and shares."""
 
 
 def measure(
     checkpoint: str | Path, problems: Sequence[Problem], samples: int = 1, *, plain: bool = True
-) -> Regrets:
+) -> Measured:
     """What a checkpoint reaches on problems.
 
     Args:
@@ -239,7 +241,7 @@ def measure(
         infeasible = [
             solve(open_loop, problem, samples=1).assignment is None for problem in problems
         ]
-    return Regrets(np.array(regret), np.array(infeasible, bool))
+    return Measured(np.array(regret), np.array(infeasible, bool))
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -305,13 +307,7 @@ def train(
                 made["earlier"] = [*earlier, {"steps": before["steps"], "batches": done}]
 
     def network() -> Network:
-        layers = [m for m in model if isinstance(m, nn.Linear)]
-        matrices = [m.weight.detach().cpu().double().numpy().T for m in layers]
-        biases = [m.bias.detach().cpu().double().numpy() for m in layers]
-        # Inputs are centred and scaled by the first layer.
-        biases[0] = biases[0] - (mean / spread) @ matrices[0]
-        matrices[0] = matrices[0] / spread[:, None]
-        return Network(matrices, biases, made)
+        return Network(*unscaled(linear, mean, spread), made)
 
     logit = nn.functional.binary_cross_entropy_with_logits
     while done < steps:
@@ -326,7 +322,7 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:
-            group["lr"] = _rate(done / steps)
+            group["lr"] = learning_rate(done / steps, LEARNING_RATE)
         optimizer.step()
         total += loss.item()
         done += 1
@@ -344,12 +340,6 @@ def train(
     if state is not None:
         state.unlink(missing_ok=True)
     return network()
-
-
-def _rate(share: float) -> float:
-    """The learning rate after a share of the batches: up for a twentieth, then down as a cosine."""
-    down = (share - 0.05) / 0.95
-    return 4e-3 * (0.04 + 0.96 * share / 0.05 if down < 0 else 0.5 + 0.5 * math.cos(math.pi * down))
 
 
 def _alike(before: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
@@ -420,8 +410,6 @@ def main(
             networks=networks,
         )
     console.print(f"{len(bought.valid):,} training costs, {bought.valid.mean():.1%} of them valid")
-    import torch
-
     asked_for = {
         "--costs": costs,
         "--steps": steps,
@@ -440,12 +428,7 @@ def main(
         "costs": len(bought.valid),
         "features": len(NAMES),
         "machines": {name: list(ends) for name, ends in MACHINES.items()} if machines else {},
-        "versions": {
-            "hwgym": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     asked = binding("val", problems) if problems else []
 
@@ -458,7 +441,7 @@ def main(
             line = f"{done:>7,} of {steps:,} batches, loss {loss:.3f}, {spent:,.0f} CPU s"
             if asked:
                 found = measure(out, asked)
-                named = zip(HEADINGS, found.row(), strict=True)
+                named = zip(HEADINGS, found.cells(), strict=True)
                 line += "; regret on Val " + ", ".join(f"{name} {cell}" for name, cell in named)
             progress.console.print(line, highlight=False)
 
@@ -475,7 +458,7 @@ def main(
         )
     table = Table("problems", *HEADINGS)
     if asked:
-        table.add_row(f"Val, {len(asked)}", *measure(out, asked).row())
+        table.add_row(f"Val, {len(asked)}", *measure(out, asked).cells())
         console.print(table)
 
 

@@ -15,6 +15,7 @@ from hwgym.core import solve
 
 pytest.importorskip("torch")
 from hwgym_agents import train_generalist, train_jumbo, train_predictor
+from hwgym_agents.train_options import Regrets, learning_rate
 
 
 def predictor(*arguments: str) -> Any:
@@ -78,3 +79,17 @@ def test_what_is_no_checkpoint_is_said_to_be_none(agent: str, holds: str, tmp_pa
     problem = hwgym.AssignmentProblem.of("NCF", "NVDLA", platform="iot")
     with pytest.raises(ValueError, match=f"x.npz is no checkpoint of (the )?{agent}; python -m"):
         solve(agent, problem, samples=1, settings={"checkpoint": str(path)})
+
+
+def test_regrets_are_quantiles_that_were_reached() -> None:
+    found = Regrets.of(np.array([0.5, 0.0, np.inf, 0.01, 0.02]))
+    assert found == (0.01, 0.02, np.inf, np.inf, 0.2)
+    assert found.cells() == ["1.00", "2.00", "inf", "inf", "20%"]
+    assert str(found) == "1.000 / 2.000 / inf / inf %, exact 20 %"
+
+
+def test_the_learning_rate_goes_up_and_down() -> None:
+    assert learning_rate(0.0, 2.0) == pytest.approx(0.08)
+    assert learning_rate(0.05, 2.0) == pytest.approx(2.0)
+    assert learning_rate(0.525, 2.0) == pytest.approx(1.0)
+    assert learning_rate(1.0, 2.0) == pytest.approx(0.0)
