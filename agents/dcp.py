@@ -7,7 +7,7 @@ it has never seen, the code goes down the gradient that is propagated back throu
 comes out is rounded to a mapping.
 
 Here the code has 25 numbers: log2 of cluster size and tiles, how much each dimension is what is
-spread, and how late its loop stands. The network sees features of it (:meth:`Codes.features`) and
+spread, and how late its loop stands. The network sees features of it (``Codes.features``) and
 tells how many times what cannot be avoided latency and energy are. The code is rounded decision by
 decision, to the nearest choice after which a valid mapping can still follow, with the rest updated
 in between. Many codes go down together, and the predictor ranks what they end as.

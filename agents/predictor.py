@@ -326,7 +326,7 @@ class Arithmetic:
     def __post_init__(self) -> None:
         not_negative(self, "optimism")
 
-    def network(self) -> Network:
+    def _network(self) -> Network:
         """What tells by how much costs differ from the arithmetic."""
         return Network.silent()
 
@@ -341,7 +341,7 @@ class Arithmetic:
         separable(statement, name)
         if statement.objective.name not in _OBJECTIVES:
             raise ValueError(f"{name} does not predict {statement.objective.label}")
-        network = self.network()
+        network = self._network()
         predicted = predict(network, statement)
         if network.made:
             warn_unlike(f"the {name}", statement.known, network.made.get("machines"))
@@ -431,7 +431,7 @@ class Predictor(Arithmetic):
         """SHA-256 of the checkpoint."""
         return digest(Path(self.checkpoint or CHECKPOINT))
 
-    def network(self) -> Network:
+    def _network(self) -> Network:
         """The one of the checkpoint."""
         return load(self.checkpoint)
 
