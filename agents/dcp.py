@@ -137,7 +137,7 @@ class _Level(NamedTuple):
         return order
 
 
-class _Slope:
+class _Gradient:
     """Gradients with respect to a level's numbers, as they are gathered."""
 
     def __init__(self, level: _Level) -> None:
@@ -194,11 +194,11 @@ class Features:
             axis=1,
         )  # fmt: skip
 
-    def back(self, slope: Floats, over: Floats) -> Floats:
+    def backward(self, gradient: Floats, over: Floats) -> Floats:
         """(N, :data:`CODE`) the gradient with respect to codes of something of which those with
         respect to values and to ``over`` are given."""
-        out, in_ = _Slope(self.outer), _Slope(self.inner)
-        columns = np.split(slope, np.cumsum(_PARTS)[:-1], axis=1)
+        out, in_ = _Gradient(self.outer), _Gradient(self.inner)
+        columns = np.split(gradient, np.cumsum(_PARTS)[:-1], axis=1)
         _, cluster, units, *by_dim = columns[:11]
         wide_out, wide_in, order_out, order_in, out.spread, in_.spread, *more = columns[11:]
         (tile_out, tile_in, count_out, count_in, rounds_out, rounds_in, side_out, side_in) = by_dim
@@ -206,7 +206,7 @@ class Features:
             (out, tile_out, count_out, side_out, wide_out),
             (in_, tile_in, count_in, side_in, wide_in),
         ):
-            level.spread = level.spread.copy()
+            level.spread = level.spread.copy()  # it is added to, and a view of what was given
             level.tile += tile
             level.count += count
             level.beside += beside
@@ -214,11 +214,11 @@ class Features:
         out.units += units[:, 0]
         in_.units += cluster[:, 0]
         over = over + np.concatenate(more, axis=1)
-        self.codes.room_back(in_, self._share1 * over[:, [0]], padded=True, beside=False)
-        self.codes.room_back(out, self._share2 * over[:, [1]], padded=False, beside=True)
+        self.codes.room_backward(in_, self._share1 * over[:, [0]], padded=True, beside=False)
+        self.codes.room_backward(out, self._share2 * over[:, [1]], padded=False, beside=True)
         out.settle(rounds_out, order_out)
         in_.settle(rounds_in, order_in)
-        code = np.zeros((len(slope), CODE))
+        code = np.zeros((len(gradient), CODE))
         code[:, _SIZE] = in_.units - out.units
         code[:, _OUTER] = out.tile - out.count + in_.count
         code[:, _INNER] = in_.tile - in_.count
@@ -387,15 +387,17 @@ class Codes:
         total = share.sum(axis=1, keepdims=True)
         return 1 + (top + np.log2(total))[:, 0], share / total
 
-    def room_back(self, slope: _Slope, shares: Floats, *, padded: bool, beside: bool) -> None:
+    def room_backward(
+        self, gradient: _Gradient, shares: Floats, *, padded: bool, beside: bool
+    ) -> None:
         """Carry gradients with respect to the three logarithms (N, 3) on to a level."""
         for (dims, halo), share in zip(self._tensors(padded), shares.T, strict=True):
             for dim in dims:
-                slope.tile[:, dim] += share
+                gradient.tile[:, dim] += share
                 if beside:
-                    slope.beside[:, dim] += share
+                    gradient.beside[:, dim] += share
             if halo:
-                slope.widened[:, _Y:] += share[:, None]
+                gradient.widened[:, _Y:] += share[:, None]
 
 
 def _ceiling(log: Floats) -> Floats:
@@ -412,24 +414,24 @@ class Network(Perceptron):
 
     def hidden(self, values: Floats) -> tuple[Array, list[Array]]:
         """What the last layer sees (n, m) of features (n, :data:`FEATURES`); and what
-        :meth:`back` needs."""
+        :meth:`backward` needs."""
         shown, kept = values.astype(np.float32), []
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             before = shown @ weight
             before += bias
             gate = 1 / (1 + np.exp(-before))
             shown = before * gate
-            gate += shown * (1 - gate)  # the unit's slope
+            gate += shown * (1 - gate)  # the unit's derivative
             kept.append(gate)
         return shown, kept
 
-    def back(self, slope: Array, kept: Sequence[Array]) -> Floats:
+    def backward(self, gradient: Array, kept: Sequence[Array]) -> Floats:
         """(n, :data:`FEATURES`) the gradient with respect to features, of that (n, m) with respect
         to what the last layer sees."""
-        slope = slope.astype(np.float32)
+        gradient = gradient.astype(np.float32)
         for weight, gate in zip(self.weights[-2::-1], kept[::-1], strict=True):
-            slope = (slope * gate) @ weight.T
-        return slope.astype(np.float64)
+            gradient = (gradient * gate) @ weight.T
+        return gradient.astype(np.float64)
 
     def last(self, shown: Array) -> Floats:
         """(n, 2) :data:`TARGETS`, of what the last layer sees."""
@@ -474,12 +476,16 @@ class Wanted:
             margin: How far below its limit latency is to stay, as a share.
 
         Raises:
-            ValueError: If it is something else.
+            ValueError: If it is no objective of mappings, or another limit than one of latency.
         """
         known = {"latency": (1.0, 0.0), "energy": (0.0, 1.0), "edp": (1.0, 1.0)}
         name, constraint = statement.objective.name, statement.constraint
         if name not in known or (constraint is not None and constraint.name != "latency"):
-            raise ValueError(f"dcp has not learnt what {statement.title} asks for")
+            within = "" if constraint is None else f" within a limit of {constraint.name}"
+            raise ValueError(
+                f"dcp minimises {', '.join(known)}, if need be within a limit of latency; "
+                f"{statement.title} asks for {name}{within}"
+            )
         cap = float(np.log2(statement.limit / (1 + margin)))
         return cls(np.array(known[name]), cap)
 
@@ -489,11 +495,11 @@ class Wanted:
         worth: Floats = told @ self.weights + self.late * late
         return worth
 
-    def slope(self, told: Floats) -> Floats:
+    def gradient(self, told: Floats) -> Floats:
         """(N, 2) its gradient."""
-        slope = np.tile(self.weights, (len(told), 1))
-        slope[:, 0] += self.late * (told[:, 0] > self.cap)
-        return slope
+        gradient = np.tile(self.weights, (len(told), 1))
+        gradient[:, 0] += self.late * (told[:, 0] > self.cap)
+        return gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -524,10 +530,10 @@ class Guess:
         weight, bias = self.last
         return (shown @ weight + bias).astype(np.float64) + codes.least
 
-    def back(self, slope: Floats, kept: Sequence[Array]) -> Floats:
+    def backward(self, gradient: Floats, kept: Sequence[Array]) -> Floats:
         """(N, :data:`FEATURES`) the gradient with respect to features, of that with respect to
         what it tells."""
-        return self.network.back(slope.astype(np.float32) @ self.last[0].T, kept)
+        return self.network.backward(gradient.astype(np.float32) @ self.last[0].T, kept)
 
 
 # --- codes go down --------------------------------------------------------------------------------
@@ -562,9 +568,9 @@ def descend(
     for turn in range(1, updates + 1):
         seen = codes.features(code)
         shown, kept = guess.network.hidden(seen.values)
-        slope = guess.back(wanted.slope(guess.tell(shown, codes)), kept)
+        gradient = guess.backward(wanted.gradient(guess.tell(shown, codes)), kept)
         full: Floats = wanted.room * (seen.over > 0).astype(np.float64)
-        down = seen.back(slope, full)
+        down = seen.backward(gradient, full)
         mean = _FAST * mean + (1 - _FAST) * down
         square = _SLOW * square + (1 - _SLOW) * down**2
         far = mean / (1 - _FAST**turn) / (np.sqrt(square / (1 - _SLOW**turn)) + _LEAST)
@@ -605,6 +611,14 @@ def begin(
     shown, _ = guess.network.hidden(codes.features(codes.encode(genes)).values)
     order = wanted.worth(guess.tell(shown, codes)).argsort(kind="stable")
     return genes[order[:keep]]
+
+
+_POOL = 20_000
+"""Of mappings that were thought of, so many are remembered."""
+_TRIES = 20
+"""So often it thinks again where nothing new came of it; then it ends."""
+_JITTER = np.array([0.5] * _SPREAD.start + [0.2] * 8 + [0.7] * 8)
+"""How far from what was bought codes begin anew."""
 
 
 class _Pool:
@@ -672,14 +686,6 @@ class _Pool:
         gram[np.diag_indices(len(gram))] += doubt * np.trace(gram) / len(known)
         more: Floats = np.linalg.solve(gram, known.T @ off).astype(np.float64)
         return Guess(self.network, more)
-
-
-_POOL = 20_000
-"""Of mappings that were thought of, so many are remembered."""
-_TRIES = 20
-"""So often it thinks again where nothing new came of it; then it ends."""
-_JITTER = np.array([0.5] * _SPREAD.start + [0.2] * 8 + [0.7] * 8)
-"""How far from what was bought codes begin anew."""
 
 
 @dataclass

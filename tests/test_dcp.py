@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import hwgym
 from hwgym import Layer
-from hwgym.core import Evaluator, problem_of, search, solve
+from hwgym.core import METRICS, Evaluator, problem_of, search, solve
 from hwgym.core.family import ranked_ids
 from hwgym.families.mapping import FAMILY, MappingProblem, mapping_problem
 from hwgym.families.mapping_loopnest import mapping_problem as nest_problem
@@ -83,7 +84,7 @@ def test_what_buffers_need_is_what_the_masks_say(layer: Layer) -> None:
 
 
 @LAYERS
-def test_features_slope_as_differences_say(layer: Layer) -> None:
+def test_gradients_of_features_are_what_differences_say(layer: Layer) -> None:
     codes, rng = codes_of(mapping_problem(layer)), np.random.default_rng(1)
     code = between(codes, rng)
     weights, of_over = rng.normal(size=FEATURES), rng.normal(size=2)
@@ -94,7 +95,9 @@ def test_features_slope_as_differences_say(layer: Layer) -> None:
         return seen.values @ weights + seen.over @ of_over
 
     rows = len(code)
-    slope = codes.features(code).back(np.tile(weights, (rows, 1)), np.tile(of_over, (rows, 1)))
+    gradient = codes.features(code).backward(
+        np.tile(weights, (rows, 1)), np.tile(of_over, (rows, 1))
+    )
     for number in range(CODE):
         step = STEP * np.eye(CODE)[number]
         after, before = (
@@ -102,34 +105,56 @@ def test_features_slope_as_differences_say(layer: Layer) -> None:
         )
         smooth = np.abs(after - before) < 1e-3  # not at a bend
         assert smooth.mean() > 0.8
-        np.testing.assert_allclose(slope[smooth, number], after[smooth], atol=1e-4)
+        np.testing.assert_allclose(gradient[smooth, number], after[smooth], atol=1e-4)
 
 
-def test_the_network_slopes_as_differences_say() -> None:
+def test_gradients_of_the_network_are_what_differences_say() -> None:
     rng = np.random.default_rng(2)
     sizes = (FEATURES, 16, 12, len(TARGETS))
     weights = [rng.normal(size=pair) / 4 for pair in itertools.pairwise(sizes)]
     guess = Guess.plain(Network(weights, [rng.normal(size=n) for n in sizes[1:]], {}))
-    values, slope = rng.normal(size=(5, FEATURES)), rng.normal(size=(5, len(TARGETS)))
+    values, gradient = rng.normal(size=(5, FEATURES)), rng.normal(size=(5, len(TARGETS)))
     _, kept = guess.network.hidden(values)
-    found = guess.back(slope, kept)
+    found = guess.backward(gradient, kept)
     for number in range(FEATURES):
         step = 1e-2 * np.eye(FEATURES)[number]
         after, before = (guess.network(values + sign * step) for sign in (1, -1))
-        differences = ((after - before) * slope).sum(axis=1) / 2e-2
+        differences = ((after - before) * gradient).sum(axis=1) / 2e-2
         np.testing.assert_allclose(found[:, number], differences, atol=5e-3)
 
 
-def test_what_is_wanted_slopes_as_differences_say() -> None:
+def test_gradients_of_what_is_wanted_are_what_differences_say() -> None:
     problem = mapping_problem(CONV, objective="energy", latency_ratio=1.1)
     wanted = Wanted.of(problem.statement, margin=0.0)
     assert wanted.cap == pytest.approx(np.log2(problem.latency_cap))
     told = wanted.cap + np.array([[-1.0, 3.0], [1.0, 3.0]])
-    slope = wanted.slope(told)
+    gradient = wanted.gradient(told)
     for number in range(2):
         step = STEP * np.eye(2)[number]
         differences = (wanted.worth(told + step) - wanted.worth(told - step)) / (2 * STEP)
-        np.testing.assert_allclose(slope[:, number], differences, rtol=1e-6)
+        np.testing.assert_allclose(gradient[:, number], differences, rtol=1e-6)
+
+
+def test_what_is_not_asked_of_mappings_is_refused() -> None:
+    statement = mapping_problem(CONV).statement
+    area = replace(statement, objective=METRICS["area"])
+    with pytest.raises(ValueError, match=r"dcp minimises latency, energy, edp.* asks for area$"):
+        Wanted.of(area)
+    within = replace(statement, constraint=METRICS["area"], limit=1.0)
+    with pytest.raises(ValueError, match="asks for edp within a limit of area"):
+        Wanted.of(within)
+
+
+@LAYERS
+def test_clipped_codes_are_within_what_there_is(layer: Layer) -> None:
+    codes, rng = codes_of(mapping_problem(layer)), np.random.default_rng(4)
+    code = codes.clip(rng.normal(size=(100, CODE)) * 9)
+    size, outer, inner = code[:, 0], code[:, 1:5], code[:, 5:9]
+    assert size.min() >= 0
+    assert (np.exp2(size) <= codes.view.num_pes * (1 + 1e-9)).all()
+    assert ((inner >= 0) & (inner <= outer) & (outer <= codes.size)).all()
+    for spread in (code[:, 9:13], code[:, 13:17]):
+        np.testing.assert_allclose(spread.sum(axis=1), 1)
 
 
 # --- training -------------------------------------------------------------------------------------
@@ -154,6 +179,26 @@ def test_no_training_layer_is_one_of_a_published_network() -> None:
     assert len(own[0]) > 2_000
     assert not published & (own[0] | own[1])
     assert not own[0] & own[1]
+
+
+def test_drawn_hardware_is_within_what_is_told() -> None:
+    pytest.importorskip("torch")
+    from hwgym.families.mapping import HARDWARE
+    from hwgym_agents.train_dcp import RANGES, any_hardware
+
+    rng = np.random.default_rng(0)
+    drawn = [any_hardware(rng) for _ in range(200)]
+    presets = [each for each in drawn if each in HARDWARE.values()]
+    assert 20 < len(presets) < 80
+    free = 0
+    for each in drawn:
+        for name, (least, most) in RANGES.items():
+            value = getattr(each, name)
+            if name == "noc_bandwidth" and value > 2**most:
+                free += 1
+            elif each not in presets:
+                assert 2**least <= value <= 2**most
+    assert free > 20
 
 
 def mapping_of(env_id: str) -> MappingProblem:
@@ -205,6 +250,18 @@ def test_what_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path: Path) -> N
     for one, same in zip(whole.weights, other.weights, strict=True):
         np.testing.assert_array_equal(one, same)
     assert not list(tmp_path.glob("*.pt"))
+
+
+def test_it_trains_on_random_mappings_alone() -> None:
+    pytest.importorskip("torch")
+    from hwgym_agents.train_dcp import train
+
+    done: list[tuple[str, int]] = []
+    network = train(
+        500, steps=4, rounds=0, hidden=(8,), seen=lambda what, count, _: done.append((what, count))
+    )
+    assert done == [("bought", 500), ("trained", 500)]
+    assert [w.shape for w in network.weights] == [(FEATURES, 8), (8, len(TARGETS))]
 
 
 def test_the_command_trains(tmp_path: Path) -> None:
