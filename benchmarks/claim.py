@@ -72,10 +72,11 @@ def reached(board: Board) -> dict[str, list[list[Reached]]]:
     entries = {entry.agent: entry for entry in board.entries}
     found = {}
     for agent in METHODS:
-        if agent in entries:
+        runs = [entries[agent].on(task) for task in range(len(board.tasks)) if agent in entries]
+        if runs and all(runs):
             found[agent] = [
-                [_reached([c.samples_to(mark) for c in entries[agent].on(task)]) for mark in MARKS]
-                for task in range(len(board.tasks))
+                [_reached([run.samples_to(mark) for run in of_task]) for mark in MARKS]
+                for of_task in runs
             ]
     return found
 
