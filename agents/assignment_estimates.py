@@ -23,7 +23,17 @@ from hwgym.costs.maestro import Dataflow, Hardware
 from hwgym.workloads import Layer
 
 from . import assignment_features as base
-from .assignment_features import ADDRESSED, DIMS, MOST_LOG, SLIDES, SPREAD, Case, Level, cases_of
+from .assignment_features import (
+    ADDRESSED,
+    DIMS,
+    LEVELS,
+    MOST_LOG,
+    SLIDES,
+    SPREAD,
+    Case,
+    Level,
+    cases_of,
+)
 
 __all__ = ["COUNTS", "NAMES", "Estimated", "Machines", "estimated"]
 
@@ -32,13 +42,12 @@ COUNTS = ("cycles", "macs", "l1_accesses", "l2_accesses", "l1_bytes", "l2_bytes"
 bytes that a PE's takes, and the shared one, with room for the next tile."""
 
 _INPUTS = ("input", "weight")
-_LEVELS = ("array", "cluster")
 
 NAMES = (
     *base.NAMES,
     *(
         f"{what} in the {level}"
-        for level in _LEVELS
+        for level in LEVELS
         for what in (
             "time of the first round over all",
             "time to bring in the next of the innermost loop over compute",
@@ -324,6 +333,7 @@ def _estimate(case: Case, machines: Machines) -> tuple[tuple[Floats, ...], list[
         for dim in ADDRESSED[case.depthwise][tensor]:
             size = size * case.extent(tensor, dim, case.dims)
         sizes[tensor] = size
+    # What is left of the loop is the array's, the last that was gone through.
     in_, weight = moved.brought["input"], moved.brought["weight"]
     sent = moved.sent * levels[0].times
     passed = in_ + weight

@@ -46,14 +46,14 @@ ADDRESSED = {
     True: {"input": "CYX", "weight": "CRS", "output": "CYX"},
 }
 SLIDES = {"Y": "R", "X": "S"}
-_LEVELS = ("array", "cluster")
+LEVELS = ("array", "cluster")
 SPREAD = 8.0
 """Powers of two that a feature of 1 stands for."""
 
 NAMES = (
     *(
         f"{what} {dim} in the {level}"
-        for level in _LEVELS
+        for level in LEVELS
         for dim in DIMS
         for what in (
             "tiles",
@@ -67,18 +67,18 @@ NAMES = (
     ),
     *(
         f"{what} of the {level}"
-        for level in _LEVELS
+        for level in LEVELS
         for what in ("units", "filled units", "rounds", "work in a round")
     ),
     *(
         f"{what} of the {tensor} in the {level}"
-        for level in _LEVELS
+        for level in LEVELS
         for tensor in TENSORS
         for what in ("tile", "fetches", "words", "new words in a round")
     ),
     *(
         f"{what} over compute in the {level}"
-        for level in _LEVELS
+        for level in LEVELS
         for what in (
             "time to bring in",
             "time to send up",
@@ -276,7 +276,9 @@ class Level(NamedTuple):
         asked_more, reaches_more: By dimension: 1 where the directive asks for more than there is;
             where it does together with its window.
         units: How many units there are; ``filled``, the share of them that has work.
-        tiles, rounds, size, offset, edge: By dimension.
+        tiles, rounds: By dimension: how many tiles there are; in how many rounds units do them.
+        size, offset: By dimension: rows, columns or channels of a tile, and from one to the next.
+        edge: By dimension: what the last tile has of a whole one, as a share.
         times: How often it goes round, all in all.
     """
 
@@ -336,6 +338,7 @@ class Case:
         self.macs = np.array([[float(layer.macs // layer.repeat)] for layer in layers])
 
     def features(self) -> Features:
+        """Of these layers, all choices."""
         levels, too_small = self.levels
         columns: list[Floats] = []
         for level in levels:
@@ -491,6 +494,7 @@ class Case:
 
     @staticmethod
     def extent(tensor: str, dim: str, size: Mapping[str, Floats]) -> Floats:
+        """Of a tensor's part that a tile needs, along a dimension."""
         if tensor == "output" and dim in SLIDES:
             return np.maximum(size[dim] - size[SLIDES[dim]] + 1, 1)
         return size[dim]

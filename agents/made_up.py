@@ -43,7 +43,8 @@ MACHINES = {
 }
 """Least and greatest of machines that are made up, some of whose numbers are the defaults'."""
 
-_FILTERS = (0.3, 0.3, 0.12, 0.1, 0.06, 0.04, 0.04, 0.04)
+_FILTERS = {1: 0.3, 3: 0.3, 5: 0.12, 7: 0.1, 11: 0.06, 2: 0.04, 4: 0.04, 9: 0.04}
+"""Shares of the sizes of filters."""
 _Maps = list[SpatialMap | TemporalMap]
 
 
@@ -212,7 +213,7 @@ def any_layers(count: int, rng: np.random.Generator) -> list[Layer]:
         else:
             rows = size(256)
             columns = rows if rng.random() < 0.8 else size(256)
-            filter_ = int(rng.choice([1, 3, 5, 7, 11, 2, 4, 9], p=_FILTERS))
+            filter_ = int(rng.choice(list(_FILTERS), p=list(_FILTERS.values())))
             other = filter_ if rng.random() < 0.85 else 1
             channels = 3 if rng.random() < 0.1 else size(2048)
             sizes = {"C": channels, "OY": rows, "OX": columns, "R": filter_, "S": other}

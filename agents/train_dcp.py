@@ -120,16 +120,16 @@ class Bought:
 
     Attributes:
         values: (n, ``FEATURES``) float32.
-        more: (n, 2) float32, log2 of latency and energy over what an ideal machine has.
+        residuals: (n, 2) float32, log2 of latency and energy over what an ideal machine has.
     """
 
     values: list[Array] = field(default_factory=list)
-    more: list[Array] = field(default_factory=list)
+    residuals: list[Array] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return sum(map(len, self.more))
+        return sum(map(len, self.residuals))
 
-    def look(self, codes: Codes, problem: MappingProblem, genes: Ints) -> Floats:
+    def add(self, codes: Codes, problem: MappingProblem, genes: Ints) -> Floats:
         """Buy mappings (N, 13), all valid; (N, 2) log2 of latency and energy."""
         layer, hardware = problem.layer, problem.hardware
         found = mapping_totals(
@@ -137,13 +137,14 @@ class Bought:
         )
         costs = np.log2(np.stack([found.runtime_cycles, found.energy_nj], axis=1))
         self.values.append(codes.features(codes.encode(genes)).values.astype(np.float32))
-        self.more.append((costs - codes.least).astype(np.float32))
+        self.residuals.append((costs - codes.least).astype(np.float32))
         return costs
 
     def arrays(self) -> tuple[Array, Array]:
         """All of them as two arrays."""
-        self.values, self.more = [np.concatenate(self.values)], [np.concatenate(self.more)]
-        return self.values[0], self.more[0]
+        self.values = [np.concatenate(self.values)]
+        self.residuals = [np.concatenate(self.residuals)]
+        return self.values[0], self.residuals[0]
 
 
 def buy(bought: Bought, count: int, rng: np.random.Generator, network: Network | None) -> None:
@@ -154,7 +155,7 @@ def buy(bought: Bought, count: int, rng: np.random.Generator, network: Network |
             return
         codes = Codes(MappingView(problem.statement, "dcp"))
         if network is None:
-            bought.look(codes, problem, codes.view.draw(rng, _RANDOM))
+            bought.add(codes, problem, codes.view.draw(rng, _RANDOM))
         else:
             _buy_proposed(bought, codes, problem, network, rng)
 
@@ -170,11 +171,11 @@ def _buy_proposed(
     wanted, guess = Wanted.of(problem.statement), Guess.plain(network)
     first = codes.encode(begin(guess, codes, wanted, _DRAWS, rng, _STARTS))
     genes = np.unique(propose(guess, codes, first, wanted, DCP.rate, rng), axis=0)
-    costs = bought.look(codes, problem, genes)
+    costs = bought.add(codes, problem, genes)
     for _ in range(2):
         best = genes[wanted.worth(costs).argsort(kind="stable")[:_BEST]]
         near = codes.view.repair(_near(np.resize(best, (_NEAR, best.shape[1])), codes, rng), rng)
-        costs = np.concatenate([costs, bought.look(codes, problem, near)])
+        costs = np.concatenate([costs, bought.add(codes, problem, near)])
         genes = np.concatenate([genes, near])
 
 
@@ -266,7 +267,7 @@ def train(
             order.set_state(kept["order"])
             rng.bit_generator.state = json.loads(kept["rng"])
             centre, scale = kept["centre"], kept["scale"]
-            bought = Bought([kept["values"].numpy()], [kept["more"].numpy()])
+            bought = Bought([kept["values"].numpy()], [kept["residuals"].numpy()])
             done = kept["done"]
 
     def as_network() -> Network:
@@ -278,14 +279,14 @@ def train(
     for turn in range(done, rounds + 1):
         share = costs // 2 if turn == 0 else costs // (2 * rounds)
         buy(bought, share if rounds else costs, rng, network)
-        values, more = bought.arrays()
+        values, residuals = bought.arrays()
         if turn == 0:
             centre = torch.from_numpy(values.mean(axis=0))
             scale = torch.from_numpy(values.std(axis=0) + 0.05)
         if seen is not None:
             seen("bought", len(bought), math.nan)
         batches = steps * (2 if turn == rounds else 1) // (rounds + 2)
-        told = [torch.from_numpy(each) for each in (values, more)]
+        told = [torch.from_numpy(each) for each in (values, residuals)]
         data = [each.to(device) for each in (*told, centre, scale)]
         loss = _fit(model, data, max(batches, 1), order)
         network = as_network()
@@ -300,7 +301,7 @@ def train(
                     "centre": centre,
                     "scale": scale,
                     "values": torch.from_numpy(values),
-                    "more": torch.from_numpy(more),
+                    "residuals": torch.from_numpy(residuals),
                     "done": turn + 1,
                 }
                 with replacing(state) as partial:
@@ -319,14 +320,14 @@ def _fit(model: Any, data: Sequence[Any], batches: int, order: Any) -> float:
     import torch
     from torch import nn
 
-    values, more, centre, scale = data
+    values, residuals, centre, scale = data
     optimizer = torch.optim.Adam(model.parameters())
     last: list[float] = []
     for batch in range(batches):
         index = torch.randint(len(values), (BATCH,), generator=order).to(values.device)
         told = model((values[index] - centre) / scale)
         # As many units as an absolute error has beyond the bend.
-        loss = nn.functional.huber_loss(told, more[index], delta=_HUBER) / _HUBER
+        loss = nn.functional.huber_loss(told, residuals[index], delta=_HUBER) / _HUBER
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for group in optimizer.param_groups:

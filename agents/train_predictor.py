@@ -78,13 +78,13 @@ class Bought(NamedTuple):
 
     Attributes:
         values: (n, ``len(NAMES)``) float32.
-        more: (n, 6) float32, log2 of what is counted over what is estimated; 0 where not
+        residuals: (n, 6) float32, log2 of what is counted over what is estimated; 0 where not
             valid.
         valid: (n,).
     """
 
     values: Array
-    more: Array
+    residuals: Array
     valid: Bools
 
 
@@ -187,12 +187,12 @@ def _asked(
     told = (found.runtime_cycles, found.num_macs, *accesses, found.l1_bytes, found.l2_bytes)
     counts = np.stack(told, axis=-1).astype(np.float64)
     expected = estimated(layers, style, hardware, pes, tiles)
-    more = np.log2(np.maximum(counts, 1.0)) - expected.counts
-    more[~found.valid] = 0.0
+    residuals = np.log2(np.maximum(counts, 1.0)) - expected.counts
+    residuals[~found.valid] = 0.0
     size = found.valid.size
     return Bought(
         expected.values.reshape(size, -1),
-        more.reshape(size, -1).astype(np.float32),
+        residuals.reshape(size, -1).astype(np.float32),
         found.valid.ravel(),
     )
 
@@ -285,7 +285,7 @@ def train(
     mean, spread = bought.values.mean(axis=0), bought.values.std(axis=0) + 0.02
     inputs = torch.from_numpy(bought.values).to(device)
     centre, scale = (torch.from_numpy(v.astype(np.float32)).to(device) for v in (mean, spread))
-    more = torch.from_numpy(bought.more).to(device)
+    residuals = torch.from_numpy(bought.residuals).to(device)
     valid = torch.from_numpy(bought.valid.astype(np.float32)).to(device)
     weights = torch.from_numpy(_WEIGHTS.astype(np.float32)).to(device)
     optimizer = torch.optim.Adam(model.parameters())
@@ -313,7 +313,7 @@ def train(
     while done < steps:
         index = torch.randint(len(inputs), (BATCH,), generator=rng).to(device)
         told = model((inputs[index] - centre) / scale)
-        off = told[:, :-1] - more[index]
+        off = told[:, :-1] - residuals[index]
         huber = nn.functional.huber_loss(off, torch.zeros_like(off), reduction="none", delta=_HUBER)
         asked = valid[index]
         # As many units as an absolute error has beyond the bend.

@@ -30,6 +30,7 @@ from hwgym.core.agents import Agent
 from hwgym.core.family import ranked_ids
 from hwgym.families.mapping import FAMILY, mapping_problem
 from hwgym.leaderboard import SUITES
+from hwgym.leaderboard.runner import FIRST_SEED
 from hwgym_agents.dcp import DCP
 from hwgym_agents.gamma import Gamma
 
@@ -63,10 +64,9 @@ OTHERS = (
 )
 GAMMA = Way("gamma", Gamma, 10, (100, 1_000, 2_000))
 WAYS = (FIRST, *OTHERS, GAMMA)
-SEED = 100
-"""The first; that of the leaderboard, too."""
 OBJECTIVES = {"edp": "energy x latency", "latency": "latency", "energy": "energy under a cap"}
 CLAIM = (100, 1_000, 2_000)
+"""Samples of GAMMA's that the first guess is held against."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,10 @@ def tasks() -> dict[str, Problem]:
 
 
 def histories(way: Way, name: str, problem: Problem, runs: Path | None) -> Floats:
-    """(seeds, samples) the best objective after each sample; of runs that were kept, if they
-    were."""
+    """(seeds, samples) the best objective after each sample; infinite until something feasible was.
+
+    A file of this way and task in ``runs`` is taken as it is, with whatever settings it was made.
+    """
     file = None
     if runs is not None:
         runs.mkdir(parents=True, exist_ok=True)
@@ -117,7 +119,7 @@ def histories(way: Way, name: str, problem: Problem, runs: Path | None) -> Float
     most = max(way.at)
     found = np.empty((way.seeds, most))
     for seed in range(way.seeds):
-        history = solve(way.agent(), problem, samples=most, seed=SEED + seed).history
+        history = solve(way.agent(), problem, samples=most, seed=FIRST_SEED + seed).history
         found[seed] = np.pad(history, (0, most - len(history)), mode="edge")
     if file is not None:
         with replacing(file) as partial, partial.open("wb") as stream:

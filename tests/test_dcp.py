@@ -224,9 +224,9 @@ def test_training_lessens_the_error(trained: Path) -> None:
 
     bought = Bought()
     buy(bought, 1_000, np.random.default_rng(9), None)
-    values, more = bought.arrays()
-    off = np.abs(load(trained)(values) - more).mean()
-    assert off < 0.6 * np.abs(more - more.mean(axis=0)).mean()
+    values, residuals = bought.arrays()
+    off = np.abs(load(trained)(values) - residuals).mean()
+    assert off < 0.6 * np.abs(residuals - residuals.mean(axis=0)).mean()
 
 
 def test_what_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

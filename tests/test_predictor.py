@@ -135,7 +135,7 @@ def bought() -> Any:
 def test_costs_are_bought_as_asked(bought: Any) -> None:
     assert 1_800 <= len(bought.valid) <= 2_200
     assert bought.values.shape == (len(bought.valid), len(NAMES))
-    assert np.isfinite(bought.more).all()
+    assert np.isfinite(bought.residuals).all()
     assert bought.valid.mean() > 0.5
 
 
@@ -144,7 +144,7 @@ def test_training_lessens_the_error(bought: Any) -> None:
 
     def error(steps: int) -> float:
         network = train(bought, steps=steps, hidden=(32, 32))
-        off = np.abs(network(bought.values)[:, :-1] - bought.more)[bought.valid]
+        off = np.abs(network(bought.values)[:, :-1] - bought.residuals)[bought.valid]
         return float(off.mean())
 
     assert error(200) < 0.3 * error(2)
@@ -191,7 +191,7 @@ def test_costs_are_those_of_the_cost_model() -> None:
     choices = np.array([[0, 50], [100, 143]])
     found = _asked(layers, dataflow("NVDLA"), machines, PES[choices], TILES[choices])
     told = estimated(layers, dataflow("NVDLA"), machines, PES[choices], TILES[choices])
-    counts = np.exp2(told.counts.reshape(4, -1) + found.more)
+    counts = np.exp2(told.counts.reshape(4, -1) + found.residuals)
     for row, (i, j) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
         one = hwgym.evaluate(
             layers[i], "NVDLA", PES[choices[i, j]], TILES[choices[i, j]],
