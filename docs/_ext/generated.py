@@ -561,7 +561,6 @@ def parts() -> dict[str, str]:
         "models.part.md": models(),
         "mixes.part.md": mixes(),
         "suites.part.md": suites(),
-        "results-multi-test.part.md": results("multi-test"),
         "results.part.md": results("lite"),
         "results-map.part.md": results("map"),
         "results-schedule.part.md": results("schedule"),
