@@ -36,36 +36,37 @@ class Claims:
     def __init__(self, folder: Path, stale: float = STALE) -> None:
         self.folder, self.stale = folder, stale
         self._held: dict[Path, Path] = {}
-        self._taking: Path | None = None
         self._touched = time.monotonic()
 
     def take(self, job: Job) -> bool:
         """Claim a run; False if another sweep has it."""
         path = (self.folder / job.file).with_suffix(".claim")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._create(path):
-            if not self._is_stale(path):
-                return False
-            # Of several sweeps that see this, the one whose renaming works goes on.
-            aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-            try:
-                path.rename(aside)
-            except FileNotFoundError:
-                return False
-            aside.unlink(missing_ok=True)
-            if not self._create(path):
-                return False
+        # Noted before there is a file, as an interruption may come in between.
         self._held[job.file] = path
-        self._taking = None
-        return True
+        if self._create(path) or self._take_over(path):
+            return True
+        del self._held[job.file]
+        return False
+
+    def _take_over(self, path: Path) -> bool:
+        """Of a claim that is stale: put one's own in its place."""
+        if not self._is_stale(path):
+            return False
+        # Of several sweeps that see this, the one whose renaming works goes on.
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return False
+        aside.unlink(missing_ok=True)
+        return self._create(path)
 
     def _create(self, path: Path) -> bool:
-        self._taking = path  # an interruption may come before it is noted as held
         try:
             with path.open("x", encoding="utf-8") as file:
                 json.dump(self._owner(), file)
         except FileExistsError:
-            self._taking = None
             return False
         return True
 
@@ -100,11 +101,9 @@ class Claims:
 
     def release_all(self) -> None:
         """Give all claims back, one included in whose taking the sweep was interrupted."""
-        if self._taking is not None and self._is_ours(self._taking):
-            self._taking.unlink(missing_ok=True)
-        self._taking = None
         for path in self._held.values():
-            path.unlink(missing_ok=True)
+            if self._is_ours(path):
+                path.unlink(missing_ok=True)
         self._held.clear()
 
     def _is_ours(self, path: Path) -> bool:
