@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hwgym.leaderboard.board import Board, load
+from hwgym.leaderboard.tracks import quantile_of
 
 HERE = Path(__file__).parent
 SUBMISSIONS = HERE.parent / "leaderboard" / "confuciux"
@@ -82,15 +83,18 @@ def reached(board: Board) -> dict[str, list[list[Reached]]]:
 
 
 def _reached(samples: Sequence[float]) -> Reached:
-    # Between a run that gets there and one that does not, there is no middle.
-    middle = float(np.quantile(samples, 0.5, method="higher"))
+    middle = quantile_of(np.array(samples), 0.5)
     return Reached(middle, int(np.isfinite(samples).sum()), len(samples))
+
+
+def _percent(mark: float) -> str:
+    return f"{mark:.0%}".replace("%", " %")
 
 
 def rows(board: Board) -> Iterator[list[str]]:
     """Heads, then a row for each method."""
     yield ["method"] + [
-        f"{task.label}: {mark:.0%}".replace("%", " %") if mark == MARKS[0] else f"{mark:.0%}"
+        f"{task.label}: {_percent(mark)}" if mark == MARKS[0] else _percent(mark)
         for task in board.tasks
         for mark in MARKS
     ]
@@ -131,7 +135,7 @@ def draw(board: Board, path: Path) -> None:
                     axis.plot(mark.samples, row, "o", color=shade, markersize=6, zorder=2)
                 missing = marks[len(there) :]
                 if missing:
-                    goal = f"{MARKS[len(there)]:.0%}".replace("%", " %")
+                    goal = _percent(MARKS[len(there)])
                     axis.annotate(
                         f"{goal}: {missing[0]}", (1.01, row), xycoords=("axes fraction", "data"),
                         va="center", fontsize=7.5, color="#555555",
@@ -144,12 +148,14 @@ def draw(board: Board, path: Path) -> None:
             axis.set_title(task.env_id, loc="left")
             axis.set_xlabel("samples, median of seeds")
         axes[0].set_yticks(range(len(names)), names)
-        axes[0].invert_yaxis()
+        axes[0].set_ylim(len(names) - 0.5, -0.5)
         figure.legend(
             handles=[
-                mpl.lines.Line2D([], [], marker="o", linestyle="", color=shade, label=label)
+                mpl.lines.Line2D(
+                    [], [], marker="o", linestyle="", color=shade,
+                    label=f"{_percent(mark)} above the optimum",
+                )
                 for shade, mark in zip(shades, MARKS, strict=True)
-                for label in [f"{mark:.0%} above the optimum".replace("%", " %")]
             ],
             loc="outside upper center", ncols=len(MARKS), frameon=False,
         )  # fmt: skip

@@ -963,6 +963,7 @@ def test_samples_to_a_regret(tmp_path):
     head, *rest = claim.rows(board)
     assert head[0] == "method"
     assert len(head) == 7
+    assert head[2:4] == head[5:] == ["5 %", "1 %"]
     assert [row[1:] for row in rest] == [["never"] * 6, ["145"] * 6]
     text = claim.markdown(board).splitlines()
     assert text[1] == "| --- " + "| --: " * 6 + "|"

@@ -646,9 +646,11 @@ def test_a_track_is_data(multi, monkeypatch):
 
 
 def test_quantiles_of_regrets_may_be_infinite():
-    found = [tracks_module._quantile(np.array([0.0, 0.5, np.inf, np.inf]), q) for q in (0, 0.5, 1)]
+    found = [
+        tracks_module.quantile_of(np.array([0.0, 0.5, np.inf, np.inf]), q) for q in (0, 0.5, 1)
+    ]
     assert found == [0.0, np.inf, np.inf]
-    assert tracks_module._quantile(np.array([1.0, 2.0, np.inf]), 0.5) == 2.0
+    assert tracks_module.quantile_of(np.array([1.0, 2.0, np.inf]), 0.5) == 2.0
 
 
 def test_boards_without_tracks_say_nothing_of_them(board):

@@ -38,6 +38,7 @@ __all__ = [
     "exact_after",
     "find_track",
     "infeasible_after",
+    "quantile_of",
     "regret_after",
     "samples_to",
     "score_after",
@@ -164,7 +165,7 @@ def regret_after(samples: int, quantile: float, head: str) -> Column:
         f"{head} of the regret after {_samples(samples)}",
         samples,
         "regret",
-        lambda curves: _quantile(_regrets(curves, samples), quantile),
+        lambda curves: quantile_of(_regrets(curves, samples), quantile),
         0.0,
     )
 
@@ -189,7 +190,7 @@ def samples_to(regret: float) -> Column:
         f"median samples until the regret is at most {regret:.0%}".replace("%", " %"),
         1,
         "samples",
-        lambda curves: _quantile(np.array([c.samples_to(regret) for c in curves]), 0.5),
+        lambda curves: quantile_of(np.array([c.samples_to(regret) for c in curves]), 0.5),
         1.0,
     )
 
@@ -202,11 +203,12 @@ def _regrets(curves: Sequence[Curve], samples: int) -> Floats:
     return np.array([curve.regret_at([samples])[0] for curve in curves])
 
 
-def _quantile(values: Floats, quantile: float) -> float:
+def quantile_of(values: Floats, share: float) -> float:
+    """Of values (n,), some of which may be infinite."""
     with np.errstate(invalid="ignore"):
-        found = float(np.quantile(values, quantile))
+        found = float(np.quantile(values, share))
     # Between a finite and an infinite value there is nothing to interpolate.
-    return float(np.quantile(values, quantile, method="higher")) if math.isnan(found) else found
+    return float(np.quantile(values, share, method="higher")) if math.isnan(found) else found
 
 
 # --- the tracks -----------------------------------------------------------------------------------
