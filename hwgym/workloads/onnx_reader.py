@@ -8,6 +8,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from numbers import Integral
 from pathlib import Path
@@ -23,7 +24,15 @@ from hwgym.workloads.operators import LARGEST, Found, SkippedOperator, Unmappabl
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["FreeDimensions", "checked_sizes", "read_onnx"]
+__all__ = [
+    "GROWING",
+    "FreeDimensions",
+    "Traced",
+    "checked_sizes",
+    "fold_node",
+    "read_onnx",
+    "trace_onnx",
+]
 
 
 class FreeDimensions(ValueError):
@@ -41,6 +50,24 @@ class FreeDimensions(ValueError):
         super().__init__(f"{where}; give dims={{{wanted}}}" + (" or batch=..." if batch else ""))
 
 
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """What was found in a model, and where.
+
+    Attributes:
+        found: Its layers, in order.
+        model: It, with shapes inferred, functions inlined, and without the numbers of weights.
+        sources: Of each layer, the operator that it comes from; one that makes several has them
+            one after the other.
+        constants: The tensors that depend on no input.
+    """
+
+    found: Found
+    model: onnx.ModelProto
+    sources: tuple[onnx.NodeProto, ...]
+    constants: frozenset[str]
+
+
 def read_onnx(
     model: str | os.PathLike[str] | onnx.ModelProto,
     *,
@@ -49,6 +76,17 @@ def read_onnx(
     dims: Mapping[str, int] | None = None,
 ) -> Found:
     """What is in an ONNX model. Arguments and errors: :func:`hwgym.workloads.import_onnx`."""
+    return trace_onnx(model, name=name, batch=batch, dims=dims).found
+
+
+def trace_onnx(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    name: str | None = None,
+    batch: int | None = None,
+    dims: Mapping[str, int] | None = None,
+) -> Traced:
+    """What is in an ONNX model, and where. Arguments and errors: as :func:`read_onnx`."""
     try:
         import onnx
         import onnx.inliner
@@ -78,11 +116,14 @@ def read_onnx(
     own = _with_shapes(where, own)
     graph = _Graph(own.graph)
     layers: list[Layer] = []
+    sources: list[onnx.NodeProto] = []
     skipped: list[SkippedOperator] = []
     for node in own.graph.node:
         reason, macs = "", None
         try:
-            layers += operators.bounded(graph.layers(node))
+            made = operators.bounded(graph.layers(node))
+            layers += made
+            sources += [node] * len(made)
         except Unmappable as no:
             reason, macs = no.reason, no.macs
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -91,7 +132,8 @@ def read_onnx(
         if reason:
             operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             skipped.append(SkippedOperator(graph.name(node), operator, reason, macs))
-    return operators.finish(name or own.graph.name or "onnx", layers, skipped, parameters)
+    found = operators.finish(name or own.graph.name or "onnx", layers, skipped, parameters)
+    return Traced(found, own, tuple(sources), frozenset(graph.constants))
 
 
 def _load(path: str) -> onnx.ModelProto:
@@ -321,9 +363,8 @@ def _fold(model: onnx.ModelProto) -> bool:
             continue
         small = all(prod(shapes.get(name, (_SMALL + 1,))) <= _SMALL for name in node.output)
         result = None
-        folds = node.op_type in _ELEMENTWISE and "Random" not in node.op_type and not node.domain
-        if folds and (small or node.op_type not in _GROWING):
-            result = _computed(model, node, given)
+        if small or node.op_type not in GROWING:
+            result = fold_node(model, node, given, _SMALL)
         if result is None:
             kept.append(node)
             continue
@@ -337,13 +378,16 @@ def _fold(model: onnx.ModelProto) -> bool:
     return True
 
 
-def _computed(
-    model: onnx.ModelProto, node: onnx.NodeProto, given: dict[str, Any]
+def fold_node(
+    model: onnx.ModelProto, node: onnx.NodeProto, given: dict[str, Any], most: int = LARGEST
 ) -> list[Any] | None:
-    """The small tensors that an operator computes; None where it cannot be told."""
+    """The tensors, of at most so many elements, that an operator computes of known ones; None where
+    it cannot be told."""
     import onnx
     from onnx.reference import ReferenceEvaluator
 
+    if node.domain or node.op_type not in _ELEMENTWISE or "Random" in node.op_type:
+        return None
     inputs = [onnx.ValueInfoProto(name=name) for name in given]
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
     # What the reference cannot do stays as it is.
@@ -352,7 +396,7 @@ def _computed(
         whole = onnx.helper.make_model(alone, opset_imports=model.opset_import)
         result = list(ReferenceEvaluator(whole).run(None, given))
         arrays = all(isinstance(each, np.ndarray | np.generic) for each in result)
-        if arrays and len(result) == len(outputs) and all(e.size <= _SMALL for e in result):
+        if arrays and len(result) == len(outputs) and all(e.size <= most for e in result):
             return result
     return None
 
@@ -374,12 +418,12 @@ class _Graph:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._shapes = _shapes(graph)
         self.weights = {tensor.name: tensor.data_type for tensor in graph.initializer}
-        self._constants = set(self.weights)
+        self.constants = set(self.weights)
         for node in graph.node:
             if node.op_type == "Constant" or (
-                node.input and all(not each or each in self._constants for each in node.input)
+                node.input and all(not each or each in self.constants for each in node.input)
             ):
-                self._constants.update(node.output)
+                self.constants.update(node.output)
         made = Counter(name for node in graph.node for name in node.output if name)
         made.update(self.weights.keys())
         made.update(tensor.values.name for tensor in graph.sparse_initializer)
@@ -427,7 +471,7 @@ class _Graph:
         return self._shapes[name]
 
     def is_constant(self, name: str) -> bool:
-        return name in self._constants
+        return name in self.constants
 
     def name(self, node: onnx.NodeProto) -> str:
         """What to call an operator: as the module that it comes from, if the file tells that."""
@@ -435,7 +479,7 @@ class _Graph:
             if given in self.weights and given.endswith(".weight") and given != ".weight":
                 return str(given).removesuffix(".weight")
         scope = _scope(node)
-        if scope and any(given in self._constants for given in node.input):
+        if scope and any(given in self.constants for given in node.input):
             return scope
         if scope:
             return f"{scope}.product"
@@ -708,7 +752,7 @@ _ELEMENTWISE = frozenset(_NAMES.split())
 """Operators that multiply no matrices. One in none of these lists, as of a later standard, is
 listed as skipped."""
 
-_GROWING = frozenset(
+GROWING = frozenset(
     {
         "AffineGrid",
         "AveragePool",
