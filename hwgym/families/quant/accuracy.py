@@ -187,9 +187,11 @@ def _folded(codes: Array) -> bytes:
 def _unfolded(planes: bytes) -> Array:
     low, high = np.frombuffer(planes, np.uint8).reshape(2, -1).astype(np.uint16)
     folded = low | high << np.uint16(8)
-    found = ((folded >> np.uint16(1)) ^ -(folded & np.uint16(1))).reshape(-1, *_SHAPE)
+    found: Array = (folded >> np.uint16(1)) ^ -(folded & np.uint16(1))
     for axis in reversed(_ALONG):
-        found = np.cumsum(found, axis=axis, dtype=np.uint16)
+        lines = found.reshape(-1, len(BITS), len(BITS) ** (-axis - 1))  # in place, and fast
+        for i in range(1, len(BITS)):
+            lines[:, i] += lines[:, i - 1]
     return found.reshape(-1, CONFIGURATIONS)
 
 
