@@ -12,6 +12,7 @@ from hwgym.families import (
     loopnest,
     mapping,
     mapping_loopnest,
+    quant,
     systolic,
 )
 from hwgym.families.assignment import multi as assignment_multi
@@ -90,6 +91,28 @@ class TestSystolicPipeline(Contract):
             ("AlexNet", {"dataflow": "SystolicOS", "platform": "iotx"}),
             ("NCF", {"constraint": "power"}),
         )
+    )
+
+
+class TestQuant(Contract):
+    family = quant.FAMILY
+    exact_masks = "discrete"
+    lengths = 1
+    small = {"workload": "Digits", "constraint": "energy", "share": 0.5}  # noqa: RUF012
+    bank = (
+        {"workload": "Digits", "constraint": "latency", "share": 0.3},
+        {"workload": "MNIST5k", "constraint": "area", "share": 0.4},
+        {"workload": "MNIST5k", "constraint": "energy", "share": 0.6, "model": "loopnest"},
+    )
+
+
+class TestQuantByProxy(Contract):
+    family = quant.FAMILY
+    small = {"workload": THREE, "constraint": "latency", "share": 0.5, "bits": (2, 3, 5, 8)}  # noqa: RUF012
+    bank = (
+        {"workload": THREE, "share": 0.6},
+        {"workload": "AlexNet", "constraint": "area", "share": 0.4, "unit": "serial"},
+        {"workload": "NCF", "constraint": "latency", "share": 0.6, "pes": 64},
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -28,6 +29,8 @@ from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, KINDS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families import FAMILIES
 from hwgym.families.assignment.ids import PLATFORMS
+from hwgym.families.quant import AccuracyProblem
+from hwgym.families.quant.problem import TABULATED
 from hwgym.hardware import DRAM_PJ_PER_BIT, SILICON, macros
 from hwgym.leaderboard import SUITES
 from hwgym.leaderboard.board import load
@@ -166,6 +169,16 @@ GROUPS = {
         "sub-accelerators of several kinds, and which layer each runs when: Herald's search",
         lambda i, kwargs: _of("hetero", i, kwargs),
     ),
+    "precision": Group(
+        "HWQuant-MNIST5k-Energy-60-v0",
+        "bits of each layer's weights and activations, with real accuracy: HAQ's search",
+        lambda i, kwargs: _of("quant", i, kwargs) and kwargs["workload"] in TABULATED,
+    ),
+    "precision-proxy": Group(
+        "HWQuant-MobileNetV2-Energy-60-v0",
+        "the same of the zoo's networks, with a proxy of accuracy",
+        lambda i, kwargs: _of("quant", i, kwargs) and kwargs["workload"] not in TABULATED,
+    ),
     "own": Group(
         "HWAssign-v0",
         "your own network, accelerator, budget; one configuration for all layers; several problems",
@@ -300,6 +313,28 @@ def mapping_optima(group: Group) -> str:
         rows.append((f"`{entry.env_id}`", brief(found.objective), *metrics, proven,
                      f"{found.objective / (found.relaxation or 1):.3f}"))  # fmt: skip
     header = ("id", "best", *units.values(), "proof", "over the simplest bound")
+    return table(header, rows, right=1)
+
+
+def precision_optima(group: Group) -> str:
+    """Optima of ids whose objective tells of accuracy, and the best uniform bits, a row each."""
+    rows = []
+    for entry in entries():
+        if not group.belongs(entry.env_id, entry.kwargs):
+            continue
+        problem, found = entry.problem, entry.problem.certificate()
+        uniform = problem.best_uniform()
+        if isinstance(problem, AccuracyProblem):
+            both = [problem.accuracy(found.assignment, half)[0] for half in ("search", "held")]
+            right = [f"{share:.1%}".replace("%", " %") for share in both]
+            rows.append((f"`{entry.env_id}`", brief(found.objective, ",.2f"), *right,
+                         brief(uniform, ",.2f")))  # fmt: skip
+        else:
+            decibel = f"{-10 * math.log10(found.objective):.1f}"
+            rows.append((f"`{entry.env_id}`", f"{found.objective:.4g}", decibel, f"{uniform:.4g}"))
+    header = ("id", "errors", "right, searched on", "right, held back", "errors of uniform bits")
+    if len(rows[0]) == 4:
+        header = ("id", "noise", "signal to noise (dB)", "noise of uniform bits")
     return table(header, rows, right=1)
 
 
@@ -583,8 +618,13 @@ def parts() -> dict[str, str]:
         made[f"{name}.glance.part.md"] = glance(group)
         made[f"{name}.reference.part.md"] = reference(group)
         if group.example in ranked_ids():
-            of_mappings = bool(problem_of(group.example).space.own)
-            made[f"{name}.optima.part.md"] = (mapping_optima if of_mappings else optima)(group)
+            example = problem_of(group.example)
+            told = optima
+            if example.statement.key["family"] == "quant":
+                told = precision_optima
+            elif example.space.own:
+                told = mapping_optima
+            made[f"{name}.optima.part.md"] = told(group)
     return made
 
 

@@ -110,6 +110,15 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "makespan", "cycles", "makespan", "whole", column="makespan_cycles",
                 about="the time until the last job ends",
             ),
+            Metric(
+                "errors", "wrong answers", "errors", "whole", column="errors",
+                about="wrong answers on the images that are searched on; between equals the loss "
+                "decides, as a fraction of one",
+            ),
+            Metric(
+                "noise", "", "quantisation noise",
+                about="the sum of the layers' noise, as a share of the signal: a proxy",
+            ),
         )
     }
 )  # fmt: skip

@@ -261,6 +261,7 @@ class Problem(ABC):
             "score": "an evaluation past the evaluator",
             "part": "what each step costs",
             "certify": "the optimum",
+            "reported": "what is held back",
         }
         for name in doors.keys() & vars(cls).keys():
             setattr(cls, name, withheld(doors[name])(vars(cls)[name]))
@@ -284,6 +285,11 @@ class Problem(ABC):
     def part(self, genes: Ints) -> Parts | None:
         """What each step of solutions (N, steps, axes) adds; None if costs are not separable."""
         return None
+
+    def reported(self, genes: Ints) -> Mapping[str, Floats]:
+        """What else a report tells of complete solutions (N, steps, axes) once a search is over, by
+        what it is: (N,) shares. Agents never see it, and nothing is chosen by it."""
+        return {}
 
     @property
     def description(self) -> Mapping[str, Any] | None:

@@ -11,8 +11,9 @@ struct of arrays. They know layers and hardware and nothing of the problems that
 Of what they say:
 
 - :mod:`hwgym.costs.schedules`: what many jobs take on several cores.
+- :mod:`hwgym.costs.precision`: what layers of few bits take.
 """
 
-from hwgym.costs import loopnest, maestro, schedules, systolic
+from hwgym.costs import loopnest, maestro, precision, schedules, systolic
 
-__all__ = ["loopnest", "maestro", "schedules", "systolic"]
+__all__ = ["loopnest", "maestro", "precision", "schedules", "systolic"]

@@ -17,6 +17,7 @@ from hwgym.families.loopnest import FAMILY as LOOPNEST
 from hwgym.families.mapping import FAMILY as MAPPING
 from hwgym.families.mapping.network import FAMILY as MAPPING_NETWORK
 from hwgym.families.mapping_loopnest import FAMILY as MAPPING_LOOPNEST
+from hwgym.families.quant import FAMILY as QUANT
 from hwgym.families.systolic import FAMILY as SYSTOLIC
 
 __all__ = ["FAMILIES"]
@@ -30,6 +31,7 @@ FAMILIES: tuple[Family, ...] = (
     MAPPING,
     MAPPING_LOOPNEST,
     MAPPING_NETWORK,
+    QUANT,
     SYSTOLIC,
 )
 """Every family of this suite; a new one is a line here."""

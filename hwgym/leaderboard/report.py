@@ -125,20 +125,22 @@ def _regret_of(others: References, objective: float) -> str:
     return f"{problem_of(others.env_id).regret(objective):.0%}".replace("%", " %")
 
 
-def _on_track(board: Board, columns: Sequence[Column]) -> list[tuple[str, str, list[float]]]:
+def _on_track(board: Board, columns: Sequence[Column]) -> list[tuple[str, str, list[float | None]]]:
     """Rows of a track's table: place, who, figures. The optimum stands on top, if it is known."""
-    rows = []
+    rows: list[tuple[str, str, list[float | None]]] = []
     if not board.bounded:
         rows.append(("", "the optimum", [column.perfect for column in columns]))
     place = 0
     for entry, values in board.on_track(columns):
         place += not entry.reasons
         name = f"{entry.agent} (yardstick)" if entry.agent in YARDSTICKS else entry.agent
-        rows.append(("" if entry.reasons else str(place), name, values))
+        rows.append(("" if entry.reasons else str(place), name, [*values]))
     return rows
 
 
-def _figure(column: Column, value: float) -> str:
+def _figure(column: Column, value: float | None) -> str:
+    if value is None:
+        return "-"
     if column.kind == "score":
         return _digits(value)
     if column.kind == "share":

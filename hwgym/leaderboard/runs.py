@@ -356,11 +356,14 @@ class Curve:
         run: The run; its ``objective`` is the re-computed one, and it has genes.
         certificate: The optimum, or what is proven of it.
         objective: (k,) of the best solution up to each improvement.
+        reported: What the problem reports of it besides, by what it is, (k,) each; nothing was
+            chosen by it.
     """
 
     run: Run
     certificate: Certificate
     objective: Floats
+    reported: Mapping[str, Floats] = field(default_factory=dict)
 
     @property
     def regret(self) -> float:
@@ -416,6 +419,15 @@ class Curve:
         """Regret after so many samples (n,); infinite before the first feasible solution."""
         best = np.append(np.inf, self._regrets)
         found: Floats = best[np.searchsorted(self.run.found_at, samples, side="left")]
+        return found
+
+    def reported_at(self, what: str, samples: ArrayLike) -> Floats:
+        """What is reported of the best solution after so many samples (n,); 0 where there is none,
+        or nothing of the kind is reported."""
+        values = self.reported.get(what, np.zeros(len(self.objective)))
+        found: Floats = np.append(0.0, values)[
+            np.searchsorted(self.run.found_at, samples, side="left")
+        ]
         return found
 
     def samples_to(self, regret: float) -> float:
@@ -495,7 +507,12 @@ def recost(run: Run) -> Curve:
             f"claims an objective of {run.objective!r}, but its solutions reach "
             f"{float(objective[-1])!r}"
         )
-    return Curve(replace(run, objective=float(objective[-1])), problem.certificate(), objective)
+    return Curve(
+        replace(run, objective=float(objective[-1])),
+        problem.certificate(),
+        objective,
+        problem.reported(run.genes),
+    )
 
 
 def _check_genes(run: Run, problem: Problem) -> None:

@@ -7,10 +7,10 @@ is chosen without having seen any, so what that is worth is *zero-shot*; its fir
 
 A track is data. A new one is a :class:`Track` in :data:`TRACKS`, made of columns that this module
 has (:func:`score_after`, :func:`area_to`, :func:`exact_after`, :func:`regret_after`,
-:func:`infeasible_after`, :func:`samples_to`) or of a :class:`Column` of one's own, which is a
-function of an agent's curves; and its name in the list ``tracks`` of suites (``suites.json``).
-Report, page and documentation show it from then on. Columns that look farther than a suite's
-samples are left out.
+:func:`infeasible_after`, :func:`samples_to`, :func:`reported_after`) or of a :class:`Column` of
+one's own, which is a function of an agent's curves; and its name in the list ``tracks`` of suites
+(``suites.json``). Report, page and documentation show it from then on. Columns that look farther
+than a suite's samples are left out.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ __all__ = [
     "infeasible_after",
     "quantile_of",
     "regret_after",
+    "reported_after",
     "samples_to",
     "score_after",
 ]
@@ -65,7 +66,7 @@ class Column:
         samples: How many samples of a run it looks at.
         kind: How it is written.
         of: The figure, of an agent's curves.
-        perfect: What the optimum itself would have.
+        perfect: What the optimum itself would have; None where that is not the most there is.
     """
 
     head: str
@@ -73,12 +74,12 @@ class Column:
     samples: int
     kind: Kind
     of: Callable[[Sequence[Curve]], float]
-    perfect: float
+    perfect: float | None
 
     @property
     def more_is_better(self) -> bool:
         """Which way it is sorted."""
-        return self.kind in ("score", "share") and self.perfect > 0
+        return self.kind in ("score", "share") and self.perfect != 0
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,19 @@ def samples_to(regret: float) -> Column:
     )
 
 
+def reported_after(samples: int, what: str) -> Column:
+    """The mean of what problems report of the best solution after so many samples besides its
+    objective (``Problem.reported``), 0 where nothing feasible was found by then."""
+    return Column(
+        f"{samples:,}",
+        f"mean {what} of the best solution after {_samples(samples)}",
+        samples,
+        "share",
+        lambda curves: float(np.mean([c.reported_at(what, [samples])[0] for c in curves])),
+        None,
+    )
+
+
 def _samples(count: int) -> str:
     return "the first sample" if count == 1 else f"{count:,} samples"
 
@@ -245,6 +259,11 @@ TRACKS: Mapping[str, Track] = MappingProxyType(
                     regret_after(5000, 1.0, "worst"),
                     exact_after(5000),
                 ),
+            ),
+            Track(
+                "held",
+                "What the best solution answers right on images that nobody has searched on",
+                tuple(reported_after(n, "accuracy held back") for n in (10, 30, 100, 300, 1000)),
             ),
             Track(
                 "samples",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from hwgym.core.design import Design
 from hwgym.hardware import integers
 from hwgym.workloads import LAYER_KINDS, Layer, Workload
 
-__all__ = ["MOST_CYCLES", "LayerDesign", "check_total", "increasing"]
+__all__ = ["MOST_CYCLES", "LayerDesign", "alike_of", "check_total", "increasing", "size_features"]
 
 MOST_CYCLES = 2**53
 """Up to here floats are exact, so that sums of cycles are, and the optimum is one to the cycle."""
@@ -75,20 +75,11 @@ class LayerDesign(Design):
 
     @property
     def features(self) -> Floats:
-        """(layers, 10) in [0, 1]: K, C, OY, OX, R, S, stride, dilation and repeat on a log scale,
-        relative to the network's greatest, and the kind."""
-        layers = self.workload
-        given = [[getattr(layer, name) for name in _SIZES] for layer in layers]
-        sizes = np.log2(1.0 + np.array(given, dtype=np.float64))
-        kinds = [LAYER_KINDS.index(layer.kind) / (len(LAYER_KINDS) - 1) for layer in layers]
-        features: Floats = np.column_stack([sizes / sizes.max(axis=0), kinds])
-        return features
+        return size_features(self.workload)
 
     @property
     def alike(self) -> Ints:
-        place: dict[Any, int] = {}
-        numbers = [place.setdefault(shape_of(layer), len(place)) for layer in self.workload]
-        return np.array(numbers, np.int64)
+        return alike_of(self.workload)
 
     @property
     def work(self) -> Floats:
@@ -105,6 +96,22 @@ class LayerDesign(Design):
     @property
     def description(self) -> dict[str, Any]:
         return {"workload": asdict(self.workload)}
+
+
+def size_features(layers: Iterable[Layer]) -> Floats:
+    """(layers, 10) in [0, 1]: K, C, OY, OX, R, S, stride, dilation and repeat on a log scale,
+    relative to the greatest of them, and the kind."""
+    given = [[getattr(layer, name) for name in _SIZES] for layer in layers]
+    sizes = np.log2(1.0 + np.array(given, dtype=np.float64))
+    kinds = [LAYER_KINDS.index(layer.kind) / (len(LAYER_KINDS) - 1) for layer in layers]
+    features: Floats = np.column_stack([sizes / sizes.max(axis=0), kinds])
+    return features
+
+
+def alike_of(layers: Iterable[Layer]) -> Ints:
+    """(layers,): equal numbers mark layers of the same shape."""
+    place: dict[Any, int] = {}
+    return np.array([place.setdefault(shape_of(layer), len(place)) for layer in layers], np.int64)
 
 
 def shape_of(layer: Layer) -> tuple[Any, ...]:

@@ -1,0 +1,76 @@
+"""How episodes walk the problems of the family: layer by layer, masked by what a limit leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hwgym._arrays import Bools, Floats
+from hwgym.core.dynamics import Dynamics
+from hwgym.core.problem import Problem
+from hwgym.core.table_walk import TableWalk
+from hwgym.core.tables import TableProblem
+from hwgym.core.walk import Walk, WalkState
+from hwgym.families.quant.problem import AccuracyProblem
+
+__all__ = ["AccuracyWalk", "dynamics"]
+
+
+class AccuracyWalk(Walk):
+    """Walks problems whose accuracy is known of whole networks only.
+
+    What bits cost is known, so masks allow exactly those after which an episode can still end
+    within its limit, and one that cannot has failed. Observed are the previous choice and the share
+    of the limit that is left.
+    """
+
+    problems: tuple[AccuracyProblem, ...]
+
+    @property
+    def seen_size(self) -> int:
+        return len(self.shape) + 1
+
+    def seen(self, state: WalkState) -> Floats:
+        left = np.ones(len(state.step))
+        for which, rows in self._posed(state):
+            budget = self.problems[which].widths.budget
+            left[rows] = budget.left(state.genes[rows]) / budget.limit
+        return np.column_stack([super().seen(state), np.clip(left, 0.0, 1.0)])
+
+    def broken(self, state: WalkState) -> Bools:
+        failed = np.zeros(len(state.step), bool)
+        for which, rows in self._posed(state):
+            budget, genes = self.problems[which].widths.budget, state.genes[rows]
+            after = np.minimum(state.step[rows], len(budget.usage))  # of one that is over: any
+            failed[rows] = budget.left(genes) < budget.least_after[after]
+        return failed
+
+    def masks(self, state: WalkState, mode: str) -> Bools:
+        joint = np.ones((len(state.step), int(self.shape.prod())), bool)
+        for which, rows in self._posed(state):
+            budget, steps = self.problems[which].widths.budget, state.step[rows]
+            left = budget.left(state.genes[rows])
+            for step in np.unique(steps[steps < len(budget.usage)]):
+                here = steps == step
+                joint[rows[here]] = budget.fits(left[here], int(step)).reshape(here.sum(), -1)
+        return joint if mode == "discrete" else self.levels(joint)
+
+    def _posed(self, state: WalkState) -> Any:
+        """The problems that episodes are about, by number, and their rows."""
+        for which in np.unique(state.which):
+            yield int(which), np.flatnonzero(state.which == which)
+
+
+def dynamics(problems: Sequence[Problem]) -> Dynamics:
+    """How episodes walk problems of one kind.
+
+    Raises:
+        ValueError: If the problems cannot be stepped together.
+        Withheld: While an agent searches.
+    """
+    proxies = [isinstance(problem, TableProblem) for problem in problems]
+    if any(proxies) and not all(proxies):
+        raise ValueError("problems of a bank must all have tabulated accuracy, or all the proxy")
+    return (TableWalk if any(proxies) else AccuracyWalk).of(problems)  # type: ignore[arg-type]
