@@ -26,8 +26,8 @@ from hwgym.families.assignment.reports import to_csv
 ROOT = Path(__file__).parents[1]
 ENV = "HWAssign-AlexNet-NVDLA-v0"
 COMMANDS = (
-    "list", "show", "cost", "optimize", "assign", "frontier", "compare", "map", "schedule", "train",
-    "refine",
+    "list", "show", "cost", "optimize", "assign", "quantise", "frontier", "compare", "map",
+    "schedule", "train", "refine",
 )  # fmt: skip
 
 

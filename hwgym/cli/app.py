@@ -28,6 +28,7 @@ from hwgym.cli import (
     listing,
     mapping,
     optimize,
+    quantise,
     schedule,
     show,
     train,
@@ -83,7 +84,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (listing, show, cost, optimize, assign, frontier, compare, mapping, schedule, train):
+for _module in (
+    listing, show, cost, optimize, assign, quantise, frontier, compare, mapping, schedule, train,
+):  # fmt: skip
     _module.register(app)
 
 
