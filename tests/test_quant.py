@@ -14,7 +14,13 @@ from hwgym import Layer, Workload
 from hwgym.core import Evaluator, InfeasibleError, Withheld, problem_of, registered_ids
 from hwgym.core.search import search
 from hwgym.costs.precision import precision_costs
-from hwgym.families.quant import FAMILY, AccuracyProblem, NoiseProblem, quant_problem
+from hwgym.families.quant import (
+    FAMILY,
+    AccuracyProblem,
+    AccuracyTable,
+    NoiseProblem,
+    quant_problem,
+)
 from hwgym.families.quant.budget import Budget
 from hwgym.leaderboard.tracks import find_track
 
@@ -165,6 +171,7 @@ class Peeper:
         lambda problem, genes: problem.reported(genes),
         lambda problem, genes: problem.evaluate(genes),
         lambda problem, genes: problem.certificate(),
+        lambda problem, genes: AccuracyTable.load("mnist5k"),
     ],
 )
 def test_no_agent_sees_what_is_held_back(ask):

@@ -24,6 +24,7 @@ import numpy as np
 
 from hwgym._arrays import Array, Ints
 from hwgym._names import nearest
+from hwgym.core.veil import check_lifted
 from hwgym.families.quant.network import DATA, LAYERS, NETWORKS
 
 __all__ = [
@@ -126,7 +127,9 @@ class AccuracyTable:
 
         Raises:
             ValueError: If there is none of that name.
+            Withheld: While an agent searches.
         """
+        check_lifted("what configurations answer")
         return _load(name)
 
     def accuracy(self, index: Any, half: str = "held") -> Array:
