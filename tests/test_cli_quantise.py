@@ -11,9 +11,10 @@ import pytest
 from conftest import finite
 
 from hwgym.cli.quantise import parse_share
-from hwgym.families.quant import quant_problem
+from hwgym.core.metric import METRICS
+from hwgym.families.quant import Bitwidths, NoiseProblem, quant_problem
 from hwgym.families.quant.measured import CLIPS, measure, weight_noise
-from hwgym.workloads import Layer, load_workload
+from hwgym.workloads import Layer, Workload, load_workload
 
 BITS = (2, 3, 4, 5, 6, 7, 8)
 
@@ -260,17 +261,24 @@ def test_shares_are_of_the_most_bits_and_are_called_so(run):
     assert "8 bits" not in said
 
 
-def test_where_no_uniform_bits_fit_it_says_so(run, found):
-    # Of loop nests, fewer bits may take longer: of some layers 2 and 2 are not the fastest.
-    asked = ("NCF", "--model", "loopnest", "--unit", "serial")
-    widths = quant_problem("NCF", "latency", share=1.0, model="loopnest", unit="serial").widths
-    uniform = widths.costs["latency"].sum(axis=0).min()
-    assert widths.budget.least_after[0] < uniform
-    share = (widths.budget.least_after[0] + uniform) / 2 / widths.full
-    answer = found(*asked, "--budget", f"{share:.12f}latency", "--sweep")
+def test_where_no_uniform_bits_fit_it_says_so(run, found, monkeypatch):
+    # One layer is least at few bits, the other at many: no bits suit both.
+    layers = Workload("two", tuple(Layer.gemm(name, M=1, N=1, K=1) for name in "ab"))
+    cost = np.array([[[1.0, 1.0], [9.0, 9.0]], [[9.0, 9.0], [1.0, 1.0]]])
+    costs = dict.fromkeys(("latency", "energy", "area"), cost)
+
+    def posed(_layers, constraint, *, share, **_):
+        return NoiseProblem(Bitwidths(layers, (2, 8), costs, METRICS[constraint], share, "maestro"))
+
+    monkeypatch.setattr("hwgym.cli.quantise.quant_problem", posed)
+    answer = found("NCF", "--budget", "50%energy", "--sweep")
+    assert [row["weight bits"] for row in answer["optimum"]["layers"]] == [2, 8]
     assert answer["best_uniform"] is None
+    assert [row["uniform"] is None for row in answer["sweep"]] == [
+        row["share"] < 1 for row in answer["sweep"]
+    ]
     assert finite(answer)
-    code, said, _ = run("quantise", *asked, "--budget", f"{share:.12f}latency")
+    code, said, _ = run("quantise", "NCF", "--budget", "50%energy", "--sweep")
     assert code == 0
     assert "none fits the budget" in said
 
