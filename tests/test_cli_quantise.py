@@ -382,7 +382,7 @@ def test_what_is_no_share(text, said):
         ("NCF --bits 8,4", "--bits: numbers must increase", 2),
         ("NCF --batch 2", "batch and dims are for ONNX files", 2),
         ("HWQuant-v0", "is an environment", 2),
-        ("NCF --budget 1%energy", "no widths fit --budget 1%energy: the least", 1),
+        ("NCF --budget 1%energy", "no widths fit 1 % of the energy at 8 bits: the least", 1),
     ],
 )
 def test_mistakes(run, asked, said, code):

@@ -37,7 +37,7 @@ from hwgym.cli.output import (
     table,
     working,
 )
-from hwgym.core.problem import InfeasibleError, Problem
+from hwgym.core.problem import InfeasibleError
 from hwgym.core.view import Column, brief
 from hwgym.costs.precision import BITS, COST_MODELS, UNITS
 from hwgym.families.assignment.reports import to_csv
@@ -128,8 +128,7 @@ def quantise(
         with working("Pricing layers"):
             problem = quant_problem(layers, constraint, share=share, **asked)
     except InfeasibleError as error:
-        whole = quant_problem(layers, constraint, share=1.0, **asked)
-        raise Failure(_too_little(whole, budget)) from error
+        raise Failure(str(error)) from error
     assert isinstance(problem, NoiseProblem)  # a network of layers poses no other
     measured = None
     if network.lower().endswith(".onnx"):
@@ -168,17 +167,6 @@ def parse_share(text: str) -> tuple[float, str]:
         hint = f"; did you mean {number:g}%{name}?" if 1 < share <= 100 and not percent else ""
         raise ValueError(f"--budget: a share must be above 0% and at most 100%, got {text!r}{hint}")
     return share, name
-
-
-def _too_little(whole: Problem, budget: str) -> str:
-    assert isinstance(whole, NoiseProblem)
-    widths = whole.widths
-    limited, most = widths.costs[widths.constraint.name], widths.bits[-1]
-    least = math.ceil(1e4 * float(limited.min(axis=(1, 2)).sum()) / widths.full) / 100
-    return (
-        f"no widths fit --budget {budget.strip()}: the least that any of {widths.workload.name} "
-        f"take is {least:g}% of its {widths.constraint.label} at {most} bits"
-    )
 
 
 # --- what is found --------------------------------------------------------------------------------

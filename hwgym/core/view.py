@@ -148,7 +148,8 @@ class View:
 
     def metric_text(self, metric: Metric) -> str:
         """A metric with its unit, in words."""
-        return f"{metric.about or metric.label} ({metric.unit})"
+        unit = f" ({metric.unit})" if metric.unit else ""
+        return f"{metric.about or metric.label}{unit}"
 
     def budget(self, problem: Problem) -> float | None:
         """What of the constraint may be used, without slack for rounding; None if all may."""

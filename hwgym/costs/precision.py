@@ -9,7 +9,8 @@ Sharify et al., DAC 2018). Latency and energy come from one of two cost models:
   input its share of 8, of a sum in a PE its share of what it has at 8 bits. A finished output costs
   what it does.
 - ``loopnest``: each layer, for each pair of widths, has the fastest mapping of NVDLA's template
-  there is; buffers, bandwidths and energies count bits.
+  there is, or runs as a wider pair does where that is faster; buffers, bandwidths and energies
+  count bits.
 
 A sum of n products of w by a bits has w + a + log2(n) bits. A unit takes 0.560 pJ a cycle (Bit
 Fusion's synthesis, 45 nm), whatever it multiplies, shared by its lanes. Area is that of a pipeline
@@ -84,7 +85,8 @@ class PrecisionCosts(NamedTuple):
     Attributes:
         latency: Cycles.
         energy: nJ.
-        area: um^2, of a layer's own array in a pipeline.
+        area: um^2, of a layer's own array in a pipeline, with all weights that it runs through
+            (``Layer.weights``, which counts a matrix of a recurrent layer at each of its steps).
     """
 
     latency: Floats
@@ -222,6 +224,22 @@ def _loopnest(
             for k, a in enumerate(bits):
                 once = _fastest(replace(layer, name="layer", repeat=1), w, a, unit, side)
                 cycles[i, j, k], spent[i, j, k] = (each * layer.repeat for each in once)
+    return _no_slower_than_wider(cycles, spent)
+
+
+def _no_slower_than_wider(cycles: Floats, spent: Floats) -> tuple[Floats, Floats]:
+    """What runs with more bits runs with fewer: of equals the one of least energy is taken."""
+    cycles, spent = cycles.copy(), spent.copy()
+    last = cycles.shape[1] - 1
+    for j in range(last, -1, -1):
+        for k in range(last, -1, -1):
+            for wider in ((j + 1, k), (j, k + 1)):
+                if max(wider) > last:
+                    continue
+                there, nj = cycles[:, wider[0], wider[1]], spent[:, wider[0], wider[1]]
+                here = cycles[:, j, k]
+                better = (there < here) | ((there == here) & (nj < spent[:, j, k]))
+                cycles[better, j, k], spent[better, j, k] = there[better], nj[better]
     return cycles, spent
 
 

@@ -8,6 +8,7 @@ quantisation adds to each layer (:class:`NoiseProblem`), which is a proxy.
 from __future__ import annotations
 
 import csv
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -85,10 +86,11 @@ class Bitwidths:
     def __post_init__(self) -> None:
         least = float(self.costs[self.constraint.name].min(axis=(1, 2)).sum())
         if least > self.budget.limit:
+            needed = math.ceil(1e4 * least / self.full) / 100
             raise InfeasibleError(
-                f"{self.constraint.label} is limited to {self.share:.4g} of what it is with "
-                f"{self.bits[-1]} bits everywhere; no network of {self.workload.name} has less "
-                f"than {least / self.full:.4g}"
+                f"no widths fit {100 * self.share:.6g} % of the {self.constraint.label} at "
+                f"{self.bits[-1]} bits: the least that any of {self.workload.name} take is "
+                f"{needed:.6g} % of it"
             )
 
     @property

@@ -145,7 +145,8 @@ class QuantView(View):
                 label = problem.space.axes[axis].name
                 above.bar(at + side, height, 0.4, color=colour, label=label)
             above.set_ylabel("bits")
-            above.set_yticks(bits if len(bits) <= 4 else bits[1::2])
+            above.set_yticks(bits if len(bits) <= 4 else bits[-1::-2])
+            above.set_ylim(0, 1.05 * bits[-1])
             above.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
             above.set_title(self.summary(problem, genes), loc="left")
             below.bar(
