@@ -465,6 +465,7 @@ def test_importing_a_familys_module_registers_it():
         "import gymnasium as g, hwgym, hwgym; g.make('ConfuciuX-AlexNet-NVDLA-IoT-v0').reset()",
         # There is a v1, on another cost model: v0 is not out of date.
         "import gymnasium as g, hwgym; g.make_vec('HWAssign-AlexNet-MIX-v0')",
+        "import gymnasium as g, hwgym; g.make('HWQuant-Digits-Energy-60-v0')",
     ],
 )
 def test_import_registers(code):
