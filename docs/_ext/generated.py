@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 import hwgym
-from benchmarks import dcp, gamma, hetero, report
+from benchmarks import dcp, gamma, hetero, quant_proxy, report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
@@ -610,6 +610,8 @@ def parts() -> dict[str, str]:
         "heterogeneous-energy.part.md": hetero.energy_markdown(),
         "optima.csv": optima_csv(),
     }
+    for name in quant_proxy.TABLES:
+        made[f"precision-{name}.part.md"] = quant_proxy.markdown(name)
     for name, group in GROUPS.items():
         if group.speeds:
             made[f"{name}.speed.part.md"] = speed(group)
