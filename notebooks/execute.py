@@ -33,7 +33,7 @@ except ImportError as error:
 __all__ = ["NOTEBOOKS", "execute", "parameters", "source"]
 
 HERE = Path(__file__).parent
-NOTEBOOKS = tuple(sorted(HERE.glob("*.ipynb")))
+NOTEBOOKS = tuple(sorted(HERE.glob("*.ipynb"), key=lambda path: int(path.stem.split("_")[0])))
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},

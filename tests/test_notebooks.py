@@ -27,6 +27,7 @@ SMALL = {
     "7_mappings": {"SAMPLES": 100, "SEEDS": 1},
     "8_schedules": {"MIX": {"AlexNet": 2, "SqueezeNet": 1}, "SAMPLES": 100, "SEEDS": 1},
     "9_train_once": {"OPTIMA": 96, "LOOKS": 1, "VAL": 4, "NETWORK": "AlexNet", "PUBLISHED": 1},
+    "10_precision": {"SAMPLES": 60, "SEEDS": 1},
 }
 OF_A_MACHINE = re.compile(
     r"/(?:home|root|tmp|usr|opt|var|work|mnt|Users|private)/|[A-Z]:\\\\|site-packages"

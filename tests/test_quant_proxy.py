@@ -132,6 +132,10 @@ def test_the_page_says_what_is_so(every):
     assert f"90 % of the time by {digits[1]:.2f} and {mnist[1]:.2f}" in page
     assert max(digits[2], mnist[2]) <= 0
 
+    assert "mostly promise too much" in page
+    for name in NETWORKS:
+        assert np.mean(quant_proxy.alone(name) < quant_proxy.errors(name)) > 0.7
+
     def behind(by):
         return np.array([each.optimum.held - getattr(each, by).held for each in every])
 
