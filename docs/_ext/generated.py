@@ -333,7 +333,7 @@ def precision_optima(group: Group) -> str:
             decibel = f"{-10 * math.log10(found.objective):.1f}"
             rows.append((f"`{entry.env_id}`", f"{found.objective:.4g}", decibel, f"{uniform:.4g}"))
     header = ("id", "errors", "right, searched on", "right, held back", "errors of uniform bits")
-    if len(rows[0]) == 4:
+    if rows and len(rows[0]) == 4:
         header = ("id", "noise", "signal to noise (dB)", "noise of uniform bits")
     return table(header, rows, right=1)
 
