@@ -367,7 +367,7 @@ def test_noise_is_cut_off_at_the_ends():
     assert truncated_normal(np.array([[1.0]]), 1e-6, rng)[0, 0] == pytest.approx(1, abs=1e-5)
 
 
-# --- suite ----------------------------------------------------------------------------------------
+# --- suite and claim ------------------------------------------------------------------------------
 
 
 def test_the_suite_has_real_accuracies_only():
@@ -379,6 +379,60 @@ def test_the_suite_has_real_accuracies_only():
     assert {task.samples for task in suite.tasks} == {300}
     for name in suite.tracks:
         assert find_track(name).within(300)
+
+
+def test_the_benchmark_tells_what_it_measured(tmp_path, monkeypatch):
+    from benchmarks import aqgan
+
+    threads = torch.get_num_threads()
+    try:
+        found = [
+            aqgan.measure("Digits", limit, logged=(30, 40), seeds=2, steps=3)
+            for limit in aqgan.LIMITS
+        ]
+    finally:
+        torch.set_num_threads(threads)
+    monkeypatch.setattr(aqgan, "FILE", tmp_path / "aqgan.json")
+    aqgan.save(found)
+    assert aqgan.load() == found
+    text = aqgan.markdown().splitlines()
+    assert len(text) == 2 + 2 * len(aqgan.WAYS) + 2
+    assert text[0] == "|  | logged | Digits | Digits, 60 % of the energy |"
+
+
+def test_a_miss_is_what_the_images_held_back_say():
+    from benchmarks import aqgan
+
+    posed = aqgan.Posed("Digits", "60 % of the energy")
+    problem = problem_of(DIGITS)
+    assert posed.targets[[0, -1]].tolist() == [30, 97.5]
+    log = posed.log(np.random.default_rng(0), 50)
+    numbers = posed.number(log)
+    assert posed.allowed[numbers].all()
+    assert_allclose(posed.accuracy[0, numbers], 100 * problem.accuracy(log, "search"))
+    assert_allclose(posed.accuracy[1, numbers], 100 * problem.accuracy(log, "held"))
+    ways = dict(posed.achieved(log, 0, 2))
+    assert set(ways) == set(aqgan.WAYS)
+    for chosen in ways.values():
+        assert posed.allowed[chosen].all()
+    told = posed.accuracy[0]
+    for target, number in zip(posed.targets, ways[aqgan.NEAREST], strict=True):
+        assert abs(told[number] - target) == np.abs(told[numbers] - target).min()
+
+
+def test_the_record_is_of_everything_that_is_asked():
+    from benchmarks import aqgan
+
+    found = aqgan.load()
+    assert [(e.network, e.limit) for e in found] == list(
+        itertools.product(("Digits", "MNIST5k"), aqgan.LIMITS)
+    )
+    for each in found:
+        assert tuple(each.misses) == aqgan.WAYS
+        assert len(each.tries) == len(each.floor) == len(each.targets)
+        for of_way in each.misses.values():
+            for samples in aqgan.LOGGED:
+                assert np.shape(of_way[str(samples)]) == (aqgan.SEEDS, len(each.targets))
 
 
 def test_they_are_found_by_name():
