@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 import hwgym
-from benchmarks import dcp, gamma, hetero, quant_proxy, report
+from benchmarks import aqgan, claim, dcp, gamma, hetero, quant_proxy, report
 from benchmarks.speed import speed_markdown
 from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
 from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
@@ -605,6 +605,8 @@ def parts() -> dict[str, str]:
         "gamma-counts.part.md": gamma.counts_markdown(),
         "gamma-layers.part.md": gamma.layers_markdown(),
         "gamma-winners.part.md": gamma.winners_markdown(),
+        "aqgan.part.md": aqgan.markdown(),
+        "claim.part.md": claim.markdown(),
         "dcp.part.md": dcp.markdown(),
         "heterogeneous.part.md": hetero.markdown(),
         "heterogeneous-energy.part.md": hetero.energy_markdown(),

@@ -48,10 +48,10 @@ __all__ = [
 EXACT = 1e-9
 """A regret that counts as none."""
 
-YARDSTICKS = ("uniform", "arithmetic", "regression", "tabulate", "difference")
+YARDSTICKS = ("uniform", "arithmetic", "regression", "tabulate", "difference", "additive")
 """Agents that other agents are measured by: best uniform assignment; costs worked out from the
 dataflow's directives, and solved; one price for all layers, with costs regressed from features;
-tabulate and solve; differences of totals, and solve."""
+tabulate and solve; differences of totals, and solve; what choices do alone, added up, and solve."""
 
 Kind = Literal["score", "share", "regret", "samples"]
 
