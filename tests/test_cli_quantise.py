@@ -294,7 +294,7 @@ def test_a_sweep_has_the_optimum_at_every_share_that_can_be_had(found, run):
         problem = quant_problem("NCF", "area", share=row["share"])
         assert row["objective"] == problem.optimum().objective
         assert row["uniform"] is None or row["uniform"] >= row["objective"]
-    with pytest.raises(ValueError, match="area is limited"):
+    with pytest.raises(ValueError, match="no widths fit"):
         quant_problem("NCF", "area", share=shares[0] - 0.05)
     assert (np.diff([row["objective"] for row in rows]) <= 0).all()
     assert rows[-1]["weight_bits"] == rows[-1]["activation_bits"] == 8
