@@ -254,6 +254,8 @@ def test_metrics_are_one_table():
         "area": ("um^2", "add"),
         "power": ("mW", "add"),
         "makespan": ("cycles", "whole"),
+        "errors": ("wrong answers", "whole"),
+        "noise": ("", "add"),
     }
     assert METRICS["area"].column == "area_um2"
     assert Metric("x", "m", "X").column == "x"
