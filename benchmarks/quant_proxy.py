@@ -56,14 +56,9 @@ def noise() -> Floats:
     return found
 
 
-@cache
 def errors(network: str) -> Floats:
-    """(configurations,): the objective, wrong answers on the searched half; loss decides between
-    equals."""
-    table = AccuracyTable.load(network)
-    loss = table.loss[0].astype(np.float64) / table.images[0]
-    found: Floats = table.wrong[0] + loss / (1.0 + loss)
-    return found
+    """(configurations,): the objective."""
+    return AccuracyTable.load(network).errors
 
 
 @cache

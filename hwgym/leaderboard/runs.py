@@ -410,22 +410,20 @@ class Curve:
 
     def score_at(self, samples: ArrayLike) -> Floats:
         """Score after so many samples (n,); 0 before the first feasible solution."""
-        found: Floats = np.append(0.0, self.scores)[
-            np.searchsorted(self.run.found_at, samples, side="left")
-        ]
-        return found
+        return self._after(0.0, self.scores, samples)
 
     def regret_at(self, samples: ArrayLike) -> Floats:
         """Regret after so many samples (n,); infinite before the first feasible solution."""
-        best = np.append(np.inf, self._regrets)
-        found: Floats = best[np.searchsorted(self.run.found_at, samples, side="left")]
-        return found
+        return self._after(np.inf, self._regrets, samples)
 
     def reported_at(self, what: str, samples: ArrayLike) -> Floats:
         """What is reported of the best solution after so many samples (n,); 0 where there is none,
         or nothing of the kind is reported."""
-        values = self.reported.get(what, np.zeros(len(self.objective)))
-        found: Floats = np.append(0.0, values)[
+        return self._after(0.0, self.reported.get(what, np.zeros(len(self.objective))), samples)
+
+    def _after(self, before: float, values: Floats, samples: ArrayLike) -> Floats:
+        """What of values (k,) holds after so many samples (n,), and what before the first."""
+        found: Floats = np.append(before, values)[
             np.searchsorted(self.run.found_at, samples, side="left")
         ]
         return found
@@ -511,8 +509,15 @@ def recost(run: Run) -> Curve:
         replace(run, objective=float(objective[-1])),
         problem.certificate(),
         objective,
-        problem.reported(run.genes),
+        problem.reported(run.genes[_best_so_far(scores.objective)]),
     )
+
+
+def _best_so_far(objective: Floats) -> Ints:
+    """(k,): which of the solutions up to each is the best, of equals the first."""
+    before = np.append(np.inf, np.minimum.accumulate(objective)[:-1])
+    better = np.where(objective < before, np.arange(len(objective)), 0)
+    return np.maximum.accumulate(better)
 
 
 def _check_genes(run: Run, problem: Problem) -> None:

@@ -17,12 +17,12 @@ from __future__ import annotations
 import json
 import lzma
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
-from hwgym._arrays import Array, Ints
+from hwgym._arrays import Array, Floats, Ints
 from hwgym._names import nearest
 from hwgym.core.veil import check_lifted
 from hwgym.families.quant.network import DATA, LAYERS, NETWORKS
@@ -131,6 +131,15 @@ class AccuracyTable:
         """
         check_lifted("what configurations answer")
         return _load(name)
+
+    @cached_property
+    def errors(self) -> Floats:
+        """(531441,): wrong answers on ``search``; between equals the mean loss L decides, as the
+        fraction L / (1 + L)."""
+        loss = self.loss[0].astype(np.float64) / self.images[0]
+        found: Floats = self.wrong[0] + loss / (1.0 + loss)
+        found.flags.writeable = False
+        return found
 
     def accuracy(self, index: Any, half: str = "held") -> Array:
         """Share of right answers.

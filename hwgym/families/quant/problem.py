@@ -180,13 +180,6 @@ class AccuracyProblem(Problem):
             scale=float(self.table.images[0]),
         )
 
-    @cached_property
-    def _objective(self) -> Floats:
-        """(choices,) of every choice there is."""
-        loss = self.table.loss[0].astype(np.float64) / self.table.images[0]
-        objective: Floats = self.table.wrong[0] + loss / (1.0 + loss)
-        return objective
-
     def score(self, genes: Ints) -> Scores:
         chosen, steps = np.maximum(genes, 0), np.arange(genes.shape[1])
         done: Bools = np.logical_and.reduce(genes >= 0, axis=2)
@@ -196,7 +189,7 @@ class AccuracyProblem(Problem):
             for name, cost in self.widths.costs.items()
         }
         used = metrics[self.widths.constraint.name]
-        objective = np.where(valid, self._objective[self._number(chosen)], np.inf)
+        objective = np.where(valid, self.table.errors[self._number(chosen)], np.inf)
         return Scores(objective, used, valid, valid & (used <= self.statement.limit), metrics)
 
     def accuracy(self, genes: Ints, half: str = "held") -> Floats:
@@ -226,7 +219,7 @@ class AccuracyProblem(Problem):
         used = np.zeros(1)
         for usage in self.widths.budget.usage:  # sums are exact, in any order
             used = (used[:, None] + usage.ravel()).ravel()
-        within = np.where(used <= self.statement.limit, self._objective, np.inf)
+        within = np.where(used <= self.statement.limit, self.table.errors, np.inf)
         best = int(within.argmin())
         return Certificate(
             np.searchsorted(self.widths.bits, bits_of(best)),
