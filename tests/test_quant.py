@@ -23,6 +23,7 @@ from hwgym.families.quant import (
     quant_problem,
 )
 from hwgym.families.quant.budget import Budget
+from hwgym.leaderboard.runs import Job, Run, recost
 from hwgym.leaderboard.tracks import find_track
 
 TINY = Workload(
@@ -333,3 +334,18 @@ def test_the_board_has_a_track_of_what_is_held_back():
     track = find_track("held")
     assert [column.samples for column in track.columns] == [10, 30, 100, 300, 1000]
     assert all(column.more_is_better and column.perfect is None for column in track.columns)
+
+
+def test_what_a_run_reports_is_of_its_best_solution_so_far():
+    problem = problem_of(ENERGY)
+    genes = problem.statement.draw(np.random.default_rng(5), 4)
+    objective = problem.evaluate(genes).objective
+    genes = genes[np.argsort(-objective)[[1, 0, 3, 2]]]  # better, worst, best, third
+    best = float(problem.evaluate(genes).objective.min())
+    run = Run(
+        Job("mine", ENERGY, 10), "totals", 10,
+        objective=best, found_at=np.array([0, 3, 5, 8]), genes=genes,
+    )  # fmt: skip
+    right = problem.accuracy(genes)
+    told = recost(run).reported_at("accuracy held back", [1, 4, 6, 9])
+    assert told.tolist() == right[[0, 0, 2, 2]].tolist()
