@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,6 +102,11 @@ class Walk:
     def broken(self, state: WalkState) -> Bools:
         """(N,): the episode cannot become a valid solution any more, and ends."""
         return np.zeros(len(state.step), bool)
+
+    def posed(self, state: WalkState) -> Iterator[tuple[Any, Ints]]:
+        """The problems that episodes are about, each with its episodes' rows."""
+        for which in np.unique(state.which):
+            yield self.problems[which], np.flatnonzero(state.which == which)
 
     # --- the walk -------------------------------------------------------------------------------
 

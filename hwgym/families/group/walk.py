@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from hwgym._arrays import Bools, Floats, Ints
+from hwgym._arrays import Bools, Floats
 from hwgym.core.walk import Walk, WalkState
 from hwgym.families.group.orders import WINDOW, send
 from hwgym.families.group.problem import GroupProblem
@@ -36,7 +34,7 @@ class GroupWalk(Walk):
         count, width = len(state.step), self._first.width
         about = np.zeros((count, width + 2))
         jobs = np.zeros((count, WINDOW, 1 + 2 * width))
-        for problem, rows in self._posed(state):
+        for problem, rows in self.posed(state):
             genes = state.genes[rows, : problem.num_steps]
             row, at = np.nonzero(problem.runs(genes))
             core, job = problem.cores_at(genes)[row, at], problem.decided(genes)[row, at]
@@ -60,16 +58,9 @@ class GroupWalk(Walk):
         if not self._first.windowed:
             return super().masks(state, mode)
         joint = np.zeros((len(state.step), WINDOW, self._first.width), bool)
-        for problem, rows in self._posed(state):
+        for problem, rows in self.posed(state):
             can = problem.sendable(state.genes[rows, : problem.num_steps, 0])
             joint[rows, :, : can.shape[2]] = can
         joint[state.step >= self.num_steps[state.which]] = True  # over: nothing is asked
         flat = joint.reshape(len(joint), -1)
         return flat if mode == "discrete" else self.levels(flat)
-
-    def _posed(self, state: WalkState) -> Iterator[tuple[GroupProblem, Ints]]:
-        """The problems that episodes are about, and their rows."""
-        for which in np.unique(state.which):
-            problem = self.problems[which]
-            assert isinstance(problem, GroupProblem)  # the family makes no other
-            yield problem, np.flatnonzero(state.which == which)

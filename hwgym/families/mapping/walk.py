@@ -6,7 +6,6 @@ import numpy as np
 
 from hwgym._arrays import Floats
 from hwgym.core.walk import Walk, WalkState
-from hwgym.families.mapping.problem import MappingProblem
 from hwgym.families.mapping.space import DECISIONS
 
 __all__ = ["MappingWalk"]
@@ -24,10 +23,7 @@ class MappingWalk(Walk):
 
     def seen(self, state: WalkState) -> Floats:
         about = np.zeros((len(state.step), self.seen_size))
-        for which in np.unique(state.which):
-            problem = self.problems[which]
-            assert isinstance(problem, MappingProblem)  # the family makes no other
-            rows = np.flatnonzero(state.which == which)
+        for problem, rows in self.posed(state):
             genes = state.genes[rows]
             shares = (genes[..., 0] + 1) / problem.space.sizes[:, 0]
             about[rows, :-2] = np.minimum(shares, 1.0)

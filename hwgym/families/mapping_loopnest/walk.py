@@ -29,10 +29,7 @@ class MappingWalk(Walk):
 
     def seen(self, state: WalkState) -> Floats:
         about = np.zeros((len(state.step), self.seen_size))
-        for which in np.unique(state.which):
-            problem = self.problems[which]
-            assert isinstance(problem, MappingProblem)  # the family makes no other
-            rows = np.flatnonzero(state.which == which)
+        for problem, rows in self.posed(state):
             about[rows] = _about(problem, state.genes[rows, : problem.num_steps, 0])
         return about
 

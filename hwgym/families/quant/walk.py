@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -34,33 +33,28 @@ class AccuracyWalk(Walk):
 
     def seen(self, state: WalkState) -> Floats:
         left = np.ones(len(state.step))
-        for which, rows in self._posed(state):
-            budget = self.problems[which].widths.budget
+        for problem, rows in self.posed(state):
+            budget = problem.widths.budget
             left[rows] = budget.left(state.genes[rows]) / budget.limit
         return np.column_stack([super().seen(state), np.clip(left, 0.0, 1.0)])
 
     def broken(self, state: WalkState) -> Bools:
         failed = np.zeros(len(state.step), bool)
-        for which, rows in self._posed(state):
-            budget, genes = self.problems[which].widths.budget, state.genes[rows]
+        for problem, rows in self.posed(state):
+            budget, genes = problem.widths.budget, state.genes[rows]
             after = np.minimum(state.step[rows], len(budget.usage))  # of one that is over: any
             failed[rows] = budget.left(genes) < budget.least_after[after]
         return failed
 
     def masks(self, state: WalkState, mode: str) -> Bools:
         joint = np.ones((len(state.step), int(self.shape.prod())), bool)
-        for which, rows in self._posed(state):
-            budget, steps = self.problems[which].widths.budget, state.step[rows]
+        for problem, rows in self.posed(state):
+            budget, steps = problem.widths.budget, state.step[rows]
             left = budget.left(state.genes[rows])
             for step in np.unique(steps[steps < len(budget.usage)]):
                 here = steps == step
                 joint[rows[here]] = budget.fits(left[here], int(step)).reshape(here.sum(), -1)
         return joint if mode == "discrete" else self.levels(joint)
-
-    def _posed(self, state: WalkState) -> Any:
-        """The problems that episodes are about, by number, and their rows."""
-        for which in np.unique(state.which):
-            yield int(which), np.flatnonzero(state.which == which)
 
 
 def dynamics(problems: Sequence[Problem]) -> Dynamics:
