@@ -34,7 +34,7 @@ from hwgym.core import Evaluator, Sees, Space
 from .common import above_zero, not_negative, positive, shares
 from .precision import known_usage, of_precision, summed
 
-__all__ = ["AQGAN", "Generator"]
+__all__ = ["AQGAN", "Generator", "Training"]
 
 NOISE = 16
 """Entries of the noise that a draw begins with."""

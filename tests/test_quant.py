@@ -23,7 +23,9 @@ from hwgym.families.quant import (
     quant_problem,
 )
 from hwgym.families.quant.budget import Budget
-from hwgym.leaderboard.runs import Job, Run, recost
+from hwgym.leaderboard.board import Board
+from hwgym.leaderboard.report import _on_track
+from hwgym.leaderboard.runs import Job, Run, optimal, recost
 from hwgym.leaderboard.tracks import find_track
 
 TINY = Workload(
@@ -334,6 +336,15 @@ def test_the_board_has_a_track_of_what_is_held_back():
     track = find_track("held")
     assert [column.samples for column in track.columns] == [10, 30, 100, 300, 1000]
     assert all(column.more_is_better and column.perfect is None for column in track.columns)
+
+
+def test_the_track_of_what_is_held_back_has_that_of_the_optimum():
+    problem = problem_of(ENERGY)
+    held = problem.accuracy(problem.optimum().assignment, "held")[0]
+    board = Board.of([optimal(Job("marvellous", ENERGY, 300))])
+    rows = _on_track(board, find_track("held").within(300))
+    assert [values for *_, values in rows] == [[held] * 4] * 2
+    assert rows[0][:2] == ("", "the optimum")
 
 
 def test_what_a_run_reports_is_of_its_best_solution_so_far():

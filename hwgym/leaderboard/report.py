@@ -18,7 +18,7 @@ from hwgym.leaderboard.board import REACH, Board, Entry
 from hwgym.leaderboard.estimates import Estimate
 from hwgym.leaderboard.figures import Looks, percent
 from hwgym.leaderboard.rules import SEEDS
-from hwgym.leaderboard.runs import problem_of
+from hwgym.leaderboard.runs import Job, optimal, problem_of
 from hwgym.leaderboard.suites import Task
 from hwgym.leaderboard.tracks import YARDSTICKS, Column, deciding
 
@@ -129,13 +129,22 @@ def _on_track(board: Board, columns: Sequence[Column]) -> list[tuple[str, str, l
     """Rows of a track's table: place, who, figures. The optimum stands on top, if it is known."""
     rows: list[tuple[str, str, list[float | None]]] = []
     if not board.bounded:
-        rows.append(("", "the optimum", [column.perfect for column in columns]))
+        rows.append(("", "the optimum", _at_optima(board, columns)))
     place = 0
     for entry, values in board.on_track(columns):
         place += not entry.reasons
         name = f"{entry.agent} (yardstick)" if entry.agent in YARDSTICKS else entry.agent
         rows.append(("" if entry.reasons else str(place), name, [*values]))
     return rows
+
+
+def _at_optima(board: Board, columns: Sequence[Column]) -> list[float | None]:
+    """The figures of who has the optimum at once; where those are not the most there is, they are
+    looked up."""
+    if all(column.perfect is not None for column in columns):
+        return [column.perfect for column in columns]
+    curves = [optimal(Job("the optimum", task.env_id, task.samples)) for task in board.tasks]
+    return [column.of(curves) for column in columns]
 
 
 def _figure(column: Column, value: float | None) -> str:

@@ -53,6 +53,7 @@ __all__ = [
     "RunError",
     "decoded",
     "find_run",
+    "optimal",
     "problem_of",
     "read_run",
     "read_runs",
@@ -511,6 +512,19 @@ def recost(run: Run) -> Curve:
         objective,
         problem.reported(run.genes[_best_so_far(scores.objective)]),
     )
+
+
+def optimal(job: Job) -> Curve:
+    """The run that has the best solution known as its first sample.
+
+    Raises:
+        RunError: If no family has such an environment.
+    """
+    problem = problem_of(job.env_id)
+    certificate = problem.certificate()
+    genes, objective = certificate.assignment[None], certificate.objective
+    run = Run(job, "totals", 1, objective=objective, found_at=np.zeros(1, np.int64), genes=genes)
+    return Curve(run, certificate, np.array([objective]), problem.reported(genes))
 
 
 def _best_so_far(objective: Floats) -> Ints:
