@@ -219,6 +219,8 @@ class Contract:
     steps: ClassVar = 40
     """So many are taken where environments are compared; episodes of more than a third are not
     masked to their end."""
+    drawn: ClassVar = 5_000
+    """Random solutions that the certificate is compared with where there are too many for all."""
     exact_masks: ClassVar = None
     """Masked episodes always end feasibly: in every action mode (True), or in ``"discrete"`` only;
     by default the latter is asked where the walk is a ``TableWalk``."""
@@ -249,8 +251,8 @@ class Contract:
         genes, complete = cls.solutions(problem)
         return problem.evaluate(genes), complete
 
-    @staticmethod
-    def solutions(problem):
+    @classmethod
+    def solutions(cls, problem):
         """Solutions (N, steps, axes): all there are, if they are few, and whether they are all."""
         space = problem.space
         if math.prod(space.shape) ** space.num_steps <= MOST:
@@ -259,7 +261,7 @@ class Contract:
             return np.array(every), True
         rng = np.random.default_rng(0)
         best = problem.certificate().assignment
-        found = [space.draw(rng, 5_000), best[None]]
+        found = [space.draw(rng, cls.drawn), best[None]]
         for step, axis in np.ndindex(*best.shape):  # all that differ from the best by one choice
             near = np.repeat(best[None], space.shape[axis], axis=0)
             near[:, step, axis] = np.arange(space.shape[axis])

@@ -180,6 +180,7 @@ SMALL_LEVELS = {"pe_levels": (4, 6, 8), "l1_levels": (40, 80), "l2_levels": (200
 class TestMappingNetwork(Contract):
     family = mapping_network.FAMILY
     steps = 80
+    drawn = 500  # none is in a table
     exact_masks = True
     small = {"workload": TWO, "hardware": SMALL_ARRAY}  # noqa: RUF012
     bank = (
@@ -192,6 +193,7 @@ class TestMappingNetwork(Contract):
 class TestMappingNetworkHardware(Contract):
     family = mapping_network.FAMILY
     steps = 90
+    drawn = 500
     exact_masks = True
     small = {"workload": TWO, "coupling": "hardware", **SMALL_LEVELS}  # noqa: RUF012
     bank = (

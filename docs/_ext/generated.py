@@ -54,6 +54,11 @@ class Entry:
     kwargs: Mapping[str, Any]
     problem: Problem
 
+    @classmethod
+    def of(cls, env_id: str) -> Entry:
+        """By its name."""
+        return cls(env_id, kwargs_of(env_id), problem_of(env_id))
+
 
 def own_ids(of: Callable[[Family], tuple[str, ...]]) -> list[str]:
     """Ids of the families of this suite, whoever else has registered some."""
@@ -63,11 +68,7 @@ def own_ids(of: Callable[[Family], tuple[str, ...]]) -> list[str]:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every id that poses one problem with a scalar objective."""
-    found = []
-    for env_id in own_ids(ranked_ids):
-        problem = problem_of(env_id)
-        found.append(Entry(env_id, kwargs_of(env_id), problem))
-    return tuple(found)
+    return tuple(map(Entry.of, own_ids(ranked_ids)))
 
 
 # --- ids ----------------------------------------------------------------------------------------
