@@ -252,13 +252,13 @@ def order_rows() -> Iterator[list[str]]:
 
 def choice_rows() -> Iterator[list[str]]:
     """What is chosen within the limit of each id; the first is a header."""
-    yield ["id", "optimum", "noise", "its equals", "alone", "uniform"]
+    yield ["HWQuant-", "wrong", "noise", "its equals", "alone", "uniform"]
     for each in every():
         wrong = AccuracyTable.load(each.network).wrong[0, each.optimum.number]
         least, most = each.equals
         yield [
-            f"`{each.env_id}`",
-            f"{wrong} wrong ({_percent(each.optimum.held)})",
+            f"`{each.env_id.removeprefix('HWQuant-')}`",
+            f"{wrong} ({_percent(each.optimum.held)})",
             _chosen(each.noise),
             f"{100 * least:,.0f} to {100 * most:,.0f} %" if least < most else "",
             _chosen(each.alone),
@@ -268,9 +268,7 @@ def choice_rows() -> Iterator[list[str]]:
 
 def sum_rows() -> Iterator[list[str]]:
     """What choices come to over all ids; the first is a header."""
-    yield [
-        "by", "regret, median", "held, median", "not behind", "over 10 points behind", "most behind"
-    ]  # fmt: skip
+    yield ["by", "regret, median", "held, median", "not behind", "by over 10 points", "at most"]
     for by in ("optimum", *CHOICES):
         choices: list[Choice] = [getattr(each, by) for each in every()]
         behind = [e.optimum.held - c.held for e, c in zip(every(), choices, strict=True)]
