@@ -66,7 +66,7 @@ class Column:
         samples: How many samples of a run it looks at.
         kind: How it is written.
         of: The figure, of an agent's curves.
-        perfect: What the optimum itself would have; None where that is not the most there is.
+        perfect: What the optimum itself has on any task; None where it depends on the task.
     """
 
     head: str
