@@ -547,19 +547,20 @@ class Contract:
         assert succeeded
         assert failed
 
-    @pytest.mark.parametrize("autoreset", list(AutoresetMode), ids=lambda m: m.name)
-    def test_every_reward(self, scalar, vector, problem, problems, autoreset):
+    def test_every_reward(self, scalar, vector, problem, problems):
         rewards = rewards_of(problem)
         assert "relative" in rewards
         for reward in rewards:
             for given in (problem, problems):
-                self._compare(scalar, vector, given, autoreset, steps=20, reward=reward)
+                self._compare(
+                    scalar, vector, given, AutoresetMode.NEXT_STEP, steps=20, reward=reward
+                )
 
     @pytest.mark.parametrize("autoreset", list(AutoresetMode), ids=lambda m: m.name)
     def test_a_bank_of_several(self, scalar, vector, problems, autoreset):
         for mode in action_modes(problems[0].space):
-            for seed in (11, [3, 8, 3, 5]):
-                self._compare(scalar, vector, problems, autoreset, seed=seed, action_mode=mode)
+            self._compare(scalar, vector, problems, autoreset, seed=11, action_mode=mode)
+        self._compare(scalar, vector, problems, autoreset, seed=[3, 8, 3, 5])
         self._compare(scalar, vector, problems, autoreset, options={"instance": 1})
 
     def _compare(self, scalar, vector, given, autoreset, *, steps=40, seed=7, options=None, **kw):
@@ -691,7 +692,7 @@ class Contract:
         for agent in [*totals, Climber()]:
             name = agent if isinstance(agent, str) else "climber"
             try:
-                before = solve(agent, problem, samples=50, seed=3, log=tmp_path / name)
+                before = solve(agent, problem, samples=30, seed=3, log=tmp_path / name)
             except ValueError as error:
                 if "agents that see totals work on any problem" not in str(error):
                     raise
@@ -699,7 +700,7 @@ class Contract:
             paid, _, _ = read_solutions(tmp_path / name, problem.statement)
             lying = corrupted(problem, paid)
             assert lying.score(problem.space.draw(np.random.default_rng(9), 50)).feasible.any()
-            evaluator = Evaluator(lying, 50)
+            evaluator = Evaluator(lying, 30)
             chosen = load_agent(agent)
             search(chosen, evaluator, 3)
             np.testing.assert_array_equal(evaluator.history, before.history)

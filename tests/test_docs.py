@@ -11,9 +11,10 @@ from conftest import needs_torch
 
 from benchmarks import report
 from benchmarks.measure import Row, Spread
+from benchmarks.optima import recorded
 from benchmarks.speed import KINDS
 from hwgym import AssignmentProblem
-from hwgym.core import registered_ids
+from hwgym.core import problem_of, registered_ids
 from hwgym.families import FAMILIES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -170,17 +171,7 @@ def test_every_id_belongs_to_one_group(generated):
         assert f"environments/{name}" in PAGES
 
 
-def only(workload, generated, monkeypatch):
-    """Ids of one network stand for all: the build itself asks of all."""
-    ids = generated.own_ids(generated.ranked_ids)
-    named = [i for i in ids if generated.kwargs_of(i).get("workload") == workload]
-    some = tuple(map(generated.Entry.of, named))
-    monkeypatch.setattr(generated, "entries", lambda: some)
-    return some
-
-
-def test_pages_show_the_proven_optima(generated, monkeypatch):
-    some = only("AlexNet", generated, monkeypatch)
+def test_pages_show_the_proven_optima(generated):
     page = generated.optima(generated.GROUPS["hwassign"])
     optimum = AssignmentProblem.of(
         "AlexNet", "NVDLA", objective="energy", platform="iotx"
@@ -190,17 +181,29 @@ def test_pages_show_the_proven_optima(generated, monkeypatch):
     assert row.split(" | ")[-1] == f"{optimum.objective:,.0f} |"
     assert "### Least energy (nJ) under an area budget" in page
     shown = sum(len(re.findall(r"\| [\d,]+(?= \|)", line)) for line in page.splitlines())
-    ids = {e.env_id for e in some if generated.GROUPS["hwassign"].belongs(e.env_id, e.kwargs)}
+    ids = [i for i in recorded() if i in generated.GROUPS["hwassign"].ids]
     assert shown == len([i for i in ids if i.count("-") == 6])
-    lines = generated.optima_csv().splitlines()
-    assert len(lines) == 1 + len(some)
-    assert repr(optimum.objective) in "\n".join(lines)
 
 
-def test_every_group_has_its_parts(generated, monkeypatch):
+def test_pages_show_what_is_proven_of_mappings_and_bits(generated):
+    rows = generated.mapping_optima(generated.GROUPS["group"])
+    found = problem_of("HWGroup-Vision-S2-v0").certificate()
+    assert f"| `HWGroup-Vision-S2-v0` | {found.objective:,.0f} |" in rows
+    assert f"at most {found.gap:.2%} above the optimum" in rows
+    rows = generated.mapping_optima(generated.GROUPS["mapping"])
+    found = problem_of("HWMap-GAMMA-ResNet50-20-Edge-EDP-v0").certificate()
+    [row] = [line for line in rows.splitlines() if "HWMap-GAMMA-ResNet50-20-Edge-EDP-v0" in line]
+    assert "| proven |" in row
+    assert row.endswith(f"| {found.objective / found.relaxation:.3f} |")
+    rows = generated.precision_optima(generated.GROUPS["precision"])
+    problem = problem_of("HWQuant-Digits-Energy-60-v0")
+    held = problem.accuracy(problem.certificate().assignment, "held")[0]
+    [row] = [line for line in rows.splitlines() if "HWQuant-Digits-Energy-60-v0" in line]
+    assert f"| {held:.1%} |".replace("%", " %") in row
+
+
+def test_every_group_has_its_parts(generated):
     """Whatever a page includes is made, and the other way round."""
-    only("AlexNet", generated, monkeypatch)
-    monkeypatch.setattr(generated, "results", lambda suite: "")
     made = {name for name in generated.parts() if name.endswith(".part.md")}
     text = "\n".join(PAGES.values())
     assert made == set(re.findall(r"_generated/(\S+\.part\.md)", text))
@@ -223,15 +226,6 @@ def test_the_speed_column_is_there_when_speeds_have_been_measured(generated, mon
     assert "2.00 x" in text
     assert "`gym.make`, discrete" in text
     assert len(generated.speed().splitlines()) == 2 + len(rows)
-
-
-def test_results_are_there_when_there_are_submissions(generated, monkeypatch, tmp_path):
-    monkeypatch.setattr(generated, "SUBMISSIONS", tmp_path)
-    assert generated.results("lite") == "No submissions on this copy.\n"
-    monkeypatch.chdir(tmp_path)
-    run_command("hwgym leaderboard run --suite smoke --agents uniform --out runs")
-    run_command("hwgym leaderboard submit runs --suite smoke --out lite")
-    assert "| 1 | `uniform` |" in generated.results("lite")
 
 
 def test_broken_links_are_found(tmp_path, capsys):

@@ -57,10 +57,11 @@ from hwgym.leaderboard import (
     runner,
     workers,
 )
-from hwgym.leaderboard.board import below_the_line
+from hwgym.leaderboard.board import below_the_line, load
 from hwgym.leaderboard.claims import Claims
 from hwgym.leaderboard.cli import app
 from hwgym.leaderboard.draws import draw_settings
+from hwgym.leaderboard.report import markdown
 from hwgym.leaderboard.reproduction import (
     Check,
     Record,
@@ -73,6 +74,7 @@ from hwgym.leaderboard.runs import problem_of, write_run
 from hwgym.leaderboard.submission import (
     Submission,
     read_submission,
+    submission_files,
     validate,
     write_submission,
 )
@@ -969,6 +971,20 @@ def test_the_repositorys_own_results_hold(path):
     verdict = validate(path)
     assert verdict.accepted, verdict.reasons
     assert verdict.submission.suite == path.parent.name
+
+
+@pytest.mark.parametrize("folder", sorted(KEPT.glob("*/")), ids=lambda folder: folder.name)
+def test_the_repositorys_own_reports_have_all_submissions(folder):
+    """Whether they are what is reported now is asked of the small ones."""
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    agents = [path.name.removesuffix(".jsonl.xz") for path in submission_files(folder)]
+    for name in agents:
+        assert f"`{name}`" in report, name
+        if not (folder / f"{name}.reproduction.json").is_file():
+            assert not re.search(rf"^\| [^|]* \| `{name}` .* reproduced \|$", report, re.M), name
+    assert report.startswith(f"Suite {folder.name}: {len(agents)} agents, ")
+    if folder.name in ("lite", "confuciux", "precision"):
+        assert markdown(load([folder])) == report, f"hwgym leaderboard report {folder} --markdown"
 
 
 # --- reproductions --------------------------------------------------------------------------------

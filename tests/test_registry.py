@@ -18,7 +18,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
 import hwgym
-from benchmarks import silent
+from benchmarks import optima, silent
 from hwgym import envs_registry
 from hwgym.core import (
     METRICS,
@@ -262,7 +262,7 @@ def test_gymnasium_checker_with_rendering(env_id):
 
 
 def test_playing_the_best_known_has_its_regret(group):
-    """Which is none, but in the families of which optima are not known."""
+    """Which is none, but in the families of which optima are not known; and it is on record."""
     for env_id in GROUPS[group]:
         env = plain(env_id, action_mode="multi_discrete")
         best = env.problem.certificate()
@@ -282,6 +282,50 @@ def test_playing_the_best_known_has_its_regret(group):
             assert best.exact, env_id
         assert best.exact == (best.gap == 0), env_id
         assert 0 < best.relaxation <= best.objective, env_id
+        row = optima.recorded()[env_id]
+        for name in ("objective", "lower_bound", "relaxation"):
+            noted = float(row["best" if name == "objective" else name])
+            assert getattr(best, name) == pytest.approx(noted, rel=1e-9), (env_id, name)
+        assert int(row["steps"]) == env.problem.num_steps, env_id
+
+
+def test_every_ranked_id_is_on_record():
+    """If not: ``python -m benchmarks.optima PATTERN``."""
+    assert list(optima.recorded()) == optima.own_ids()
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["HWAssign-NCF-NVDLA-*", "HWAssign-AlexNet-SystolicWS-*", "HWQuant-Digits-*", "HWMap-GAMMA-*"],
+)
+def test_rows_on_record_come_out_the_same(pattern, capsys):
+    with pytest.raises(SystemExit) as left:
+        optima.main([pattern, "--check"])
+    assert left.value.code == 0, capsys.readouterr().out
+
+
+def test_a_row_that_changed_is_named_and_written(tmp_path, monkeypatch, capsys):
+    kept = ["HWQuant-Digits-Energy-50-v0", "HWQuant-Digits-Energy-60-v0"]
+    rows = {i: dict(optima.recorded()[i]) for i in kept}
+    rows[kept[1]]["best"] = "1.0"
+    file = tmp_path / "optima.csv"
+    file.write_text(optima.written(rows.values()), encoding="utf-8")
+    monkeypatch.setattr(optima, "FILE", file)
+    before = file.read_text(encoding="utf-8")
+    for asked in (["--check"], []):
+        optima.recorded.cache_clear()
+        with pytest.raises(SystemExit) as left:
+            optima.main(["HWQuant-Digits-Energy-[56]0-v0", *asked])
+        assert left.value.code == bool(asked)
+        assert capsys.readouterr().out.split() == kept[1:]
+        assert (file.read_text(encoding="utf-8") == before) == bool(asked)
+    optima.recorded.cache_clear()
+    assert optima.recorded()[kept[0]] == rows[kept[0]]
+    assert float(optima.recorded()[kept[1]]["best"]) > 2
+    optima.recorded.cache_clear()
+    with pytest.raises(SystemExit, match="2"):
+        optima.main(["HWQunt-*"])
+    assert "no id that poses one problem is like 'HWQunt-*'" in capsys.readouterr().err
 
 
 def test_the_ids_say_what_is_played():

@@ -5,13 +5,10 @@ Written to ``_generated/`` when a build begins; pages include it.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from inspect import cleandoc, getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,22 +17,20 @@ import gymnasium as gym
 
 import hwgym
 from benchmarks import aqgan, claim, dcp, gamma, hetero, quant_proxy, report
+from benchmarks.optima import ACCURACIES, recorded
+from benchmarks.optima import FILE as OPTIMA
 from benchmarks.speed import speed_markdown
-from hwgym.core import ACTION_MODES, Problem, describe_agents, family_of, problem_of
-from hwgym.core.family import Family, kwargs_of, ranked_ids, registered_ids
+from hwgym.core import ACTION_MODES, METRICS, describe_agents, family_of, problem_of
+from hwgym.core.family import kwargs_of, registered_ids
 from hwgym.core.problem import most_steps
 from hwgym.core.view import brief
 from hwgym.costs.maestro import CLUSTERED, DATAFLOWS, KINDS, TECHNOLOGIES
 from hwgym.costs.maestro.columns import COLUMNS
 from hwgym.families import FAMILIES
 from hwgym.families.assignment.ids import PLATFORMS
-from hwgym.families.quant import AccuracyProblem
 from hwgym.families.quant.problem import TABULATED
 from hwgym.hardware import DRAM_PJ_PER_BIT, SILICON, macros
 from hwgym.leaderboard import SUITES
-from hwgym.leaderboard.board import load
-from hwgym.leaderboard.report import markdown
-from hwgym.leaderboard.submission import submission_files
 from hwgym.workloads import MIXES
 
 if TYPE_CHECKING:
@@ -43,32 +38,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parents[1]
 SPEEDS = HERE.parent / "benchmarks" / "speed.json"
-SUBMISSIONS = HERE.parent / "leaderboard"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An id that poses one problem, with its keyword arguments."""
-
-    env_id: str
-    kwargs: Mapping[str, Any]
-    problem: Problem
-
-    @classmethod
-    def of(cls, env_id: str) -> Entry:
-        """By its name."""
-        return cls(env_id, kwargs_of(env_id), problem_of(env_id))
-
-
-def own_ids(of: Callable[[Family], tuple[str, ...]]) -> list[str]:
-    """Ids of the families of this suite, whoever else has registered some."""
-    return [env_id for family in FAMILIES for env_id in of(family)]
-
-
-@cache
-def entries() -> tuple[Entry, ...]:
-    """Every id that poses one problem with a scalar objective."""
-    return tuple(map(Entry.of, own_ids(ranked_ids)))
 
 
 # --- ids ----------------------------------------------------------------------------------------
@@ -93,7 +62,8 @@ class Group:
     @property
     def ids(self) -> list[str]:
         """All of them."""
-        return [i for i in own_ids(registered_ids) if self.belongs(i, kwargs_of(i))]
+        own = [env_id for family in FAMILIES for env_id in registered_ids(family)]
+        return [env_id for env_id in own if self.belongs(env_id, kwargs_of(env_id))]
 
 
 def _of(family: str, env_id: str, kwargs: Mapping[str, Any]) -> bool:
@@ -228,8 +198,7 @@ def glance(group: Group) -> str:
             ("Choices of a step", bank.problems[0].space.num_actions),
         ]
         return table(("", ""), rows)
-    problems = [problem_of(env_id) for env_id in ids]
-    steps = sorted({problem.num_steps for problem in problems})
+    steps = sorted({_steps(env_id) for env_id in ids})
     posed = [kwargs_of(env_id) for env_id in ids]
     given = next(name for name in OVER if all(name in asked for asked in posed))
     over = {str(asked[given]) for asked in posed}
@@ -246,6 +215,12 @@ def glance(group: Group) -> str:
     if hasattr(env.unwrapped, "reward_space"):
         rows.append(("Reward space", f"`{env.unwrapped.reward_space}`"))
     return table(("", ""), rows)
+
+
+def _steps(env_id: str) -> int:
+    """Those of an episode; variants that are not ranked have no row."""
+    row = recorded().get(env_id)
+    return int(row["steps"]) if row else problem_of(env_id).num_steps
 
 
 def speed(group: Group | None = None) -> str:
@@ -266,31 +241,32 @@ def speed(group: Group | None = None) -> str:
     return table(("steps per second", *(line[0] for line in lines)), columns, right=1)
 
 
+def _rows(group: Group) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """What is recorded of a group's ids."""
+    for env_id, row in recorded().items():
+        if group.belongs(env_id, kwargs_of(env_id)):
+            yield env_id, row
+
+
 def optima(group: Group) -> str:
     """The proven optima, a table for each objective and constraint, a column for each platform."""
-    tables: dict[str, dict[tuple[str, str], dict[str, Entry]]] = {}
+    tables: dict[str, dict[tuple[str, str], dict[str, str]]] = {}
     titles = {}
-    for entry in entries():
-        if not group.belongs(entry.env_id, entry.kwargs):
-            continue
-        asked, statement = entry.kwargs, entry.problem.statement
-        if "{Platform}" not in (pattern := _pattern(entry)):
+    for env_id, told in _rows(group):
+        if "{Platform}" not in (pattern := _pattern(env_id)):
             continue  # short for one that has all in its id
-        assert statement.constraint is not None
-        an = "an" if statement.constraint.label[0] in "aeiou" else "a"
+        asked = kwargs_of(env_id)
+        objective, constraint = METRICS[told["objective"]], METRICS[told["constraint"]]
+        an = "an" if constraint.label[0] in "aeiou" else "a"
         titles[pattern] = (
-            f"Least {statement.objective.label} ({statement.objective.unit}) under {an} "
-            f"{statement.constraint.label} budget"
+            f"Least {objective.label} ({objective.unit}) under {an} {constraint.label} budget"
         )
         row = tables.setdefault(pattern, {}).setdefault((asked["workload"], _style(asked)), {})
-        row[asked["platform"]] = entry
+        row[asked["platform"]] = f"{float(told['best']):,.0f}"
     out = []
     for pattern, rows in tables.items():
-        lines = []
-        for key, found in rows.items():
-            cells = [f"{found[p].problem.certificate().objective:,.0f}" if p in found else "-"
-                     for p in PLATFORMS.values()]  # fmt: skip
-            lines.append((*key, *cells))
+        lines = [(*key, *(found.get(p, "-") for p in PLATFORMS.values()))
+                 for key, found in rows.items()]  # fmt: skip
         out.append(f"### {titles[pattern]}\n\n`{pattern}`\n")
         out.append(table(("Model", "Dataflow", *PLATFORMS), lines, right=2))
     out.append(
@@ -303,16 +279,15 @@ def optima(group: Group) -> str:
 def mapping_optima(group: Group) -> str:
     """What is proven of ids whose solutions have no table, a row each."""
     rows, units = [], {}
-    for entry in entries():
-        if not group.belongs(entry.env_id, entry.kwargs):
-            continue
-        found, statement = entry.problem.certificate(), entry.problem.statement
-        scores = entry.problem.evaluate(found.assignment)
-        metrics = [brief(float(m.shown(scores[m.name][0]))) for m in statement.metrics]
-        units = {m.name: m.shown_unit for m in statement.metrics}
-        proven = "proven" if found.exact else f"at most {found.gap:.2%} above the optimum"
-        rows.append((f"`{entry.env_id}`", brief(found.objective), *metrics, proven,
-                     f"{found.objective / (found.relaxation or 1):.3f}"))  # fmt: skip
+    for env_id, told in _rows(group):
+        metrics = [metric for metric in METRICS.values() if f"best_{metric.column}" in told]
+        units = {metric.name: metric.shown_unit for metric in metrics}
+        shown = [brief(float(m.shown(float(told[f"best_{m.column}"])))) for m in metrics]
+        best, lower_bound = float(told["best"]), float(told["lower_bound"])
+        gap = best / lower_bound - 1
+        proven = f"at most {gap:.2%} above the optimum" if gap else "proven"
+        rows.append((f"`{env_id}`", brief(best), *shown, proven,
+                     f"{best / float(told['relaxation']):.3f}"))  # fmt: skip
     header = ("id", "best", *units.values(), "proof", "over the simplest bound")
     return table(header, rows, right=1)
 
@@ -320,19 +295,15 @@ def mapping_optima(group: Group) -> str:
 def precision_optima(group: Group) -> str:
     """Optima of ids whose objective tells of accuracy, and the best uniform bits, a row each."""
     rows = []
-    for entry in entries():
-        if not group.belongs(entry.env_id, entry.kwargs):
-            continue
-        problem, found = entry.problem, entry.problem.certificate()
-        uniform = problem.best_uniform()
-        if isinstance(problem, AccuracyProblem):
-            both = [problem.accuracy(found.assignment, half)[0] for half in ("search", "held")]
+    for env_id, told in _rows(group):
+        best, uniform = float(told["best"]), float(told["best_uniform"])
+        if told["objective"] == "errors":
+            both = [float(told[f"best_{each}"]) for each in ACCURACIES]
             right = [f"{share:.1%}".replace("%", " %") for share in both]
-            rows.append((f"`{entry.env_id}`", brief(found.objective, ",.2f"), *right,
-                         brief(uniform, ",.2f")))  # fmt: skip
+            rows.append((f"`{env_id}`", brief(best, ",.2f"), *right, brief(uniform, ",.2f")))
         else:
-            decibel = f"{-10 * math.log10(found.objective):.1f}"
-            rows.append((f"`{entry.env_id}`", f"{found.objective:.4g}", decibel, f"{uniform:.4g}"))
+            decibel = f"{-10 * math.log10(best):.1f}"
+            rows.append((f"`{env_id}`", f"{best:.4g}", decibel, f"{uniform:.4g}"))
     header = ("id", "errors", "right, searched on", "right, held back", "errors of uniform bits")
     if rows and len(rows[0]) == 4:
         header = ("id", "noise", "signal to noise (dB)", "noise of uniform bits")
@@ -345,38 +316,13 @@ def _style(kwargs: Mapping[str, Any]) -> str:
     return style
 
 
-def _pattern(entry: Entry) -> str:
+def _pattern(env_id: str) -> str:
     """An id with braces in place of what a table's rows and columns say."""
-    parts = entry.env_id.split("-")
-    named = {entry.kwargs["workload"]: "{Model}", _style(entry.kwargs): "{Dataflow}"}
+    kwargs = kwargs_of(env_id)
+    parts = env_id.split("-")
+    named = {kwargs["workload"]: "{Model}", _style(kwargs): "{Dataflow}"}
     named |= dict.fromkeys(PLATFORMS, "{Platform}")
     return "-".join([parts[0], *(named.get(part, part) for part in parts[1:])])
-
-
-def optima_csv() -> str:
-    """Every id with its problem, its optimum and the best uniform assignment."""
-    out = io.StringIO()
-    rows = []
-    for entry in entries():
-        found = entry.problem.certificate()
-        described = family_of(entry.env_id).view.describe(entry.problem)
-        rows.append(
-            {
-                "env_id": entry.env_id,
-                "family": family_of(entry.env_id).name,
-                **{key: value for key, value in entry.kwargs.items() if key != "released"},
-                **{key: value for key, value in described.items()
-                   if isinstance(value, str | int | float)},
-                "best": found.objective,
-                "lower_bound": found.lower_bound,
-                "best_uniform": entry.problem.best_uniform(),
-            }
-        )  # fmt: skip
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def reference(group: Group) -> str:
@@ -575,14 +521,6 @@ def suites() -> str:
     return table(("suite", "tasks", "samples", "time limit", "what"), rows)
 
 
-def results(suite: str) -> str:
-    """The ranking of the repository's submissions to a suite, costed anew."""
-    folder = SUBMISSIONS / suite
-    if not folder.is_dir() or not submission_files(folder):
-        return "No submissions on this copy.\n"
-    return markdown(load([folder]))
-
-
 def parts() -> dict[str, str]:
     """All files with their text."""
     made = {
@@ -597,10 +535,6 @@ def parts() -> dict[str, str]:
         "models.part.md": models(),
         "mixes.part.md": mixes(),
         "suites.part.md": suites(),
-        "results.part.md": results("lite"),
-        "results-map.part.md": results("map"),
-        "results-schedule.part.md": results("schedule"),
-        "results-hetero.part.md": results("hetero"),
         "speed.part.md": speed(),
         "groups.part.md": groups(),
         "gamma-counts.part.md": gamma.counts_markdown(),
@@ -611,7 +545,7 @@ def parts() -> dict[str, str]:
         "dcp.part.md": dcp.markdown(),
         "heterogeneous.part.md": hetero.markdown(),
         "heterogeneous-energy.part.md": hetero.energy_markdown(),
-        "optima.csv": optima_csv(),
+        "optima.csv": OPTIMA.read_text(encoding="utf-8"),
     }
     for name in quant_proxy.TABLES:
         made[f"precision-{name}.part.md"] = quant_proxy.markdown(name)
@@ -622,7 +556,7 @@ def parts() -> dict[str, str]:
             continue  # it poses no problem of its own
         made[f"{name}.glance.part.md"] = glance(group)
         made[f"{name}.reference.part.md"] = reference(group)
-        if group.example in ranked_ids():
+        if group.example in recorded():
             example = problem_of(group.example)
             told = optima
             if example.statement.key["family"] == "quant":
