@@ -115,6 +115,7 @@ class Settings:
                 "batch": (1, 100, 10_000),
                 "environments": (1, 64, 1024),
             },
+            "speed_envs": 64,
         }
         return cls(**(small | changes))
 

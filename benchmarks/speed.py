@@ -29,6 +29,15 @@ KINDS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "ConfuciuX-{model}-{dataflow}": ("ConfuciuX-{model}-NVDLA-IoT-v0", {}),
     "mo-HWAssign-{model}-{dataflow}": ("mo-HWAssign-{model}-NVDLA-v0", {}),
+    "HWAssign-{model}-{template}": ("HWAssign-{model}-NVDLA-v1", {}),
+    "HWAssign-{model}-Systolic{dataflow}": ("HWAssign-{model}-SystolicWS-v0", {}),
+    "HWMap-{layer}-v0": ("HWMap-GAMMA-ResNet50-20-Edge-EDP-v0", {}),
+    "HWMap-{layer}-v1": ("HWMap-BERT-4-Edge-EDP-v1", {}),
+    "HWMapNet-{model}": ("HWMapNet-AlexNet-1024-Cluster-EDP-v0", {}),
+    "HWGroup-{mix}": ("HWGroup-Vision-S2-v0", {}),
+    "HWHetero-{mix}": ("HWHetero-Mobile-1024-v0", {}),
+    "HWQuant-Digits": ("HWQuant-Digits-Energy-60-v0", {}),
+    "HWQuant-{model}": ("HWQuant-{model}-Energy-60-v0", {}),
 }
 """Pattern of the ids, and the one that stands for them with what else it is given."""
 
@@ -47,11 +56,12 @@ def measure(settings: Settings) -> Iterator[Row]:
         kwargs = {key: value.format(model=settings.model) for key, value in given.items()}
         for mode in ACTION_MODES:
             env = gym.make(name, action_mode=mode, **kwargs)  # type: ignore[arg-type]
-            problem = env.get_wrapper_attr("problem")
-            problem.optimum()
-            numbers = feasible_episodes(problem, 1)[:, 0]
+            envs = vector(name, count, mode, **kwargs)
+            problem, drawn_by = env.get_wrapper_attr("problem"), type(envs.unwrapped)
+            problem.certificate()  # what an environment asks for once
+            numbers = feasible_episodes(problem, 1, drawn_by)[:, 0]
             episode = scalar_episodes(env, list(in_mode(problem, numbers, mode)))
-            replay = Replay(vector(name, count, mode, **kwargs), problem, mode)
+            replay = Replay(envs, problem, mode, kind=drawn_by)
             ours: dict[int | str, Callable[[], float]] = {
                 "scalar": rating(episode, len(numbers), seconds),
                 count: rating(replay, replay.work, seconds),

@@ -34,7 +34,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from benchmarks.measure import Row, Settings, Void, alternate, busiest, rating, seconds_each
-from hwgym.core import ACTION_MODES, TableProblem
+from hwgym.core import ACTION_MODES, Problem, TableProblem
 from hwgym.families.assignment import AssignmentProblem, HWAssignVectorEnv
 from hwgym.families.assignment.ids import MODELS
 
@@ -71,9 +71,11 @@ def synchronous(name: str, num_envs: int, mode: str) -> Env:
     )
 
 
-def feasible_episodes(problem: TableProblem, count: int = EPISODES) -> NDArray[np.int64]:
-    """Action numbers (steps, count): each drawn from what the masks allow."""
-    env = HWAssignVectorEnv(problem=problem, num_envs=count, action_mode="discrete")
+def feasible_episodes(
+    problem: Problem, count: int = EPISODES, kind: Callable[..., Env] = HWAssignVectorEnv
+) -> NDArray[np.int64]:
+    """Action numbers (steps, count): each drawn from what the masks of an environment allow."""
+    env = kind(problem=problem, num_envs=count, action_mode="discrete")
     rng = np.random.default_rng(0)
     _, info = env.reset(seed=0)
     chosen = np.empty((problem.num_steps, count), np.int64)
@@ -84,7 +86,7 @@ def feasible_episodes(problem: TableProblem, count: int = EPISODES) -> NDArray[n
     return chosen
 
 
-def in_mode(problem: TableProblem, numbers: NDArray[np.int64], mode: str) -> NDArray[Any]:
+def in_mode(problem: Problem, numbers: NDArray[np.int64], mode: str) -> NDArray[Any]:
     """Action numbers as an action mode wants them."""
     if mode == "discrete":
         return numbers
@@ -98,20 +100,34 @@ def in_mode(problem: TableProblem, numbers: NDArray[np.int64], mode: str) -> NDA
 class Replay:
     """A vector environment of ours with whole episodes; environment i is i layers behind the first.
 
+    Where each step decides something else, and masks let no episode end early, environments stay
+    side by side, and do so here.
+
+    Args:
+        kind: Of whose masks episodes are drawn.
+
     Raises:
         Void: If an episode does not end within budget after its last layer.
     """
 
-    def __init__(self, env: Env, problem: TableProblem, mode: str, *, read: bool = False) -> None:
+    def __init__(
+        self,
+        env: Env,
+        problem: Problem,
+        mode: str,
+        *,
+        read: bool = False,
+        kind: Callable[..., Env] = HWAssignVectorEnv,
+    ) -> None:
         self.env, self.read = env, read
         steps, count = problem.num_steps, env.num_envs
-        episodes = feasible_episodes(problem, min(count, EPISODES))
+        episodes = feasible_episodes(problem, min(count, EPISODES), kind)
         self.same_step = env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
         if not self.same_step:
             steps += 1  # one to begin with, whatever its action
             episodes = np.vstack([episodes, np.zeros_like(episodes[:1])])
         self._layers = problem.num_steps
-        behind = np.arange(count) % steps
+        behind = np.zeros(count, np.int64) if problem.space.own else np.arange(count) % steps
         at = (np.arange(steps)[:, None] - behind) % steps
         numbers = episodes[at, np.arange(count) % episodes.shape[1]]
         self.actions: Sequence[NDArray[Any]] = list(in_mode(problem, numbers, mode))

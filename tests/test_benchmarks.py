@@ -42,9 +42,10 @@ from benchmarks.picture import speed_figure
 from benchmarks.schedule_loops import fluid_loop
 from benchmarks.targets import TARGETS, outcomes
 from hwgym import Hardware, workload
-from hwgym.core import ACTION_MODES, registered_ids
+from hwgym.core import ACTION_MODES, family_of, registered_ids
 from hwgym.costs.loopnest import DIMS, Nests
 from hwgym.costs.maestro import evaluate_mappings
+from hwgym.families import FAMILIES
 from hwgym.families.assignment import FAMILY, AssignmentProblem
 from hwgym.plotting import save_figure
 
@@ -169,9 +170,22 @@ def figures(part, settings=TINY):
     return rows
 
 
+QUICK_KINDS = {
+    name: speed.KINDS[name]
+    for name in ("HWAssign-{model}-MIX", "HWAssign-v0, LS", "HWMap-{layer}-v0")
+}
+"""Episodes of the others are long, or the same to all that is tested here."""
+
+
 @pytest.fixture(scope="module")
 def results():
     """All parts that are measured in this process, as a run of the command has them."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(speed, "KINDS", QUICK_KINDS)
+        yield measured()
+
+
+def measured():
     about = {
         "cpu": "some processor", "threads": 2, "memory_gib": 1.0, "system": "Linux",
         "python": "3.11", "packages": {"numpy": "2"}, "load_before": 0.0, "taken": "2030-01-01",
@@ -413,13 +427,21 @@ def test_replayed_episodes_end_in_budget_and_out_of_step(mode, autoreset):
     assert replay.work == 12 * env.problem.num_steps
 
 
+def test_replayed_episodes_whose_steps_differ_stay_side_by_side():
+    env = stepping.vector("HWMap-GAMMA-ResNet50-20-Edge-EDP-v0", 12, "discrete")
+    replay = stepping.Replay(env, env.problem, "discrete", kind=type(env.unwrapped))
+    ended = np.array([env.step(actions)[2] for actions in replay.actions])
+    assert ended.sum() == 12
+    assert ended.all(axis=1).sum() == 1
+
+
 def test_replay_is_void_if_an_episode_fails(monkeypatch):
     env = stepping.vector(stepping.env_id("AlexNet"), 2, "discrete")
     most = env.problem.num_actions - 1
     monkeypatch.setattr(
         stepping,
         "feasible_episodes",
-        lambda problem, count: np.full((problem.num_steps, count), most),
+        lambda problem, count, kind: np.full((problem.num_steps, count), most),
     )
     with pytest.raises(Void, match="0 in budget"):
         stepping.Replay(env, env.problem, "discrete")
@@ -588,17 +610,18 @@ def test_growth_has_a_slope_an_axis(results):
 
 
 def test_every_id_is_of_a_kind():
-    ids = registered_ids(FAMILY)
     names = [pattern.format(model="MobileNetV2") for pattern, _ in speed.KINDS.values()]
-    assert set(names) <= set(ids)
-    kinds = {re.match(r"(mo-)?[A-Za-z]+", name)[0] for name in ids}
-    assert {re.match(r"(mo-)?[A-Za-z]+", name)[0] for name in names} == kinds
+    multi = family_of("HWAssignMulti-Val-v0")  # stepping has its speed, and every episode another
+    assert {family_of(name) for name in names} == set(FAMILIES) - {multi}
+    kinds = {re.match(r"(mo-)?[A-Za-z]+", name)[0] for name in registered_ids(FAMILY)}
+    of_family = [name for name in names if family_of(name) is FAMILY]
+    assert {re.match(r"(mo-)?[A-Za-z]+", name)[0] for name in of_family} == kinds
 
 
 def test_speed_table(results):
     lines = speed.speed_markdown(results["speed"]["rows"]).splitlines()
     assert "3 in a batch, discrete" in lines[0]
-    assert len(lines) == 2 + len(speed.KINDS)
+    assert len(lines) == 2 + len(QUICK_KINDS)
     assert len({line.count("|") for line in lines}) == 1
     with pytest.raises(ValueError, match="no speeds measured"):
         speed.speed_markdown(results["ppo"]["rows"])

@@ -104,11 +104,13 @@ GROUPS = {
         "HWAssign-MobileNetV2-NVDLA-v1",
         "an array, its buffers and a template for each layer, by a cost model to trust",
         lambda i, kwargs: _of("loopnest", i, kwargs),
+        ("HWAssign-{model}-{template}",),
     ),
     "systolic": Group(
         "HWAssign-MobileNetV2-SystolicWS-v0",
         "a systolic array and SRAM for each layer, with SCALE-Sim's cycles and DRAM",
         lambda i, kwargs: _of("systolic", i, kwargs),
+        ("HWAssign-{model}-Systolic{dataflow}",),
     ),
     "multi": Group(
         "HWAssignMulti-Val-v0",
@@ -119,36 +121,43 @@ GROUPS = {
         "HWMap-GAMMA-ResNet50-20-Edge-EDP-v0",
         "a layer's mapping, decision by decision, on MAESTRO: GAMMA's search",
         lambda i, kwargs: _of("mapping", i, kwargs),
+        ("HWMap-{layer}-v0",),
     ),
     "mapping-loopnest": Group(
         "HWMap-BERT-4-Edge-EDP-v1",
         "a layer's mapping, decision by decision, by a cost model to trust",
         lambda i, kwargs: _of("mapping_loopnest", i, kwargs),
+        ("HWMap-{layer}-v1",),
     ),
     "mapping-network": Group(
         "HWMapNet-MobileNetV2-Edge-Cluster-EDP-v0",
         "the mappings of a network's layers, which share cluster, loop orders or hardware",
         lambda i, kwargs: _of("mapping_network", i, kwargs),
+        ("HWMapNet-{model}",),
     ),
     "group": Group(
         "HWGroup-Vision-S2-v0",
         "a core and a priority for each of 100 jobs that share a bandwidth: MAGMA's search",
         lambda i, kwargs: _of("group", i, kwargs),
+        ("HWGroup-{mix}",),
     ),
     "hetero": Group(
         "HWHetero-Mobile-1024-v0",
         "sub-accelerators of several kinds, and which layer each runs when: Herald's search",
         lambda i, kwargs: _of("hetero", i, kwargs),
+        ("HWHetero-{mix}",),
     ),
     "precision": Group(
         "HWQuant-MNIST5k-Energy-60-v0",
         "bits of each layer's weights and activations, with real accuracy: HAQ's search",
         lambda i, kwargs: _of("quant", i, kwargs) and kwargs["workload"] in TABULATED,
+        ("HWQuant-Digits",),
     ),
     "precision-proxy": Group(
         "HWQuant-MobileNetV2-Energy-60-v0",
         "the same of the zoo's networks, with a proxy of accuracy",
         lambda i, kwargs: _of("quant", i, kwargs) and kwargs["workload"] not in TABULATED,
+        ("HWQuant-{model}",),
     ),
     "own": Group(
         "HWAssign-v0",

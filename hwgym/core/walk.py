@@ -9,7 +9,7 @@ import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints, Observations
 from hwgym.core.dynamics import Outcome, check_bank, summaries
-from hwgym.core.problem import Problem
+from hwgym.core.problem import Problem, Scores
 from hwgym.core.rewards import Reward
 from hwgym.core.veil import check_lifted, lifted
 
@@ -45,6 +45,9 @@ class Walk:
         problems: The bank.
         observation_size: Entries of an observation.
     """
+
+    _asked: tuple[int, tuple[int, ...], bytes] | None = None
+    _known: Scores
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         check_lifted("an episode past the evaluator")
@@ -126,9 +129,7 @@ class Walk:
         objective = np.full(len(rows), np.inf)
         for which in np.unique(state.which[finished]):
             done = np.flatnonzero(finished & (state.which == which))
-            problem = self.problems[which]
-            with lifted():  # a walk is made by whoever may, or for whoever pays
-                scores = problem.evaluate(genes[done, : problem.num_steps])
+            scores = self._scores(which, genes[done, : self.num_steps[which]])
             objective[done] = scores.objective
             failed[done] = ~scores.feasible
         return after, Outcome(failed, finished & ~failed, None, objective)
@@ -166,9 +167,17 @@ class Walk:
         return summaries(self.problems, which, genes, self._totals)
 
     def _totals(self, which: int, genes: Ints) -> dict[str, Floats]:
-        with lifted():
-            scores = self.problems[which].evaluate(genes)
+        scores = self._scores(which, genes)
         return {"objective": scores.objective, "used": scores.used, **scores.metrics}
+
+    def _scores(self, which: int, genes: Ints) -> Scores:
+        """What solutions are worth; a summary asks for those that the step before it ended with."""
+        asked = (int(which), genes.shape, genes.tobytes())
+        if asked != self._asked:
+            with lifted():  # a walk is made by whoever may, or for whoever pays
+                self._known = self.problems[which].evaluate(genes)
+            self._asked = asked
+        return self._known
 
     def episode(self, reward: Reward) -> None:
         return None
