@@ -19,7 +19,7 @@ VENV_RULE := $(if $(filter True,$(USABLE)),,venv)
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/make \1\t\2/p' Makefile
 
-demo: $(VENV)/.agents  ## Search, refine and compare with the proven optimum: about two minutes
+demo: $(VENV)/.agents  ## Search, refine and compare with the proven optimum: two to six minutes
 	$(BIN)/python -m hwgym_agents.demo
 
 notebooks: $(VENV)/.notebooks  ## Execute the notebooks anew, output and all: about two minutes

@@ -1,4 +1,4 @@
-"""The whole story in about two minutes: search, refine, and compare with the proven optimum.
+"""The whole story in a few minutes: search, refine, and compare with the proven optimum.
 
     python -m hwgym_agents.demo
     python -m hwgym_agents.demo --env HWAssign-ResNet50-Eyeriss-v0 --seed 1

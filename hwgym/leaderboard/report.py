@@ -160,7 +160,11 @@ def _figure(column: Column, value: float | None) -> str:
 
 
 def _about_track(columns: Sequence[Column]) -> str:
-    told = "; ".join(f"{column.head}: {column.about}" for column in columns)
+    heads: dict[str, list[str]] = {}  # columns that differ by the samples are told together
+    for column in columns:
+        alike = column.about.replace(f" {column.head} samples", " so many samples")
+        heads.setdefault(alike, []).append(column.head)
+    told = "; ".join(f"{', '.join(those)}: {about}" for about, those in heads.items())
     return (
         f"Sorted by {columns[deciding(columns)].head!r}. {told[:1].upper()}{told[1:]}. Agents "
         "without a number in front are below the line; yardsticks are what to measure the others "
