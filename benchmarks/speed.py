@@ -102,7 +102,9 @@ def speed_markdown(rows: Sequence[Row]) -> str:
                     if r.name == kind and r.case["mode"] == mode and r.case["environments"] == size
                 )
                 assert row.ratio is not None
-                cells.append(f"{row.ratio.median:.2f} x ({_short(row.ours.median)}/s)")
+                ratio = row.ratio.median
+                digits = f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+                cells.append(f"{digits} x ({_short(row.ours.median)}/s)")
         lines.append(f"| `{kind}` | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -46,7 +46,7 @@ class Walk:
         observation_size: Entries of an observation.
     """
 
-    _asked: tuple[int, tuple[int, ...], bytes] | None = None
+    _asked: tuple[int, bytes] | None = None
     _known: Scores
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -171,9 +171,10 @@ class Walk:
         return {"objective": scores.objective, "used": scores.used, **scores.metrics}
 
     def _scores(self, which: int, genes: Ints) -> Scores:
-        """What solutions are worth; a summary asks for those that the step before it ended with."""
-        asked = (int(which), genes.shape, genes.tobytes())
-        if asked != self._asked:
+        """What solutions are worth. After the last step of a single episode its summary asks for
+        the same once more, which need not be costed again."""
+        asked = (int(which), genes.tobytes()) if len(genes) == 1 else None
+        if asked is None or asked != self._asked:
             with lifted():  # a walk is made by whoever may, or for whoever pays
                 self._known = self.problems[which].evaluate(genes)
             self._asked = asked
