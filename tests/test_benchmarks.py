@@ -182,7 +182,7 @@ def results():
     """All parts that are measured in this process, as a run of the command has them."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(speed, "KINDS", QUICK_KINDS)
-        yield measured()
+        return measured()
 
 
 def measured():
