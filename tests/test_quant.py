@@ -335,7 +335,7 @@ def test_the_view_tells_both_accuracies_and_shares_of_cost():
 def test_the_board_has_a_track_of_what_is_held_back():
     track = find_track("held")
     assert [column.samples for column in track.columns] == [10, 30, 100, 300, 1000]
-    assert all(column.more_is_better and column.perfect is None for column in track.columns)
+    assert all(column.more_is_better for column in track.columns)
 
 
 def test_the_track_of_what_is_held_back_has_that_of_the_optimum():

@@ -631,7 +631,7 @@ def test_the_picture_of_tracks_has_mean_scores(tracks):
 
 
 def test_a_track_is_data(multi, monkeypatch):
-    third = Column("at 3", "best score of any run", 3, "score", lambda curves: 0.25, 1.0)
+    third = Column("at 3", "best score of any run", 3, "score", lambda curves: 0.25, True)
     mine = Track("mine", "What I look at", (third, infeasible_after(5)))
     monkeypatch.setattr(tracks_module, "TRACKS", {**TRACKS, "mine": mine})
     suite = replace(SUITES["multi-smoke"], tracks=("mine",))

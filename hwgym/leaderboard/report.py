@@ -139,9 +139,7 @@ def _on_track(board: Board, columns: Sequence[Column]) -> list[tuple[str, str, l
 
 
 def _at_optima(board: Board, columns: Sequence[Column]) -> list[float | None]:
-    """The figures of who has the optimum at once; those that depend on the tasks are looked up."""
-    if all(column.perfect is not None for column in columns):
-        return [column.perfect for column in columns]
+    """The figures of who has the optimum at once."""
     curves = [optimal(Job("the optimum", task.env_id, task.samples)) for task in board.tasks]
     return [column.of(curves) for column in columns]
 

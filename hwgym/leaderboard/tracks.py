@@ -66,7 +66,7 @@ class Column:
         samples: How many samples of a run it looks at.
         kind: How it is written.
         of: The figure, of an agent's curves.
-        perfect: What the optimum itself has on any task; None where it depends on the task.
+        more_is_better: Which way agents are sorted by it.
     """
 
     head: str
@@ -74,12 +74,7 @@ class Column:
     samples: int
     kind: Kind
     of: Callable[[Sequence[Curve]], float]
-    perfect: float | None
-
-    @property
-    def more_is_better(self) -> bool:
-        """Which way it is sorted."""
-        return self.kind in ("score", "share") and self.perfect != 0
+    more_is_better: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,7 @@ def score_after(samples: int, head: str | None = None) -> Column:
         samples,
         "score",
         lambda curves: float(np.mean([curve.score_at([samples])[0] for curve in curves])),
-        1.0,
+        True,
     )
 
 
@@ -142,7 +137,7 @@ def area_to(samples: int) -> Column:
         samples,
         "score",
         lambda curves: float(np.mean([curve.area_to(samples) for curve in curves])),
-        1.0,
+        True,
     )
 
 
@@ -154,7 +149,7 @@ def exact_after(samples: int) -> Column:
         samples,
         "share",
         lambda curves: float(np.mean(_regrets(curves, samples) <= EXACT)),
-        1.0,
+        True,
     )
 
 
@@ -167,7 +162,7 @@ def regret_after(samples: int, quantile: float, head: str) -> Column:
         samples,
         "regret",
         lambda curves: quantile_of(_regrets(curves, samples), quantile),
-        0.0,
+        False,
     )
 
 
@@ -179,7 +174,7 @@ def infeasible_after(samples: int) -> Column:
         samples,
         "share",
         lambda curves: float(np.mean(np.isinf(_regrets(curves, samples)))),
-        0.0,
+        False,
     )
 
 
@@ -192,7 +187,7 @@ def samples_to(regret: float) -> Column:
         1,
         "samples",
         lambda curves: quantile_of(np.array([c.samples_to(regret) for c in curves]), 0.5),
-        1.0,
+        False,
     )
 
 
@@ -205,7 +200,7 @@ def reported_after(samples: int, what: str) -> Column:
         samples,
         "share",
         lambda curves: float(np.mean([c.reported_at(what, [samples])[0] for c in curves])),
-        None,
+        True,
     )
 
 
