@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fnmatch
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ def own_ids() -> list[str]:
 
 
 def row(env_id: str) -> dict[str, str]:
-    """An id with its problem, what its certificate says, and the best uniform solution.
+    """An id with its problem, what its certificate says, and the best uniform solution, as text;
+    what a problem does not have is left out.
 
     ``best`` is the objective of the best solution known, ``best_...`` what else it is measured by,
     in the metrics' own units.
@@ -58,12 +59,12 @@ def row(env_id: str) -> dict[str, str]:
         "best_uniform": problem.best_uniform(),
         **{f"best_{column}": shown[column] for column in measured if column in shown},
     }  # fmt: skip
-    return {key: str(value) for key, value in told.items()}
+    return {key: text for key, value in told.items() if (text := str(value))}
 
 
 @cache
 def recorded() -> Mapping[str, Mapping[str, str]]:
-    """The rows of ``optima.csv`` by id; cells that are empty are left out."""
+    """The rows of ``optima.csv`` by id, as :func:`row` makes them."""
     if not FILE.is_file():
         return {}
     with FILE.open(encoding="utf-8", newline="") as lines:
@@ -88,22 +89,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", default=["*"], help="of ids")
     parser.add_argument("--check", action="store_true", help="write nothing")
     given = parser.parse_args(arguments)
-    ids = own_ids()
+    ids, before = own_ids(), recorded()
+    wanted: set[str] = set()
     for pattern in given.patterns:
-        if not any(fnmatchcase(i, pattern) for i in ids):
+        if not (alike := fnmatch.filter(ids, pattern)):
             parser.error(f"no id that poses one problem is like {pattern!r}")
-    wanted = [i for i in ids if any(fnmatchcase(i, pattern) for pattern in given.patterns)]
-    before = recorded()
-    proven = {}
-    for env_id in track(wanted, "ids", console=Console(stderr=True), transient=True):
-        proven[env_id] = {key: value for key, value in row(env_id).items() if value}
-        if proven[env_id] != before.get(env_id):
+        wanted.update(alike)
+    changed = {}
+    in_order = [env_id for env_id in ids if env_id in wanted]
+    for env_id in track(in_order, "ids", console=Console(stderr=True), transient=True):
+        if (now := row(env_id)) != before.get(env_id):
+            changed[env_id] = now
             print(env_id, flush=True)
-    changed = any(before.get(env_id) != now for env_id, now in proven.items())
     if not given.check:
-        rows = {**before, **proven}
+        rows = {**before, **changed}
         write_text(FILE, written(rows[env_id] for env_id in ids if env_id in rows))
-    raise SystemExit(given.check and changed)
+    raise SystemExit(given.check and bool(changed))
 
 
 if __name__ == "__main__":

@@ -238,14 +238,13 @@ class Episode:
         self.which, self.over = 0, True
         self.choices: list[Any] = []
         self._space = dynamics.problems[0].space
-        axes = () if self._space.joint is not None else (len(self._space.axes),)
-        self._taken = np.full((1, most_steps(dynamics.problems), *axes), -1)
+        self._genes = np.full((1, most_steps(dynamics.problems), len(self._space.axes)), -1)
 
     def reset(self, which: int = 0) -> None:
         """Begin anew, with a problem of the bank."""
         self._kernel.reset(which=np.array([which]))
         self.which, self.over, self.choices = which, False, []
-        self._taken[:] = -1
+        self._genes[:] = -1
 
     @property
     def earned(self) -> Any:
@@ -254,7 +253,7 @@ class Episode:
 
     def step(self, choice: Any) -> tuple[Any, bool, bool]:
         """Give the next step its choice: reward, failed, finished."""
-        self._taken[0, len(self.choices)] = choice
+        self._genes[0, len(self.choices)] = self._space.unpack(choice)
         self.choices.append(choice)
         result = self._kernel.step(np.array([choice]))
         failed, finished = bool(result.failed[0]), bool(result.finished[0])
@@ -278,7 +277,7 @@ class Episode:
         found = summarise(
             kernel.dynamics,
             kernel.which,
-            self._space.unpack(self._taken.copy()),
+            self._genes.copy(),
             np.array([success]),
             certificate=certificate,
         )
