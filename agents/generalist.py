@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+from numpy.lib.stride_tricks import as_strided
 
 from hwgym._arrays import Array, Bools, Floats, Ints
 from hwgym._names import nearest
@@ -277,11 +277,14 @@ class Lookahead:
         self._from, self._until = step, step + max((self.steps - step) // 2, 1)
         value = np.zeros(BINS + 1)
         values = [value]
+        shifted = _Shifted(BINS + 1)
         for later in range(self.steps - 1, step, -1):
             cost, usage = self._fronts[self._alike[later]]
             takes = (usage - usage[0]) / self._unit
             within = takes <= BINS
-            value = (cost[within, None] + _at(value, takes[within])).min(axis=0)
+            ahead = shifted(value, takes[within])
+            ahead += cost[within, None]
+            value = ahead.min(axis=0)
             values.append(value)
         self._values = values[::-1]  # after the first step, after the second, ...
 
@@ -306,17 +309,30 @@ def _front(cost: Floats, usage: Floats, works: Bools) -> tuple[Floats, Floats]:
     return cost[keep], usage[keep]
 
 
-def _at(value: Floats, takes: Floats) -> Floats:
-    """(choices, bins): a value at each bin less what choices take, in 0 to bins; infinite below the
-    first."""
-    bins = len(value)
-    whole = np.ceil(takes)
-    padded = np.zeros((2, 2 * bins))
-    padded[0, :bins], padded[0, bins:] = np.inf, value
-    padded[1, bins:-1] = np.diff(value)
-    values, rises = sliding_window_view(padded, bins, axis=1)[:, bins - whole.astype(np.int64)]
-    found: Floats = values + rises * (whole - takes)[:, None]
-    return found
+class _Shifted:
+    """A function of bins, less what choices take, between bins by a straight line."""
+
+    def __init__(self, bins: int) -> None:
+        self.bins = bins
+        self._values, self._rises = np.full(2 * bins, np.inf), np.zeros(2 * bins)
+        # Row i of a window begins at entry i: a choice that takes n bins reads row ``bins - n``.
+        self._windows = [
+            as_strided(padded, (bins + 1, bins), (padded.itemsize, padded.itemsize))
+            for padded in (self._values, self._rises)
+        ]
+
+    def __call__(self, value: Floats, takes: Floats) -> Floats:
+        """(choices, bins): the value at each bin less what choices take, in 0 to bins; infinite
+        below the first."""
+        self._values[self.bins :] = value
+        np.subtract(value[1:], value[:-1], out=self._rises[self.bins : -1])
+        whole = np.ceil(takes)
+        rows = self.bins - whole.astype(np.int64)
+        values, rises = (windows[rows] for windows in self._windows)
+        rises *= (whole - takes)[:, None]
+        rises += values
+        found: Floats = rises
+        return found
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Every family keeps the contract; see ``contract.py`` for how to add one."""
 
 import tiny_families
-from contract import Contract
+from contract import Contract, ContractOfProblems
 
 from hwgym import Layer, Workload
 from hwgym.families import (
@@ -66,7 +66,7 @@ class TestSystolic(Contract):
     )
 
 
-class TestSystolicShared(Contract):
+class TestSystolicShared(ContractOfProblems):
     family = systolic.FAMILY
     exact_masks = "discrete"
     small = TestSystolic.small | {"deployment": "shared"}
@@ -80,7 +80,7 @@ class TestSystolicShared(Contract):
     )
 
 
-class TestSystolicPipeline(Contract):
+class TestSystolicPipeline(ContractOfProblems):
     family = systolic.FAMILY
     exact_masks = "discrete"
     small = TestSystolic.small | {"objective": "throughput"}
@@ -106,7 +106,7 @@ class TestQuant(Contract):
     )
 
 
-class TestQuantByProxy(Contract):
+class TestQuantByProxy(ContractOfProblems):
     family = quant.FAMILY
     small = {"workload": THREE, "constraint": "latency", "share": 0.5, "bits": (2, 3, 5, 8)}  # noqa: RUF012
     bank = (
@@ -131,7 +131,7 @@ class TestLoopnest(Contract):
     )
 
 
-class TestLoopnestShared(Contract):
+class TestLoopnestShared(ContractOfProblems):
     family = loopnest.FAMILY
     exact_masks = "discrete"
     small = TestLoopnest.small | {"deployment": "shared"}
@@ -141,7 +141,7 @@ class TestLoopnestShared(Contract):
     )
 
 
-class TestLoopnestPipeline(Contract):
+class TestLoopnestPipeline(ContractOfProblems):
     family = loopnest.FAMILY
     exact_masks = "discrete"
     small = TestLoopnest.small | {"objective": "throughput"}
@@ -190,7 +190,7 @@ class TestMappingNetwork(Contract):
     )
 
 
-class TestMappingNetworkHardware(Contract):
+class TestMappingNetworkHardware(ContractOfProblems):
     family = mapping_network.FAMILY
     steps = 90
     drawn = 500

@@ -115,7 +115,7 @@ def test_small_problems_of_the_cost_model(brute_force, problem):
 def test_random_tables(brute_force, magnitude, objective, constraint):
     """Ties, invalid points, ranges so wide that rounding shows, budgets that are just met."""
     rng = np.random.default_rng([len(magnitude), len(objective), len(constraint)])
-    for _ in range(300):
+    for _ in range(100):
         space = table_space(rng, magnitude)
         ratio = float(rng.choice([0.0, 1.0, rng.random(), rng.random() ** 4]))
         problem = AssignmentProblem(space, objective, constraint, ratio=ratio)

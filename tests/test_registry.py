@@ -74,6 +74,15 @@ class Summed(HWAssignEnv):
         return observation, float(reward.sum()), *rest
 
 
+QUICK = ("AlexNet", "BERT", "ViT")
+
+
+def quickly_proven(env_id):
+    """All but the mappings of whole networks of many layers, which take half a minute each to
+    prove; what is on record of those is asked of ``python -m benchmarks.optima --check``."""
+    return family_of(env_id).name != "mapping_network" or env_id.split("-")[1] in QUICK
+
+
 def plain(env_id, **kwargs):
     return gym.make(env_id, disable_env_checker=True, **kwargs).unwrapped
 
@@ -263,7 +272,7 @@ def test_gymnasium_checker_with_rendering(env_id):
 
 def test_playing_the_best_known_has_its_regret(group):
     """Which is none, but in the families of which optima are not known; and it is on record."""
-    for env_id in GROUPS[group]:
+    for env_id in filter(quickly_proven, GROUPS[group]):
         env = plain(env_id, action_mode="multi_discrete")
         best = env.problem.certificate()
         env.reset()
@@ -276,12 +285,8 @@ def test_playing_the_best_known_has_its_regret(group):
         assert info["regret"] == best.gap, env_id
         if env.problem.statement.constraint is not None:
             assert 0 < info["budget_used"] <= 1, env_id
-        if family_of(env_id).name in ("group", "hetero"):
-            assert 0 <= best.gap < 0.15, env_id
-        else:
-            assert best.exact, env_id
         assert best.exact == (best.gap == 0), env_id
-        assert 0 < best.relaxation <= best.objective, env_id
+        assert best.exact or family_of(env_id).name in ("group", "hetero"), env_id
         row = optima.recorded()[env_id]
         for name in ("objective", "lower_bound", "relaxation"):
             noted = float(row["best" if name == "objective" else name])
@@ -290,8 +295,14 @@ def test_playing_the_best_known_has_its_regret(group):
 
 
 def test_every_ranked_id_is_on_record():
-    """If not: ``python -m benchmarks.optima PATTERN``."""
+    """If not: ``python -m benchmarks.optima PATTERN``. Optima are known of all but schedules."""
     assert list(optima.recorded()) == optima.own_ids()
+    for env_id, row in optima.recorded().items():
+        best, bound, relaxed = (float(row[n]) for n in ("best", "lower_bound", "relaxation"))
+        assert 0 < relaxed <= best, env_id
+        assert 0 < bound <= best, env_id
+        gap = best / bound - 1
+        assert gap < (0.15 if row["family"] in ("group", "hetero") else 1e-12), env_id
 
 
 @pytest.mark.parametrize(
