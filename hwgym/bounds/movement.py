@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations
 
 import numpy as np
 
@@ -71,7 +70,6 @@ def least_movement(
     """
     whole = np.asarray(extents, np.float64)[:, None]
     loops = [d for d, extent in enumerate(extents) if extent > 1]
-    orders = list(permutations(loops))
     operands = (*inputs, output)
 
     def footprint(counts: Floats) -> Floats:
@@ -81,17 +79,26 @@ def least_movement(
 
     def moved(counts: Floats) -> Floats:
         tile = whole / counts
-        sent = output.held(whole) * np.prod(
+        sent: Floats = output.held(whole) * np.prod(
             counts[[d for d in range(len(extents)) if d not in output.dims]], axis=0
         )
-        brought = [(t.held(whole), _Brought(t, tile, whole, counts)) for t in inputs]
-        least = np.full(counts.shape[1], np.inf)
-        for order in orders:
-            total = sent
-            for elements, each in brought:
-                total = total + elements * each.times(order)
-            least = np.minimum(least, total)
-        return least
+        brought = [_Brought(each, loops, tile, whole, counts) for each in inputs]
+        through = [[each for each in brought if i in each.share] for i in range(len(loops))]
+        # What the loops further in bring again does not ask in which order those further out are,
+        # nor the other way round: so the least is found for every set of loops further in (as by
+        # Held and Karp, J. SIAM 10, 1962), not for every order.
+        least: dict[int, Floats] = {0: sent + sum(each.elements for each in brought)}
+        for inner in range(2 ** len(loops)):
+            for i, those in enumerate(through):
+                if not inner >> i & 1:
+                    by_these = least[inner]
+                    for each in those:
+                        by_these = by_these + each.again(i, inner)
+                    after = inner | 1 << i
+                    if after in least:
+                        by_these = np.minimum(least[after], by_these)
+                    least[after] = by_these
+        return least[2 ** len(loops) - 1]
 
     def raised(low: Floats, high: Floats) -> Floats:
         """The least counts of boxes that leave room, if the others are at their greatest."""
@@ -117,7 +124,8 @@ def least_movement(
         if best * (1 + tolerance) >= reached or looked >= most_boxes:
             return best
         some = np.argsort(bound, kind="stable")[:256]
-        rest = np.setdiff1d(np.arange(len(bound)), some)
+        rest = np.ones(len(bound), bool)
+        rest[some] = False
         a, b = low[:, some], high[:, some]
         side, at = np.log(b / a).argmax(axis=0), np.arange(len(some))
         middle = np.sqrt(a[side, at] * b[side, at])
@@ -127,8 +135,8 @@ def least_movement(
         new_low = raised(new_low, new_high)
         fits = footprint(new_high) <= capacity
         new_low, new_high = new_low[:, fits], new_high[:, fits]
-        new_bound = moved(new_low)
-        reached = min(reached, float(moved(new_high).min(initial=np.inf)))
+        new_bound, at_most = np.split(moved(np.concatenate([new_low, new_high], 1)), 2)
+        reached = min(reached, float(at_most.min(initial=np.inf)))
         looked += 2 * len(some)
         low = np.concatenate([low[:, rest], new_low], 1)
         high = np.concatenate([high[:, rest], new_high], 1)
@@ -139,45 +147,51 @@ def least_movement(
 
 
 class _Brought:
-    """How often each element of an input is brought in, on average.
+    """What is brought in of an input: all of it once, and some of it again.
 
     The innermost loop that is not at its first tile decides: its elements come once for each turn
-    of the loops further out that the input does not go through. Many orders of the loops have that
-    in common, and it is worked out once for all of them.
+    of the loops further out that the input does not go through. Sets of loops are written in bits.
+
+    Attributes:
+        elements: Of the input.
+        share: Of an input's elements that are in the first tile of a loop, by the loops that it
+            goes through, (N,) each.
     """
 
-    def __init__(self, t: Operand, tile: Floats, whole: Floats, counts: Floats) -> None:
-        self._share = {
-            d: (tile[d] + t.more.get(d, 0)) / (whole[d] + t.more.get(d, 0)) for d in t.dims
+    def __init__(
+        self, t: Operand, loops: Sequence[int], tile: Floats, whole: Floats, counts: Floats
+    ) -> None:
+        self._counts = [counts[d] for d in loops]
+        self.elements = float(t.held(whole)[0])
+        self.share = {
+            i: (tile[d] + t.more.get(d, 0)) / (whole[d] + t.more.get(d, 0))
+            for i, d in enumerate(loops)
+            if d in t.dims
         }
-        self._counts = counts
-        one = np.ones(counts.shape[1])
-        # Of loops further in, inmost first, the share that is first in all; of those further out,
-        # outmost first, all turns.
-        self._first: dict[tuple[int, ...], Floats] = {(): one}
-        self._turns: dict[tuple[int, ...], Floats] = {(): one}
-        self._moving: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Floats] = {}
+        self._all, self._own = 2 ** len(loops) - 1, sum(1 << i for i in self.share)
+        # Of sets of loops it goes through, elements that are first in all; of others, all turns.
+        self._first: dict[int, Floats | float] = {0: self.elements}
+        self._turns: dict[int, Floats | float] = {0: 1.0}
+        self._again: dict[tuple[int, int, int], Floats] = {}
 
-    def times(self, order: Sequence[int]) -> Floats:
-        """With the loops in this order, outermost first."""
-        total: Floats = np.zeros(self._counts.shape[1])
-        inner: tuple[int, ...] = ()
-        outer = tuple(d for d in order if d not in self._share)
-        for d in reversed(order):
-            if d not in self._share:
-                outer = outer[:-1]
-                continue
-            key = (d, inner, outer)
-            if key not in self._moving:
-                moves = self._first[inner] * (1 - self._share[d])
-                self._moving[key] = moves * self._turns_of(outer)
-            total = total + self._moving[key]
-            if (further := (*inner, d)) not in self._first:
-                self._first[further] = self._first[inner] * self._share[d]
-            inner = further
-        return total + self._first[inner]
+    def again(self, loop: int, inner: int) -> Floats:
+        """Elements that come in again where a loop that it goes through moves on, and those further
+        in start anew."""
+        key = loop, inner & self._own, self._all & ~inner & ~self._own
+        if key not in self._again:
+            _, own, others = key
+            moves = self._first_of(own) * (1 - self.share[loop])
+            self._again[key] = moves * (self._turns_of(others) - 1)
+        return self._again[key]
 
-    def _turns_of(self, loops: tuple[int, ...]) -> Floats:
+    def _first_of(self, loops: int) -> Floats | float:
+        if loops not in self._first:
+            last = loops.bit_length() - 1
+            self._first[loops] = self._first_of(loops ^ 1 << last) * self.share[last]
+        return self._first[loops]
+
+    def _turns_of(self, loops: int) -> Floats | float:
         if loops not in self._turns:
-            self._turns[loops] = self._turns_of(loops[:-1]) * self._counts[loops[-1]]
+            last = loops.bit_length() - 1
+            self._turns[loops] = self._turns_of(loops ^ 1 << last) * self._counts[last]
         return self._turns[loops]

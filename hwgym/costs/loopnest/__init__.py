@@ -22,6 +22,8 @@ from hwgym.costs.loopnest.model import (
     array_area_um2,
     capacity,
     energy,
+    l1_capacity,
+    l2_capacity,
     moves,
     profile,
 )
@@ -83,6 +85,8 @@ __all__ = [
     "detail",
     "energy",
     "kind_costs",
+    "l1_capacity",
+    "l2_capacity",
     "lattice",
     "layer_key",
     "moves",

@@ -16,7 +16,7 @@ import numpy as np
 
 from hwgym._arrays import Bools, Floats, Ints
 from hwgym._names import nearest
-from hwgym.costs.loopnest.model import Profile, capacity, energy, profile
+from hwgym.costs.loopnest.model import Profile, energy, l1_capacity, l2_capacity, profile
 from hwgym.costs.loopnest.nests import DIMS, Nests
 from hwgym.costs.loopnest.templates import L2_ORDERS, Template
 from hwgym.hardware.machine import Machine
@@ -152,15 +152,17 @@ def lattice(
         for d in DIMS
     ]
 
+    any_order = _positions(style.l1_order)
+
     def nests_of(tiles: Ints, spread: Ints, steps: Ints, dram: Ints, l2: Ints) -> Nests:
-        inner = _positions(style.l1_order)
-        return Nests(extent, tiles, spread, steps, dram, l2, inner, stride, dilation)
+        return Nests.trusted(extent, tiles, spread, steps, dram, l2, any_order, stride, dilation)
 
     tiles = np.array(list(product(*inside)), np.int64)
     spread = _spread(style, size, tiles, rows, columns)
-    any_order = _positions(style.l1_order)
-    probe = nests_of(tiles, spread, np.ones(8, np.int64), any_order, any_order)
-    l1, _ = capacity(probe, machine, hold=style.hold)
+    one = np.ones(len(DIMS), np.int64)
+    # The layer and the array are looked at here, and what is made of them is not again.
+    probe = Nests(extent, tiles, spread, one, any_order, any_order, any_order, stride, dilation)
+    l1 = l1_capacity(probe, machine, hold=style.hold)
     filling = _filling(l1.reshape([len(ladder) for ladder in inside]), choices.l1_bytes)
     if least:
         filling[l1.argmin()] = True
@@ -180,9 +182,8 @@ def lattice(
         index.append(np.full(len(grid), i))
         shapes.append(shape)
     steps, of = np.concatenate(grids), np.concatenate(index)
-    _, l2 = capacity(
-        nests_of(tiles[of], spread[of], steps, any_order, any_order), machine, hold=style.hold
-    )
+    probe = nests_of(tiles[of], spread[of], steps, any_order, any_order)
+    l2 = l2_capacity(probe, machine, hold=style.hold)
     ends = np.cumsum([len(g) for g in grids])
     filling = np.concatenate(
         [

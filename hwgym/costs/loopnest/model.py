@@ -21,6 +21,8 @@ __all__ = [
     "array_area_um2",
     "capacity",
     "energy",
+    "l1_capacity",
+    "l2_capacity",
     "moves",
     "profile",
 ]
@@ -153,15 +155,23 @@ def capacity(nests: Nests, machine: Machine, *, hold: Hold | None = None) -> tup
     a tensor has more than one. Outputs in L1 are unfinished sums; in L2, too, where C, R or S takes
     several steps.
     """
-    hold = hold or Hold()
+    return l1_capacity(nests, machine, hold=hold), l2_capacity(nests, machine, hold=hold)
+
+
+def l1_capacity(nests: Nests, machine: Machine, *, hold: Hold | None = None) -> Ints:
+    """The first of :func:`capacity`, (N,)."""
     tile = np.minimum(nests.tile, nests.extent)
+    moves = nests.extent > nests.tile * nests.spread
+    return _needed(nests, machine, (hold or Hold()).l1, tile, moves, np.ones(len(nests), bool))
+
+
+def l2_capacity(nests: Nests, machine: Machine, *, hold: Hold | None = None) -> Ints:
+    """The second of :func:`capacity`, (N,)."""
     span = nests.tile * nests.spread
     held = np.minimum(span * nests.steps, nests.extent)
     reduced = [DIMS.index(d) for d in "CRS"]
     again: Bools = np.logical_or.reduce(nests.extent[:, reduced] > span[:, reduced], axis=1)
-    l1 = _needed(nests, machine, hold.l1, tile, nests.extent > span, np.ones(len(nests), bool))
-    l2 = _needed(nests, machine, hold.l2, held, nests.extent > held, again)
-    return l1, l2
+    return _needed(nests, machine, (hold or Hold()).l2, held, nests.extent > held, again)
 
 
 def _needed(

@@ -139,6 +139,15 @@ class Nests:
         )
 
     @classmethod
+    def trusted(cls, *arrays: Ints) -> Nests:
+        """Of all attributes in their order, whose entries are known to be what they must be."""
+        rows = [np.atleast_2d(array) for array in arrays]
+        count = max(map(len, rows))
+        names = (f.name for f in fields(cls))
+        every = zip(names, rows, strict=True)
+        return cls._of({n: np.broadcast_to(r, (count, r.shape[1])) for n, r in every})
+
+    @classmethod
     def _of(cls, rows: dict[str, Ints]) -> Nests:
         """Of arrays (N, width) that have been checked."""
         made = cls.__new__(cls)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hwgym._arrays import Array, Bools, Floats, Ints
-from hwgym.costs.loopnest import DIMS, TENSORS, Traffic, analyse, capacity
+from hwgym.costs.loopnest import DIMS, TENSORS, Traffic, analyse, l1_capacity, l2_capacity
 from hwgym.costs.loopnest.traffic import AXES, RELEVANT
 from hwgym.families.mapping_loopnest.accelerator import HOLD
 from hwgym.families.mapping_loopnest.costs import MappingCosts
@@ -167,7 +167,7 @@ class Search:
         needs = []
         for inside in (ones, np.where(summed, tile, 1)):
             nests = mappings.tiled(ones, tile, inside, any_order, any_order)
-            needs.append(capacity(nests, self.machine, hold=HOLD)[1])
+            needs.append(l2_capacity(nests, self.machine, hold=HOLD))
         fits = needs[1] <= self.target.l2_bytes
         tile, partial, whole = tile[fits], needs[0][fits], needs[1][fits]
         moves = self.extent > tile
@@ -296,7 +296,7 @@ class Search:
             holds[there] = operands + sums <= self.target.l1_bytes
         elif len(there):
             nests = self.mappings.tiled(spread, spread * tile, tile, any_order, any_order)
-            needs = capacity(nests, self.machine, hold=HOLD)[0]
+            needs = l1_capacity(nests, self.machine, hold=HOLD)
             holds[there] = self._arrangements[pes[there]] & (needs <= self.target.l1_bytes)
         return holds
 
