@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations, rows_by
 from hwgym.core.problem import Problem
 
 if TYPE_CHECKING:
@@ -162,9 +162,9 @@ def summaries(
         of: What episodes (n, steps, axes) of one problem came to.
     """
     found: dict[str, Floats] = {}
-    for index in np.unique(which):
-        problem, rows = problems[index], np.flatnonzero(which == index)
-        totals = of(int(index), genes[rows, : problem.num_steps])
+    for index, rows in rows_by(which):
+        problem = problems[index]
+        totals = of(index, genes[rows, : problem.num_steps])
         for name, values in totals.items():
             found.setdefault(name, np.empty(len(which)))[rows] = values
         found.setdefault("limit", np.empty(len(which)))[rows] = problem.statement.limit

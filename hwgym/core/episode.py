@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations, rows_by
 from hwgym.core.dynamics import Dynamics, SingleEpisode, merge, place
 from hwgym.core.problem import Statement, most_steps
 from hwgym.core.rewards import Reward, shown
@@ -349,8 +349,9 @@ def summarise(
     if certificate:
         # Asked for once there is something to compare: it may take long to prove.
         regret = np.where(success, totals["objective"], np.inf)
-        for index in np.unique(which[success]):
-            rows = np.flatnonzero(success & (which == index))
+        ends = np.flatnonzero(success)
+        for index, own in rows_by(which[ends]):
+            rows = ends[own]
             regret[rows] = dynamics.problems[index].certificate().above(regret[rows])
     found = said(dynamics.problems[0].statement, totals, success, regret)
     return {**found, "assignment": genes}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwgym._arrays import Bools, Floats, Ints
+from hwgym._arrays import Bools, Floats, Ints, rows_by
 from hwgym.core.certificate import Certificate
 from hwgym.core.metric import Metric
 from hwgym.core.space import Space
@@ -119,8 +119,7 @@ class Statement:
     @property
     def groups(self) -> list[Ints]:
         """The steps of each kind that has costs of its own."""
-        kinds, index = np.unique(self.alike, return_inverse=True)
-        return [np.flatnonzero(index == i) for i in range(len(kinds))]
+        return [steps for _, steps in rows_by(np.asarray(self.alike))]
 
     def draw(self, rng: np.random.Generator, count: int) -> Ints:
         """Random genes (count, steps, axes): at each step any choice that can still lead to a valid

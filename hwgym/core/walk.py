@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints, Observations
+from hwgym._arrays import Array, Bools, Floats, Ints, Observations, rows_by
 from hwgym.core.dynamics import Outcome, check_bank, summaries
 from hwgym.core.problem import Problem, Scores
 from hwgym.core.rewards import Reward
@@ -80,11 +80,11 @@ class Walk:
         if all(problem.statement.allowed is None for problem in self.problems):
             return None
         masks = np.ones((len(state.step), int(self.shape.sum())), bool)
-        where = state.which * state.genes.shape[1] + state.step
-        last = self.num_steps[state.which]
-        for place in np.unique(where[state.step < last]):
-            rows = np.flatnonzero(where == place)
-            which, step = int(state.which[rows[0]]), int(state.step[rows[0]])
+        most = state.genes.shape[1]
+        goes = np.flatnonzero(state.step < self.num_steps[state.which])
+        for place, own in rows_by(state.which[goes] * most + state.step[goes]):
+            rows = goes[own]
+            which, step = divmod(place, most)
             statement = self.problems[which].statement
             if statement.allowed is not None:
                 genes = state.genes[rows, : statement.space.num_steps]
@@ -108,8 +108,8 @@ class Walk:
 
     def posed(self, state: WalkState) -> Iterator[tuple[Any, Ints]]:
         """The problems that episodes are about, each with its episodes' rows."""
-        for which in np.unique(state.which):
-            yield self.problems[which], np.flatnonzero(state.which == which)
+        for which, rows in rows_by(state.which):
+            yield self.problems[which], rows
 
     # --- the walk -------------------------------------------------------------------------------
 
@@ -127,8 +127,9 @@ class Walk:
         failed = self.broken(after)
         finished = (after.step == self.num_steps[state.which]) & ~failed
         objective = np.full(len(rows), np.inf)
-        for which in np.unique(state.which[finished]):
-            done = np.flatnonzero(finished & (state.which == which))
+        ends = np.flatnonzero(finished)
+        for which, own in rows_by(state.which[ends]):
+            done = ends[own]
             scores = self._scores(which, genes[done, : self.num_steps[which]])
             objective[done] = scores.objective
             failed[done] = ~scores.feasible
@@ -173,7 +174,7 @@ class Walk:
     def _scores(self, which: int, genes: Ints) -> Scores:
         """What solutions are worth. After the last step of a single episode its summary asks for
         the same once more, which need not be costed again."""
-        asked = (int(which), genes.tobytes()) if len(genes) == 1 else None
+        asked = (which, genes.tobytes()) if len(genes) == 1 else None
         if asked is None or asked != self._asked:
             with lifted():  # a walk is made by whoever may, or for whoever pays
                 self._known = self.problems[which].evaluate(genes)

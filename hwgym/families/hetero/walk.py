@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._arrays import Array, Bools, Floats, Ints, rows_by
 from hwgym.core.dynamics import Outcome
 from hwgym.core.problem import Problem
 from hwgym.core.walk import Walk, WalkState
@@ -118,10 +118,10 @@ class HeteroWalk(Walk):
     def _decide(self, state: HeteroState, rows: Ints) -> None:
         """Write what the last decision on the partition, which may complete it, made of a new
         state."""
-        where = state.which[rows] * (self._decided.max() + 1) + state.step[rows]
-        for place in np.unique(where):
-            some = rows[where == place]
-            which, step = int(state.which[some[0]]), int(state.step[some[0]])
+        most = int(self._decided.max()) + 1
+        for place, own in rows_by(state.which[rows] * most + state.step[rows]):
+            some = rows[own]
+            which, step = divmod(place, most)
             problem, of = self._posed[which], self._posed[which].decisions
             what, sub = of.decisions[step - 1]
             value = state.genes[some, step - 1, 0]
@@ -175,10 +175,10 @@ class HeteroWalk(Walk):
         rows = np.flatnonzero(~sends)
         core[rows] = np.arange(self._subs) == 0
         choice[rows] = False
-        where = state.which[rows] * self._decided.max() + state.step[rows]
-        for place in np.unique(where):
-            some = rows[where == place]
-            which, step = int(state.which[some[0]]), int(state.step[some[0]])
+        most = int(self._decided.max())
+        for place, own in rows_by(state.which[rows] * most + state.step[rows]):
+            some = rows[own]
+            which, step = divmod(place, most)
             of = self._posed[which].decisions
             can = of.choices[step][of.begun(state.genes[some], step)]
             choice[some, : can.shape[1]] = can

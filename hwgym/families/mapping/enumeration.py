@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array, Floats, Ints
+from hwgym._arrays import Array, Floats, Ints, rows_by
 from hwgym.costs.maestro import Mappings
 from hwgym.costs.maestro.even import EvenLevel, Known
 from hwgym.costs.maestro.levels import Interconnect
@@ -318,8 +318,7 @@ class Search:
         kind = 4 * (moves.sum(axis=1) | 1 << points.spread) + points.spread
         orders: list[tuple[int, ...]] = []
         found: list[tuple[Array, ...]] = []
-        for each in np.unique(kind).tolist():
-            rows = np.flatnonzero(kind == each)
+        for each, rows in rows_by(kind):
             tile, units = list(points.tile[rows].T), points.units[rows]
             dims = [d for d in self.dims if each // 4 >> d & 1]
             known: Known = {}
@@ -350,8 +349,7 @@ class Search:
         below = np.array([each.cycles for each in inner])
         cycles = np.zeros(len(rows), np.int64)
         alike = 4 * chances.order + spread
-        for each in np.unique(alike).tolist():
-            some = np.flatnonzero(alike == each)
+        for each, some in rows_by(alike):
             order, tile = chances.orders[each // 4], list(tiles[some].T)
             level = self._level(each % 4, units[some], tile, order)
             cycles[some] = level.runtime(self.noc, below[some], self._offchip(level))
@@ -410,8 +408,8 @@ class Search:
         """Replace the best of every key by what is faster among rows, in any order."""
         turns = (rows[3:7] > 1) * (1 << np.arange(4))[:, None]
         kind = 4 * (turns.sum(axis=0) | 1 << rows[2]) + rows[2]
-        for each in np.unique(kind).tolist():
-            some = rows[:, kind == each]
+        for each, own in rows_by(kind):
+            some = rows[:, own]
             first = np.flatnonzero(np.diff(some[0], prepend=-1))
             dims = [d for d in self.dims if each // 4 >> d & 1]
             known: Known = {}

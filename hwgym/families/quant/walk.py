@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwgym._arrays import Bools, Floats
+from hwgym._arrays import Bools, Floats, rows_by
 from hwgym.core.dynamics import Dynamics
 from hwgym.core.problem import Problem
 from hwgym.core.table_walk import TableWalk
@@ -49,11 +49,11 @@ class AccuracyWalk(Walk):
     def masks(self, state: WalkState, mode: str) -> Bools:
         joint = np.ones((len(state.step), int(self.shape.prod())), bool)
         for problem, rows in self.posed(state):
-            budget, steps = problem.widths.budget, state.step[rows]
+            budget = problem.widths.budget
             left = budget.left(state.genes[rows])
-            for step in np.unique(steps[steps < len(budget.usage)]):
-                here = steps == step
-                joint[rows[here]] = budget.fits(left[here], int(step)).reshape(here.sum(), -1)
+            for step, here in rows_by(state.step[rows]):
+                if step < len(budget.usage):
+                    joint[rows[here]] = budget.fits(left[here], step).reshape(len(here), -1)
         return joint if mode == "discrete" else self.levels(joint)
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Array, Bools, Floats, Ints
+from hwgym._arrays import Array, Bools, Floats, Ints, rows_by
 from hwgym.families.assignment.multi.grammar import DEPTHS
 from hwgym.families.assignment.multi.pool import Prices
 from hwgym.families.assignment.multi.splits import CONSTRAINTS, OBJECTIVES, Recipes, Source
@@ -149,8 +149,7 @@ class Cells:
         at = recipes.pieces, recipes.depths
         first, other, times = units.first[at] + own, units.other[at] + own, units.times[at]
         best = np.empty(len(steps))
-        for objective in np.unique(recipes.objective):
-            asked = np.flatnonzero(recipes.objective == objective)
+        for objective, asked in rows_by(recipes.objective):
             for start in range(0, len(asked), AT_ONCE):
                 those = asked[start : start + AT_ONCE]
                 p = Prices(*(value[those][:, None] for value in prices))

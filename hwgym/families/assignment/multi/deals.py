@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hwgym._arrays import Floats, Ints, Observations
+from hwgym._arrays import Floats, Ints, Observations, rows_by
 from hwgym.core.design import BUDGET_RTOL
 from hwgym.core.rewards import CappedReward
 from hwgym.families.assignment.multi.cells import ENERGY, LATENCY, Cells
@@ -89,11 +89,10 @@ class Dealer:
         usage = self.cells.usage(blocks, own)
         share = np.maximum((limit / lengths)[each], np.fmin.reduce(usage, axis=1))
         cost = np.empty_like(usage)
-        for objective in np.unique(recipes.objective):
-            asked = np.flatnonzero(recipes.objective[each] == objective)
+        for objective, asked in rows_by(recipes.objective[each]):
             some = Prices(*(value[asked] for value in own))
             bandwidth = recipes.bandwidth[each[asked]]
-            cost[asked] = self.cells.cost(blocks[asked], int(objective), bandwidth, some)
+            cost[asked] = self.cells.cost(blocks[asked], objective, bandwidth, some)
         within = np.where(usage <= share[:, None], cost, np.inf).min(axis=1)
         found: Floats = np.add.reduceat(within, np.cumsum(lengths) - lengths)
         return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwgym._arrays import Floats
+from hwgym._arrays import Floats, rows_by
 from hwgym.core.walk import Walk, WalkState
 from hwgym.families.mapping.network.problem import NetworkProblem
 from hwgym.families.mapping.space import DECISIONS
@@ -28,10 +28,9 @@ class NetworkWalk(Walk):
 
     def seen(self, state: WalkState) -> Floats:
         about = np.zeros((len(state.step), self.seen_size))
-        where = state.which * (state.genes.shape[1] + 1) + state.step
-        for place in np.unique(where):
-            rows = np.flatnonzero(where == place)
-            which, step = int(state.which[rows[0]]), int(state.step[rows[0]])
+        most = state.genes.shape[1] + 1
+        for place, rows in rows_by(state.which * most + state.step):
+            which, step = divmod(place, most)
             problem = self.problems[which]
             assert isinstance(problem, NetworkProblem)  # the family makes no other
             network = problem.network
