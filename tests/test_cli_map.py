@@ -112,11 +112,11 @@ def test_an_answer_is_written_in_the_notations_of_others(found, tmp_path):
 
 
 def test_a_latency_cap_holds(found):
-    fast = found("--objective", "latency", "--samples", "400", "--agent", "annealing")
-    free = found("--objective", "energy", "--samples", "400", "--agent", "annealing")
+    fast = found("--objective", "latency", "--samples", "150", "--agent", "annealing")
+    free = found("--objective", "energy", "--samples", "150", "--agent", "annealing")
     capped = found(
         "--objective", "energy", "--latency-cap", str(int(fast["value"] * 1.2)),
-        "--samples", "400", "--agent", "annealing",
+        "--samples", "150", "--agent", "annealing",
     )  # fmt: skip
     latency = capped["explanation"]["costs"]["runtime_cycles"]
     assert latency <= fast["value"] * 1.2

@@ -16,5 +16,5 @@ ENV_ID = "HWAssign-AlexNet-NVDLA-v0"
 steps = gym.make(ENV_ID).unwrapped.num_steps
 env = TimeAwareObservation(gym.make(ENV_ID, max_episode_steps=steps + 1))
 model = PPO("MlpPolicy", env, 2e-3, n_steps=512, batch_size=128, gamma=1.0, seed=0, device="cpu")
-model.learn(10_240)
+model.learn(5_120)
 rollout.check("TimeAwareObservation, PPO", lambda obs, mask: model.predict(obs)[0], env)
