@@ -758,7 +758,7 @@ class Contract(ContractOfProblems):
             assert EnvSpec.from_json(spec.to_json()) == spec
             assert json.loads(spec.to_json())["kwargs"] == dict(entry.kwargs)
         posed = [e for e in entries if e.ranked or e.kwargs]
-        for entry in posed[:: max(1, len(posed) // 12)]:
+        for entry in posed[:: max(1, len(posed) // 4)]:
             made = gym.make(entry.env_id, disable_env_checker=True)
             again = gym.make(EnvSpec.from_json(made.spec.to_json()), disable_env_checker=True)
             key = key_of(made.unwrapped.problem.statement)
