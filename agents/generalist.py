@@ -151,10 +151,16 @@ def inputs_of(
         np.exp2(found.macs[:, :1]),
         np.array([[float(layer.repeat)] for layer in layers]),
         np.broadcast_to(known.pes.astype(np.float64), found.cycles.shape),
-        # Buffers are doubled, so that one half is filled while the other is used.
-        np.ceil(2 * np.exp2(found.l1_bytes) / technology.l1_unit_bytes),
-        np.ceil(2 * np.exp2(found.l2_bytes) / technology.l2_unit_bytes),
+        _units(found.l1_bytes, technology.l1_unit_bytes),
+        _units(found.l2_bytes, technology.l2_unit_bytes),
     )
+
+
+def _units(log2_bytes: Floats, unit: float) -> Floats:
+    """Of a buffer that is doubled, so that one half is filled while the other is used; whatever the
+    last bits of its logarithm are."""
+    units: Floats = np.ceil(2 * np.exp2(log2_bytes) / unit * (1 - 1e-9))
+    return units
 
 
 def usage_of(inputs: Inputs, technology: Technology, constraint: str) -> Floats:
@@ -184,6 +190,12 @@ def worths(said: Any, inputs: Any, energy: tuple[Any, Any, Any], objective: str,
     return spent if objective == "energy" else spent * latency
 
 
+def single(values: Floats) -> Floats:
+    """In single precision, where the last bits of double precision, which differ from machine to
+    machine, decide nothing."""
+    return values.astype(np.float32).astype(np.float64)
+
+
 class Network:
     """Two hidden layers, and a linear path around them.
 
@@ -194,16 +206,15 @@ class Network:
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays = {n: np.asarray(a) for n, a in arrays.items()}
-        vars(self).update(self.arrays)
+        self._double = {n: a.astype(np.float64) for n, a in self.arrays.items() if n != "columns"}
 
     def __call__(self, features: Array) -> Floats:
         """(n, choices, heads) of features (n, choices, all)."""
-        a = self.arrays
-        x = (features[..., a["columns"]] - a["mean"]) * a["scale"]
+        a = self._double
+        x = (features[..., self.arrays["columns"]] - a["mean"]) * a["scale"]
         hidden = np.maximum(x @ a["w1"] + a["b1"], 0)
         hidden = np.maximum(hidden @ a["w2"] + a["b2"], 0)
-        said: Floats = (hidden @ a["w3"] + x @ a["around"] + a["b3"]).astype(np.float64)
-        return said
+        return single(hidden @ a["w3"] + x @ a["around"] + a["b3"])
 
 
 class Checkpoint(NamedTuple):
@@ -487,7 +498,7 @@ class Play:
         self.seen[rows, taken] = True
         off = np.where(self.seen, np.log(self.cost / self.thought), 0.0)
         shift = off @ self._near / (self.seen @ self._near + _PRIOR)
-        self.cost = np.where(self.seen, self.cost, self.thought * np.exp(shift))
+        self.cost = np.where(self.seen, self.cost, single(self.thought * np.exp(shift)))
 
 
 def check(statement: Statement) -> None:
@@ -523,7 +534,7 @@ def think(
         said = network(inputs.features)
         parts.append(
             (
-                worths(said, inputs, energy, statement.objective.name, np.exp2),
+                single(worths(said, inputs, energy, statement.objective.name, np.exp2)),
                 usage_of(inputs, technology, statement.constraint.name),
                 said[..., -1],
             )

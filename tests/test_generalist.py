@@ -14,6 +14,7 @@ from hwgym_agents.generalist import (
     Generalist,
     GeneralistFromReturns,
     Lookahead,
+    Network,
     Play,
     checkpoint_path,
     read_checkpoint,
@@ -75,6 +76,26 @@ def test_other_levels_than_it_was_trained_on():
         "AlexNet", "Eyeriss", pe_levels=(3, 9, 27, 81), tile_levels=(1, 5, 20)
     )
     assert first(problem) < problem.optimum().above(problem.best_uniform())
+
+
+def test_what_machines_round_differently_decides_nothing(zoo):
+    """Hidden units in another order are added up in another, as another machine may do."""
+    arrays = dict(read_checkpoint("generalist").network.arrays)
+    rng = np.random.default_rng(0)
+    for before, after in (("1", "2"), ("2", "3")):
+        order = rng.permutation(len(arrays[f"b{before}"]))
+        arrays[f"w{before}"] = arrays[f"w{before}"][:, order]
+        arrays[f"b{before}"] = arrays[f"b{before}"][order]
+        arrays[f"w{after}"] = arrays[f"w{after}"][order]
+    networks = read_checkpoint("generalist").network, Network(arrays)
+    for problem in zoo[:3]:
+        one, other = (Play(n, Evaluator(problem, 5, sees="layers")) for n in networks)
+        np.testing.assert_array_equal(one.thought, other.thought)
+        assert one.works.any()
+        for doubt in (0.0, 0.1, 0.1):
+            played = [each.episode(doubt, np.random.default_rng(1)) for each in (one, other)]
+            np.testing.assert_array_equal(*played)
+        np.testing.assert_array_equal(one.cost, other.cost)
 
 
 def test_with_true_costs_the_lookahead_is_all_but_exact(zoo):
