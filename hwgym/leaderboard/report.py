@@ -396,12 +396,14 @@ def _cell(text: str, value: float | None = None, kind: str = "") -> str:
 
 
 MANY = 14
-"""Columns of agents, with that of the tasks, whose names have room side by side."""
+"""Columns of a heat map, with that of the rows' names, whose heads have room side by side."""
 
 TEXTS = ("sees", "checked", "best settings", "samples, by its own count", "time")
 
 
-def _table(heads: Iterable[str], rows: Iterable[str], kind: str = "sortable") -> str:
+def _table(heads: Sequence[str], rows: Iterable[str], kind: str = "sortable") -> str:
+    if kind.endswith("heat") and len(heads) > MANY:
+        kind += " many"
     text = ' class="text"'
     top = "".join(
         f'<th scope="col"{text if head in TEXTS else ""}><span>{escape(head)}</span></th>'
@@ -541,7 +543,7 @@ def _heat(board: Board) -> str:
     return (
         f'<h2 id="heat">By task</h2><p>Median {board.distance} of an agent on a task, in percent; '
         '"none" where most of its runs found nothing feasible.</p>'
-        + _table(heads, rows, "sortable heat many" if len(heads) > MANY else "sortable heat")
+        + _table(heads, rows, "sortable heat")
     )
 
 
@@ -578,8 +580,7 @@ def _improvement(board: Board) -> str:
                 cells.append(_chance(found, ours.seeds[1] > 1 or theirs.seeds[1] > 1))
             rows.append(f'<tr><th scope="row">{escape(ours.agent)}</th>{"".join(cells)}</tr>')
         heads = ["agent", *(entry.agent for entry in group)]
-        kind = "heat many" if len(heads) > MANY else "heat"
-        parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows, kind))
+        parts.append(f"<h3>{SEES[sees]}</h3>" + _table(heads, rows, "heat"))
     return "".join(parts)
 
 
